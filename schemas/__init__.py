@@ -1,0 +1,1 @@
+"""The messages, their bytes and their JSON Schemas."""

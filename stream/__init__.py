@@ -1,0 +1,1 @@
+"""The shell: logs, pixels, workers, telemetry and the command line."""

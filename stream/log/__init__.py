@@ -1,0 +1,1 @@
+"""The two logs that the service can stand on, behind one seam."""

@@ -1,0 +1,309 @@
+"""The narrow seam between the service and whatever log it stands on.
+
+Two logs implement it, `stream.log.embedded` (an SQLite file) and `stream.log.kafka`, and one
+contract suite holds both to the same behaviour. The seam is pull-style: assignment changes arrive
+with `OwnerLog.poll`, so nothing of the service runs inside a client library's callback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = [
+    "AdminLog",
+    "Headers",
+    "LogError",
+    "LogRefusedError",
+    "LogUnavailableError",
+    "Outgoing",
+    "OwnerLog",
+    "PartitionLostError",
+    "Poll",
+    "PublisherLog",
+    "ReaderLog",
+    "Record",
+    "TopicSpec",
+]
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class LogError(Exception):
+    """Whatever a log can raise.
+
+    LogError
+    ├── PartitionLostError    drop what is held of the partition; it comes again with a poll
+    ├── LogUnavailableError   the broker or file stayed away: exit code 3
+    └── LogRefusedError       wrong settings or topics: exit code 2
+    """
+
+
+class PartitionLostError(LogError):
+    """The partition may belong to another owner, or the outcome of a commit is unknown.
+
+    Parameters
+    ----------
+    partition : int
+        The partition that was lost.
+    why : str
+        What happened, for the log.
+    """
+
+    def __init__(self, partition: int, why: str) -> None:
+        super().__init__(partition, why)
+        self.partition = partition
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"partition {self.partition} was lost: {self.why}"
+
+
+class LogUnavailableError(LogError):
+    """The log could not be reached within its time limit."""
+
+
+class LogRefusedError(LogError):
+    """The log cannot be used as it is: its topics, format or lock say no."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as read from a log.
+
+    Attributes
+    ----------
+    topic, partition, offset
+        Where it stands.
+    timestamp : int
+        When the log appended it, in milliseconds since 1970 (UTC).
+    key, value : bytes or None
+        As written; a value of None is a tombstone.
+    headers : tuple of (str, bytes)
+        In the order they were written.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to be written; the partition is always explicit."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one poll brought.
+
+    Attributes
+    ----------
+    revoked : frozenset of int
+        Partitions that are no longer ours. Handled before `assigned`; a partition may be in both.
+    assigned : frozenset of int
+        Partitions newly ours: paused until `OwnerLog.take` and `OwnerLog.resume`.
+    records : mapping of int to sequence of Record
+        Input records by partition, in the order of their offsets.
+    ends : mapping of int to int
+        For each resumed partition, the offset behind the last record that can be read now;
+        an owner whose position equals it has caught up.
+    """
+
+    revoked: frozenset[int] = frozenset()
+    assigned: frozenset[int] = frozenset()
+    records: Mapping[int, Sequence[Record]] = field(default_factory=dict)
+    ends: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be.
+
+    Attributes
+    ----------
+    name : str
+    partitions : int
+    compacted : bool
+        Keep the last value of each key instead of a time window.
+    config : mapping of str to str
+        Kafka's names, for example ``{"retention.ms": "1209600000"}``; the embedded log, which
+        keeps everything, ignores it.
+    """
+
+    name: str
+    partitions: int
+    compacted: bool
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+class OwnerLog(Protocol):
+    """The log as the owner of partitions sees it.
+
+    All calls come from one task, except `transact` and `append`, which may run concurrently for
+    different partitions (never twice at once for one).
+    """
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions, the same for each of our topics; known after `start`."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One line for a person: what log this is and where."""
+        ...
+
+    async def start(self) -> None:
+        """Connect, check the topics, join.
+
+        Raises
+        ------
+        LogRefusedError
+            A topic is missing or would lose data, or another service owns the file.
+        LogUnavailableError
+            Nothing answers.
+        """
+        ...
+
+    async def poll(self, max_records: int, wait: float) -> Poll:
+        """Bring records of the resumed partitions and changes of assignment.
+
+        Returns after `wait` seconds at most; must be called steadily even when everything is
+        paused, because it is what keeps the membership alive.
+        """
+        ...
+
+    async def take(self, partition: int) -> None:
+        """Fence every earlier owner of the partition and prove that it is ours.
+
+        After it no transaction of an earlier owner can commit and the changelog's end holds all
+        that was ever committed.
+
+        Raises
+        ------
+        PartitionLostError
+            The proof was refused or the assignment changed meanwhile.
+        """
+        ...
+
+    def changelog(self, partition: int) -> AsyncIterator[Record]:
+        """Yield every committed record of the state topic of this partition, to its end.
+
+        Older values of a key may or may not have been compacted away; tombstones are yielded.
+        """
+        ...
+
+    async def resume(self, partition: int, offset: int) -> None:
+        """Deliver input records of the partition from `offset` on (with the next polls).
+
+        Raises
+        ------
+        LogRefusedError
+            `offset` is below what the log still holds or beyond its end.
+        """
+        ...
+
+    def pause(self, partitions: frozenset[int]) -> None:
+        """Stop delivering records of these partitions; the position is kept."""
+        ...
+
+    def unpause(self, partitions: frozenset[int]) -> None:
+        """Go on after `pause`, from the kept position."""
+        ...
+
+    async def transact(
+        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+    ) -> None:
+        """Write all records, and the input position if given, or nothing at all.
+
+        Parameters
+        ----------
+        partition : int
+            The owned partition; every record's partition must equal it.
+        records : sequence of Outgoing
+        next_offset : int, optional
+            Offset of the next input record to be read.
+
+        Raises
+        ------
+        PartitionLostError
+            Fenced, or the outcome is unknown. Nothing held in memory may be trusted any more.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Leave cleanly; may be called twice and after a failed start."""
+        ...
+
+
+class PublisherLog(Protocol):
+    """The log as an upstream producer sees it: durable when the call returns."""
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions of the topics; known after `start`."""
+        ...
+
+    async def start(self) -> None:
+        """Connect; `LogUnavailableError` if nothing answers, `LogRefusedError` if unusable."""
+        ...
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records; all are durable when it returns."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect; may be called twice."""
+        ...
+
+
+class ReaderLog(Protocol):
+    """The log as a consumer outside any group sees it: committed records only."""
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions of the topics; known after `start`."""
+        ...
+
+    async def start(self) -> None:
+        """Connect; `LogUnavailableError` if nothing answers, `LogRefusedError` if unusable."""
+        ...
+
+    def read(
+        self, topics: Sequence[str], *, follow: bool, from_end: bool = False
+    ) -> AsyncIterator[Record]:
+        """Yield records of the topics, each partition in order.
+
+        Parameters
+        ----------
+        topics : sequence of str
+        follow : bool
+            Wait for more at the end; otherwise stop at the ends that were found at the start.
+        from_end : bool
+            Start with what comes from now on.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Disconnect; may be called twice."""
+        ...
+
+
+class AdminLog(Protocol):
+    """Making topics, for tests, the demo and `evensky topics create`."""
+
+    async def create_topics(self, topics: Sequence[TopicSpec]) -> None:
+        """Create what is missing; an existing topic is left as it is."""
+        ...
