@@ -1,0 +1,442 @@
+"""The settings: frozen values, made once at the edge, refused where they cannot be.
+
+`Settings` reads nothing by itself: no environment, no file. `stream.configure` gathers values from
+the places where an operator can write them and remembers which came from where.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+)
+
+from core import MatchConfig
+from stream.machine import Machine
+
+__all__ = [
+    "Address",
+    "Context",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "parse_address",
+]
+
+MIB = 2**20
+GIB = 2**30
+
+PARENT_BYTES = 512 * MIB
+"""What the process that feeds the workers needs for itself: libraries, state, messages."""
+
+_LARGEST_PORT = 65_535
+_BYTES_OF_A_BIN = 12  # value and error as float32, count as int32
+_BYTES_OF_A_MESSAGE = 8192  # names, digests and scalars, generously
+
+
+def _off(value: object) -> object:
+    """Let an operator write ``off`` where the code says None."""
+    return None if isinstance(value, str) and value.strip().lower() == "off" else value
+
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+SecondsOrOff = Annotated[Seconds | None, BeforeValidator(_off)]
+Size = Annotated[ByteSize, Field(ge=MIB)]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why settings are refused.
+
+    Attributes
+    ----------
+    settings : tuple of str
+        The settings at fault, as the operator wrote them (``job_timeout_s``, ``match.bin_size``).
+    sentence : str
+        What is wrong.
+    remedy : str
+        What would be right.
+    origins : tuple of str
+        Where each of them was given, in the order of `settings`; empty if nobody said.
+    """
+
+    settings: tuple[str, ...]
+    sentence: str
+    remedy: str
+    origins: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        places = self.origins or ("",) * len(self.settings)
+        named = [
+            f"{name} ({place})" if place else name
+            for name, place in zip(self.settings, places, strict=True)
+        ]
+        return f"{', '.join(named)}: {self.sentence}; {self.remedy}"
+
+
+class SettingsError(Exception):
+    """Settings that cannot be: exit code 2, before anything starts.
+
+    Parameters
+    ----------
+    problems : tuple of Problem
+        Every one that was found, so that they can be mended in one go.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What settings are judged against, handed to `Settings.model_validate` as its context.
+
+    Attributes
+    ----------
+    machine : Machine
+        The machine they are meant for.
+    origins : mapping of str to str
+        Where each setting was given: ``evensky.toml``, ``EVENSKY_WORKERS`` or ``--workers``.
+    """
+
+    machine: Machine
+    origins: Mapping[str, str]
+
+
+class Settings(BaseModel):
+    """Everything an operator may choose.
+
+    Units are in the names: ``_s`` seconds, ``_ms`` milliseconds, ``_bytes`` bytes (``"2GiB"`` is
+    understood), ``_px`` pixels.
+
+    Raises
+    ------
+    SettingsError
+        From a combination that cannot work; each problem names its settings and the remedy.
+    pydantic.ValidationError
+        From a value that is impossible by itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # -- the log
+    log: Path = Field(
+        Path("evensky.db"), description="file of the embedded log, made at its first use"
+    )
+    bootstrap_servers: str | None = Field(
+        None, description="Kafka brokers as host:port[,host:port...]; without it the embedded log"
+    )
+    app: Name = Field(
+        "evensky", description="name of the consumer group and stem of the transactional ids"
+    )
+    instance: Name | None = Field(
+        None, description="stable name of this copy (Kafka's group.instance.id)"
+    )
+    topic_prefix: Name = Field("evensky", description="stem of the topic names: PREFIX.warps, ...")
+    partitions: int = Field(
+        8, ge=1, le=1024, description="partitions of an embedded log when it is made"
+    )
+    session_timeout_s: Seconds = Field(
+        10.0, description="silence after which Kafka gives this copy's partitions to another"
+    )
+    broker_grace_s: Seconds = Field(
+        120.0, description="time without a broker after which the service exits with code 3"
+    )
+    max_message_bytes: Annotated[ByteSize, Field(ge=65_536, le=64 * MIB)] = Field(
+        ByteSize(MIB), description="largest model message (the models topic's max.message.bytes)"
+    )
+
+    # -- pixels and the processes that work on them
+    allow: tuple[Path, ...] = Field(
+        (), description="folders that warps may be read from; default: the embedded log's folder"
+    )
+    max_warp_bytes: Size = Field(
+        ByteSize(512 * MIB), description="largest file of a warp, before it is inflated"
+    )
+    max_warp_side_px: int = Field(
+        8192, ge=1, le=65_536, description="longest side of a warp's image"
+    )
+    fetch_in_flight_bytes: Size = Field(
+        ByteSize(GIB), description="bytes of warps read ahead and not yet decoded, all together"
+    )
+    missing_grace_s: Seconds = Field(
+        5.0, description="time for which a missing file is asked for again"
+    )
+    worker_memory_bytes: Annotated[ByteSize, Field(ge=128 * MIB)] = Field(
+        ByteSize(2 * GIB), description="resident memory at which a worker is ended"
+    )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        validate_default=True,
+        description="processes that decode and match; 0: one a core, as far as memory allows",
+    )
+    job_timeout_s: Seconds = Field(
+        120.0, description="time after which a job's process is ended and the job tried again"
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="deaths of a job after which its warp is given up"
+    )
+    max_due_groups: int = Field(
+        64, ge=1, le=100_000, description="complete groups that are worked on at the same time"
+    )
+
+    # -- taking events in
+    ingest_max_records: int = Field(
+        500, ge=1, le=10_000, description="records of one ingest transaction"
+    )
+    ingest_max_ms: int = Field(
+        100, ge=1, le=10_000, description="longest wait for an ingest transaction to fill"
+    )
+
+    # -- when a group is complete
+    quorum: int = Field(3, ge=1, le=100_000, description="members a group needs to end by quiet")
+    quiet_s: SecondsOrOff = Field(
+        600.0, description="time without an arrival that completes a group; off: never"
+    )
+    deadline_s: Seconds = Field(
+        43_200.0, description="time since its first event after which a group is complete anyway"
+    )
+    min_members: int = Field(
+        2, ge=2, le=100_000, description="members below which a group ends as incomplete"
+    )
+    update_quiet_s: Seconds = Field(
+        600.0, description="time after the last late change before a group's update is made"
+    )
+    update_max_s: Seconds = Field(
+        3600.0, description="longest wait of a late change for its group's update"
+    )
+
+    # -- the matching
+    match: Annotated[Mapping[str, object], AfterValidator(MappingProxyType)] = Field(
+        default_factory=dict, description="how backgrounds are matched: LSST's names in snake_case"
+    )
+    verdict_profile: Literal["lsst2017", "none"] = Field(
+        "lsst2017", description="rule by which a model is accepted or rejected"
+    )
+
+    # -- the service and its operators
+    http: str = Field(
+        "127.0.0.1:9797",
+        description="HOST:PORT for /metrics, /healthz, /readyz, /groups; port 0: any free; or off",
+    )
+    grace_s: Seconds = Field(
+        30.0, description="time for running jobs to finish when the service is told to stop"
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="form of the log on stderr; auto: console on a terminal, json elsewhere"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line that is logged"
+    )
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _brokers(cls, value: str | None) -> str | None:
+        return None if value is None else ",".join(map(str, map(parse_address, value.split(","))))
+
+    @field_validator("http")
+    @classmethod
+    def _listen(cls, value: str) -> str:
+        return "off" if value.strip().lower() == "off" else str(parse_address(value))
+
+    @field_validator("workers")
+    @classmethod
+    def _as_many_as_fit(cls, value: int, info: ValidationInfo) -> int:
+        if value > 0 or not {"worker_memory_bytes", "fetch_in_flight_bytes"} <= info.data.keys():
+            return value
+        machine = _machine(info)
+        room = machine.memory_bytes - PARENT_BYTES - info.data["fetch_in_flight_bytes"]
+        return max(1, min(machine.cores, room // info.data["worker_memory_bytes"]))
+
+    def model_post_init(self, context: Context | None, /) -> None:
+        """Refuse what cannot work together."""
+        self._origins = {} if context is None else context.origins
+        machine = Machine.here() if context is None else context.machine
+        problems = tuple(_impossible(self, machine))
+        if problems:
+            raise SettingsError(problems)
+
+    @property
+    def brokers(self) -> tuple[str, ...]:
+        """Kafka's brokers as host:port; empty for the embedded log."""
+        return () if self.bootstrap_servers is None else tuple(self.bootstrap_servers.split(","))
+
+    @property
+    def address(self) -> Address | None:
+        """Where the service listens for operators, or None."""
+        return None if self.http == "off" else parse_address(self.http)
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Real folders that warps may be read from."""
+        return tuple(root.resolve() for root in self.allow or (self.log.parent,))
+
+    def match_config(self) -> MatchConfig:
+        """How backgrounds are matched."""
+        return MatchConfig.from_mapping(dict(self.match))
+
+    def policy_values(self) -> dict[str, int | None]:
+        """Return the arguments of `core.groups.Policy`: times in milliseconds, None is off."""
+        return {
+            "quorum": self.quorum,
+            "quiet_ms": None if self.quiet_s is None else _milliseconds(self.quiet_s),
+            "deadline_ms": _milliseconds(self.deadline_s),
+            "min_members": self.min_members,
+            "update_quiet_ms": _milliseconds(self.update_quiet_s),
+            "update_max_ms": _milliseconds(self.update_max_s),
+        }
+
+    def origin(self, name: str) -> str:
+        """Tell where a setting was given: a file, a variable, an option, or ``default``."""
+        return self._origins.get(name, "default")
+
+
+def parse_address(text: str) -> Address:
+    """Split ``host:port``; IPv6 hosts stand in brackets.
+
+    Raises
+    ------
+    ValueError
+        There is no host or no port in 0 .. 65535.
+    """
+    host, _, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > _LARGEST_PORT:
+        raise ValueError(f"{text.strip()!r} is not HOST:PORT")
+    return Address(host, int(port))
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _machine(info: ValidationInfo) -> Machine:
+    return info.context.machine if isinstance(info.context, Context) else Machine.here()
+
+
+# -- what cannot work together: each check yields what it finds ------------------------------------
+
+
+def _impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
+    yield from _impossible_log(settings)
+    yield from _impossible_times(settings)
+    yield from _impossible_sizes(settings, machine)
+    yield from _impossible_matching(settings)
+
+
+def _impossible_log(settings: Settings) -> Iterator[Problem]:
+    given = settings.model_fields_set
+    if settings.bootstrap_servers is None:
+        if not settings.log.resolve().parent.is_dir():
+            yield Problem(("log",), f"there is no folder {settings.log.parent}", "make it first")
+    elif "log" in given:
+        yield Problem(
+            ("log", "bootstrap_servers"),
+            "the log is either a file or Kafka",
+            "take one of the two away",
+        )
+    elif not settings.allow:
+        yield Problem(("allow",), "no warp could be read", "name the folders that warps lie in")
+    for root in settings.allow:
+        if not root.is_dir():
+            yield Problem(("allow",), f"there is no folder {root}", "make it or take it away")
+
+
+def _impossible_times(settings: Settings) -> Iterator[Problem]:
+    if settings.quiet_s is not None and settings.quiet_s >= settings.deadline_s:
+        yield Problem(
+            ("quiet_s", "deadline_s"),
+            f"a quiet time of {settings.quiet_s:g} s never ends before the deadline of "
+            f"{settings.deadline_s:g} s",
+            "make quiet_s smaller than deadline_s, or off",
+        )
+    if settings.update_quiet_s > settings.update_max_s:
+        yield Problem(
+            ("update_quiet_s", "update_max_s"),
+            f"an update cannot wait {settings.update_quiet_s:g} s for quiet and "
+            f"{settings.update_max_s:g} s at most",
+            "make update_quiet_s at most update_max_s",
+        )
+    if settings.missing_grace_s >= settings.deadline_s:
+        yield Problem(
+            ("missing_grace_s", "deadline_s"),
+            f"a file missing for {settings.missing_grace_s:g} s would outlast the deadline",
+            "make missing_grace_s smaller than deadline_s",
+        )
+
+
+def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]:
+    if settings.max_warp_bytes > settings.fetch_in_flight_bytes:
+        yield Problem(
+            ("max_warp_bytes", "fetch_in_flight_bytes"),
+            "the largest warp would never fit into what may be read ahead",
+            "make fetch_in_flight_bytes at least max_warp_bytes",
+        )
+    needed = settings.workers * settings.worker_memory_bytes
+    needed += settings.fetch_in_flight_bytes + PARENT_BYTES
+    if needed > machine.memory_bytes:
+        yield Problem(
+            ("workers", "worker_memory_bytes", "fetch_in_flight_bytes"),
+            f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
+            f"{_gib(settings.fetch_in_flight_bytes)} read ahead and {_gib(PARENT_BYTES)} for the "
+            f"service make {_gib(needed)}, more than the {_gib(machine.memory_bytes)} there are",
+            "lower one of them or raise the container's limit",
+        )
+
+
+def _impossible_matching(settings: Settings) -> Iterator[Problem]:
+    try:
+        config = settings.match_config()
+    except ValueError as error:
+        named = tuple(f"match.{name}" for name in settings.match if name in str(error))
+        yield Problem(named or ("match",), str(error), "mend it there")
+        return
+    bins = math.ceil(settings.max_warp_side_px / config.bin_size) ** 2
+    size = bins * _BYTES_OF_A_BIN + _BYTES_OF_A_MESSAGE
+    if size > settings.max_message_bytes:
+        yield Problem(
+            ("match.bin_size", "max_warp_side_px", "max_message_bytes"),
+            f"bins of {config.bin_size} px on {settings.max_warp_side_px} px make a message of "
+            f"{size} bytes, more than the {int(settings.max_message_bytes)} allowed",
+            "raise bin_size, lower max_warp_side_px to the survey's, or raise max_message_bytes "
+            "here and on the models topic",
+        )
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.3g} GiB"
