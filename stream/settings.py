@@ -281,7 +281,7 @@ class Settings(BaseModel):
             return value
         machine = _machine(info)
         room = machine.memory_bytes - PARENT_BYTES - info.data["fetch_in_flight_bytes"]
-        return max(1, min(machine.cores, room // info.data["worker_memory_bytes"]))
+        return max(1, min(machine.cores, int(room // info.data["worker_memory_bytes"])))
 
     def model_post_init(self, context: Context | None, /) -> None:
         """Refuse what cannot work together."""
