@@ -151,8 +151,8 @@ class TopicSpec:
 class OwnerLog(Protocol):
     """The log as the owner of partitions sees it.
 
-    All calls come from one task, except `transact` and `append`, which may run concurrently for
-    different partitions (never twice at once for one).
+    All calls come from one task, except `transact`, which may run concurrently for different
+    partitions (never twice at once for one).
     """
 
     @property
@@ -292,7 +292,7 @@ class ReaderLog(Protocol):
         follow : bool
             Wait for more at the end; otherwise stop at the ends that were found at the start.
         from_end : bool
-            Start with what comes from now on.
+            Start with what is appended after the iterator's first step.
         """
         ...
 
