@@ -174,7 +174,8 @@ class Settings(BaseModel):
         120.0, description="time without a broker after which the service exits with code 3"
     )
     max_message_bytes: Annotated[ByteSize, Field(ge=65_536, le=64 * MIB)] = Field(
-        ByteSize(MIB), description="largest model message (the models topic's max.message.bytes)"
+        ByteSize(4 * MIB),
+        description="largest model message (the models topic's max.message.bytes)",
     )
 
     # -- pixels and the processes that work on them
