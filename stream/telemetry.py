@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.metrics import MetricWrapperBase
 
 from core import NUMERICS_VERSION, groups
@@ -124,6 +131,8 @@ class Telemetry:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
+        # Else each series is doubled by one that holds its birthday.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library forgot its return type
         self._bands = Bands()
         self._partitions: frozenset[int] = frozenset()
         self._make_flow()
