@@ -1,1 +1,64 @@
-"""The mathematics of background matching and the state machine of a group: values in, values out."""
+"""Mathematics of background matching, and the state machine of a group: values in, values out."""
+
+from core.background import Background
+from core.config import GridStatistic, InterpStyle, MatchConfig, UndersampleStyle
+from core.errors import (
+    ConfigError,
+    CoreError,
+    DimensionError,
+    ImageError,
+    ImageTypeError,
+    InterpolationError,
+    MissingExposureError,
+    ModelOverflowError,
+    NoExposuresError,
+    NoOverlapError,
+    NoReferenceError,
+)
+from core.image import MaskedImage
+from core.matching import (
+    NUMERICS_VERSION,
+    Match,
+    MatchResult,
+    MatchResults,
+    match_background,
+    match_backgrounds,
+)
+from core.reference import (
+    ReferenceChoice,
+    SelectionStatistics,
+    reference_costs,
+    select_reference,
+    selection_statistics,
+)
+
+__all__ = [
+    "NUMERICS_VERSION",
+    "Background",
+    "ConfigError",
+    "CoreError",
+    "DimensionError",
+    "GridStatistic",
+    "ImageError",
+    "ImageTypeError",
+    "InterpStyle",
+    "InterpolationError",
+    "MaskedImage",
+    "Match",
+    "MatchConfig",
+    "MatchResult",
+    "MatchResults",
+    "MissingExposureError",
+    "ModelOverflowError",
+    "NoExposuresError",
+    "NoOverlapError",
+    "NoReferenceError",
+    "ReferenceChoice",
+    "SelectionStatistics",
+    "UndersampleStyle",
+    "match_background",
+    "match_backgrounds",
+    "reference_costs",
+    "select_reference",
+    "selection_statistics",
+]

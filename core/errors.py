@@ -1,0 +1,198 @@
+"""What can go wrong in the mathematics, sorted by what the catcher does about it.
+
+::
+
+    CoreError
+    |-- ConfigError           (ValueError)                stop: no run makes sense with this setting
+    |-- ImageError            (ValueError)                reject the exposure or model: it is none
+    |   `-- ImageTypeError    (TypeError)                 the same, an array of another type
+    |-- MissingExposureError  (RuntimeError)              skip: this exposure could not be had
+    |-- DimensionError        (RuntimeError)              reject the pair: two different boxes
+    |-- NoOverlapError        (ValueError, RuntimeError)  reject the pair: no sky in common
+    |-- InterpolationError    (RuntimeError)              reject the pair: too few bins with values
+    |-- ModelOverflowError    (RuntimeError)              reject the pair: levels beyond float32
+    |-- NoExposuresError      (ValueError, RuntimeError)  stop: there is nothing to choose from
+    `-- NoReferenceError      (ValueError)                stop: no candidate can be the reference
+
+Each is also the built-in exception that LSST's task raises in that place, so code written for the
+task catches what it always caught. Errors carry the objects; ``str`` makes the sentence. All of
+them survive pickling, since workers raise them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "CoreError",
+    "DimensionError",
+    "ImageError",
+    "ImageTypeError",
+    "InterpolationError",
+    "MissingExposureError",
+    "ModelOverflowError",
+    "NoExposuresError",
+    "NoOverlapError",
+    "NoReferenceError",
+]
+
+
+class CoreError(Exception):
+    """Anything that the mathematics refuses, for catching all of it at once."""
+
+
+class ConfigError(CoreError, ValueError):
+    """A setting of `core.MatchConfig` is unknown or impossible.
+
+    Parameters
+    ----------
+    field : str
+        Name of the setting.
+    value : object
+        What was asked for.
+    expected : str
+        What would have been right.
+    """
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__(field, value, expected)
+        self.field = field
+        self.value = value
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.value!r}: must be {self.expected}"
+
+
+class ImageError(CoreError, ValueError):
+    """An argument is not the array or value that it should be.
+
+    Parameters
+    ----------
+    argument : str
+        Name of the argument at fault.
+    found : str
+        What it is.
+    expected : str
+        What would have been right.
+    """
+
+    def __init__(self, argument: str, found: str, expected: str) -> None:
+        super().__init__(argument, found, expected)
+        self.argument = argument
+        self.found = found
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.argument} is {self.found}: must be {self.expected}"
+
+
+class ImageTypeError(ImageError, TypeError):
+    """An array is of another kind, dtype or byte order than it should be."""
+
+
+class MissingExposureError(CoreError, RuntimeError):
+    """An exposure of a run could not be had.
+
+    Parameters
+    ----------
+    index : int
+        Its place in the sequence of exposures.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(index)
+        self.index = index
+
+    def __str__(self) -> str:
+        return f"exposure {self.index} does not exist"
+
+
+class DimensionError(CoreError, RuntimeError):
+    """Two exposures of different size cannot be matched.
+
+    Parameters
+    ----------
+    science, reference : tuple of int
+        Their shapes ``(height, width)`` in pixels.
+    """
+
+    def __init__(self, science: tuple[int, int], reference: tuple[int, int]) -> None:
+        super().__init__(science, reference)
+        self.science = science
+        self.reference = reference
+
+    def __str__(self) -> str:
+        return (
+            "exposures have different dimensions (height, width): "
+            f"science {self.science}, reference {self.reference}"
+        )
+
+
+class NoOverlapError(CoreError, ValueError, RuntimeError):
+    """No bin of the difference has a value, so that there is no sky to match.
+
+    LSST raises `ValueError` here for polynomials and `RuntimeError` for splines that may not
+    reduce their order; for splines that may, it returns a model of NaN, which would destroy the
+    image that it is added to.
+    """
+
+    def __str__(self) -> str:
+        return "no overlap with the reference: no bin of the difference has good pixels"
+
+
+class InterpolationError(CoreError, RuntimeError):
+    """The grid has too few values for an interpolation style that may not be reduced.
+
+    Parameters
+    ----------
+    style : str
+        Interpolation style asked for.
+    points, needed : int
+        Values at hand and values that the style needs.
+    line : str
+        Which line of bins is too short.
+    """
+
+    def __init__(self, style: str, points: int, needed: int, line: str) -> None:
+        super().__init__(style, points, needed, line)
+        self.style = style
+        self.points = points
+        self.needed = needed
+        self.line = line
+
+    def __str__(self) -> str:
+        return (
+            f"{self.style} needs {self.needed} bins with a value along {self.line}, "
+            f"there are {self.points}; undersample_style REDUCE_INTERP_ORDER allows fewer"
+        )
+
+
+class ModelOverflowError(CoreError, RuntimeError):
+    """The interpolated model leaves the range of float32."""
+
+    def __str__(self) -> str:
+        return "the background model overflows float32: the difference has impossible levels"
+
+
+class NoExposuresError(CoreError, ValueError, RuntimeError):
+    """A reference was to be chosen from no exposures at all."""
+
+    def __str__(self) -> str:
+        return "no exposures: there is nothing to choose a reference from"
+
+
+class NoReferenceError(CoreError, ValueError):
+    """No exposure can be the reference.
+
+    Parameters
+    ----------
+    reason : str
+        Why not.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"no reference: {self.reason}"
