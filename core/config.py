@@ -213,7 +213,7 @@ def _choice(choices: type[StrEnum]) -> _Rule:
 
 def _names(value: Any) -> tuple[str, ...]:
     _refuse_unless(isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping))
-    names = tuple(value)
+    names: tuple[Any, ...] = tuple(value)
     _refuse_unless(all(isinstance(name, str) and name for name in names))
     return names
 

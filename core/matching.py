@@ -245,7 +245,9 @@ def _difference(
 
 
 def _unflagged(exposure: MaskedImage, rows: slice, config: MatchConfig) -> NDArray[np.bool_]:
-    return np.equal(exposure.mask[rows] & exposure.bits(config.bad_mask_planes), 0)
+    bits = exposure.bits(config.bad_mask_planes)
+    unflagged: NDArray[np.bool_] = (exposure.mask[rows] & bits) == 0
+    return unflagged
 
 
 def _fit(
@@ -278,10 +280,12 @@ def _matched_mse(
     difference: NDArray[np.float32], good: NDArray[np.bool_], image: NDArray[np.float32]
 ) -> float:
     """Mean square of what the model leaves, over all good pixels and unclipped."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        pixels = [(difference[rows] - image[rows])[good[rows]] for rows in _row_blocks(image)]
-    left = np.concatenate(pixels)
-    return plain_moments(left[np.isfinite(left)]).mean_square
+    pixels = []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rows in _row_blocks(image):
+            block = difference[rows] - image[rows]
+            pixels.append(block[good[rows] & np.isfinite(block)])
+    return plain_moments(np.concatenate(pixels)).mean_square
 
 
 def _diff_im_var(reference: MaskedImage, science: MaskedImage, config: MatchConfig) -> float:
