@@ -14,7 +14,7 @@ __all__ = ["covered_by", "edge_of"]
 
 Bool = NDArray[np.bool_]
 
-_CHIP = (2.3, 1.75)  # sides of a chip with its gap, in sides of a patch
+_CHIP = (3.1, 1.75)  # sides of a chip with its gap, in sides of a patch
 _GAP = 15.0  # pixels
 _RAGGED = 1.5  # pixels by which an edge wanders
 _EDGE_WIDTH = 3  # pixels beside missing data that a pipeline distrusts
@@ -43,7 +43,9 @@ def _camera_coordinates(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each pixel's place in the camera, pixels from the centre of the middle chip."""
     height, width = spec.shape
-    dither = rng.uniform(-0.45, 0.45, 2) * spec.size
+    dither = rng.uniform(0.2, 0.9, 2) * rng.choice((-1.0, 1.0), 2) * spec.size
+    if plan.index == 0:  # the first visit points at the field, the others dither around it
+        dither *= 0.1
     x = (np.arange(width) - 0.5 * width - dither[0])[None, :]
     y = (np.arange(height) - 0.5 * height - dither[1])[:, None]
     cosine, sine = math.cos(plan.rotation), math.sin(plan.rotation)

@@ -31,7 +31,10 @@ def sky_of(spec: SurveySpec, plan: VisitPlan) -> Float:
     rng = generator(spec, 3, plan.visit)
     dark = BANDS[plan.band].dark
     x, y = _coordinates(spec)
-    sky = dark * rng.uniform(0.97, 1.06) * (1.0 + _airglow(x, y, rng))
+    level, glow = rng.uniform(1.0, 1.08), _airglow(x, y, rng)
+    if plan.index == 0:  # the night's best visit: dark and even wherever it is looked at
+        level, glow = 0.96, 0.4 * glow
+    sky = dark * level * (1.0 + glow)
     sky = sky + _moonlight(x, y, plan, rng)
     if plan.index % _HALO_EVERY == 1:
         sky = sky + dark * _halo(x, y, spec, rng)

@@ -262,7 +262,7 @@ def _edge(spec: SurveySpec, index: int) -> tuple[float, float, int] | None:
 def _seeing_history(total: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Let the seeing wander between 1.0 and 1.7 arcsec, as it does; pixels."""
     steps = np.cumsum(rng.normal(0.0, 0.06, total))
-    wander = 1.28 + 0.16 * np.sin(np.linspace(0.4, 5.0, total)) + steps - steps.mean()
+    wander = 1.3 - 0.26 * np.sin(np.linspace(0.8, 5.0, total)) + steps - steps.mean()
     return np.asarray(np.clip(wander, 1.0, 1.7) / PIXEL_SCALE)
 
 
