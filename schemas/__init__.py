@@ -1,1 +1,144 @@
-"""The messages, their bytes and their JSON Schemas."""
+"""The messages, their bytes, and their contract (DESIGN.md section 4).
+
+`encode` and `decode` turn messages into records of a log and back; the JSON Schema files beside
+this package are generated from the message classes and are what other programs rely on.
+"""
+
+from schemas.contract import json_schemas
+from schemas.envelope import (
+    CONTENT_TYPE,
+    Attributes,
+    Encoded,
+    decode,
+    decode_value,
+    encode,
+    event_time_us,
+    limits_of,
+    time_text,
+)
+from schemas.errors import DeadReason, SchemaError, StateError
+from schemas.events import (
+    MAX_DEADLINE_S,
+    ClockTick,
+    GroupClosed,
+    GroupManifest,
+    GroupReopened,
+    GroupSealed,
+    JobSuspected,
+    WarpArrived,
+    WarpWithdrawn,
+)
+from schemas.fields import MAX_INTEGER, MAX_VISITS
+from schemas.identity import (
+    GroupId,
+    IdentityFields,
+    check_partition,
+    model_key,
+    parse_model_key,
+    partition_of,
+)
+from schemas.ids import config_digest, input_digest, job_id, model_id, model_id_of
+from schemas.letters import MAX_WHOLE_VALUE, DeadLetter, SourceRecord, Stage
+from schemas.messages import (
+    MESSAGE_TYPES,
+    BackgroundMetric,
+    BackgroundModel,
+    GroupMatched,
+    MemberSummary,
+    Message,
+    Model,
+    NDArray,
+    Quality,
+)
+from schemas.state import STATE_FORMAT, Position, pack_position, unpack_position
+from schemas.statekeys import (
+    POSITION_KEY,
+    StateKey,
+    StateKind,
+    expected_key,
+    frozen_key,
+    header_key,
+    member_key,
+    parse_state_key,
+)
+from schemas.wire import (
+    EVENT_LIMITS,
+    LETTER_LIMITS,
+    RESULT_LIMITS,
+    Limits,
+    pack,
+    pack_state,
+    unpack,
+    unpack_state,
+)
+
+__all__ = [
+    "CONTENT_TYPE",
+    "EVENT_LIMITS",
+    "LETTER_LIMITS",
+    "MAX_DEADLINE_S",
+    "MAX_INTEGER",
+    "MAX_VISITS",
+    "MAX_WHOLE_VALUE",
+    "MESSAGE_TYPES",
+    "POSITION_KEY",
+    "RESULT_LIMITS",
+    "STATE_FORMAT",
+    "Attributes",
+    "BackgroundMetric",
+    "BackgroundModel",
+    "ClockTick",
+    "DeadLetter",
+    "DeadReason",
+    "Encoded",
+    "GroupClosed",
+    "GroupId",
+    "GroupManifest",
+    "GroupMatched",
+    "GroupReopened",
+    "GroupSealed",
+    "IdentityFields",
+    "JobSuspected",
+    "Limits",
+    "MemberSummary",
+    "Message",
+    "Model",
+    "NDArray",
+    "Position",
+    "Quality",
+    "SchemaError",
+    "SourceRecord",
+    "Stage",
+    "StateError",
+    "StateKey",
+    "StateKind",
+    "WarpArrived",
+    "WarpWithdrawn",
+    "check_partition",
+    "config_digest",
+    "decode",
+    "decode_value",
+    "encode",
+    "event_time_us",
+    "expected_key",
+    "frozen_key",
+    "header_key",
+    "input_digest",
+    "job_id",
+    "json_schemas",
+    "limits_of",
+    "member_key",
+    "model_id",
+    "model_id_of",
+    "model_key",
+    "pack",
+    "pack_position",
+    "pack_state",
+    "parse_model_key",
+    "parse_state_key",
+    "partition_of",
+    "time_text",
+    "unpack",
+    "unpack_position",
+    "unpack_state",
+]

@@ -1,0 +1,1 @@
+"""The messages: their types, bytes, contract, and what is refused."""

@@ -1,0 +1,312 @@
+"""CloudEvents 1.0 in Kafka's binary mode: attributes in headers, the value in msgpack.
+
+`encode` and `decode` are the border: what passes them is valid, and after them nobody asks again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from schemas.errors import DeadReason, SchemaError
+from schemas.explain import explain
+from schemas.messages import (
+    MESSAGE_TYPES,
+    BackgroundMetric,
+    BackgroundModel,
+    ClockTick,
+    DeadLetter,
+    GroupMatched,
+    Message,
+)
+from schemas.wire import EVENT_LIMITS, LETTER_LIMITS, RESULT_LIMITS, Limits, pack, unpack
+
+__all__ = [
+    "CONTENT_TYPE",
+    "Attributes",
+    "Encoded",
+    "decode",
+    "decode_value",
+    "encode",
+    "event_time_us",
+    "limits_of",
+    "time_text",
+]
+
+M = TypeVar("M", bound=Message)
+
+CONTENT_TYPE: Final = "application/msgpack"
+_SPECVERSION: Final = "1.0"
+_HEADERS: Final = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type")
+_LONGEST_ATTRIBUTE: Final = 1024
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_TIME: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,18}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+_LIMITS: Final[dict[type[object], Limits]] = {
+    BackgroundModel: RESULT_LIMITS,
+    GroupMatched: RESULT_LIMITS,
+    BackgroundMetric: RESULT_LIMITS,
+    DeadLetter: LETTER_LIMITS,
+}
+
+
+class Attributes(Struct, frozen=True):
+    """What a record says about itself; all four are required.
+
+    Attributes
+    ----------
+    id : str
+        Unique within `source`; 1 to 1024 characters.
+    type : str
+        One of `schemas.MESSAGE_TYPES`.
+    source : str
+        Who sent it, a URI reference; 1 to 1024 characters.
+    time : str
+        When it happened, RFC 3339, for example ``2026-03-01T05:06:07.123456Z``.
+
+    Raises
+    ------
+    SchemaError
+        ``bad_headers``, naming the header.
+    """
+
+    id: str
+    type: str
+    source: str
+    time: str
+
+    def __post_init__(self) -> None:
+        for name in ("id", "type", "source"):
+            _require_line(f"ce_{name}", getattr(self, name))
+        event_time_us(self)
+
+
+class Encoded(Struct, frozen=True):
+    """A record's key, headers and value, ready for a log.
+
+    Attributes
+    ----------
+    key : bytes
+    headers : tuple of (str, bytes)
+    value : bytes
+    """
+
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+def encode(
+    message: Message,
+    *,
+    id: str,  # noqa: A002 - CloudEvents' own name
+    source: str,
+    time: str,
+    limits: Limits | None = None,
+) -> Encoded:
+    """Return the record of a message; the same arguments always give the same bytes.
+
+    Parameters
+    ----------
+    message : Message
+    id, source, time : str
+        As in `Attributes`.
+    limits : Limits, optional
+        Instead of `limits_of` the message's type.
+
+    Raises
+    ------
+    SchemaError
+        Whatever `decode` would refuse.
+    """
+    kind = type(message)
+    attributes = Attributes(id=id, type=kind.ce_type, source=source, time=time)
+    value = pack(message)
+    # What `decode` makes of the bytes is the message: 1 becomes 1.0 where a float belongs.
+    canonical = decode_value(value, kind, limits or limits_of(kind))
+    return Encoded(canonical.routing_key, _headers(attributes), pack(canonical))
+
+
+def decode(
+    key: bytes | None,
+    headers: Sequence[tuple[str, bytes]],
+    value: bytes | None,
+    limits: Limits | None = None,
+) -> tuple[Attributes, Message]:
+    """Return the attributes and the message of a record: for any bytes these, or `SchemaError`.
+
+    Parameters
+    ----------
+    key, value : bytes or None
+    headers : sequence of (str, bytes)
+        Foreign ones are ignored.
+    limits : Limits, optional
+        Instead of `limits_of` the message's type.
+
+    Raises
+    ------
+    SchemaError
+        With the reason for the dead letter, in this order: ``null_value``, ``bad_headers``,
+        ``unknown_type``, ``too_large``, ``bad_msgpack``, ``bad_message``, ``bad_identity``.
+    """
+    if value is None:
+        raise SchemaError(DeadReason.NULL_VALUE, "the record has no value; a message has a map")
+    attributes = _attributes(headers)
+    kind = MESSAGE_TYPES.get(attributes.type)
+    if kind is None:
+        known = ", ".join(sorted(MESSAGE_TYPES))
+        text = f"ce_type {attributes.type!r} is none of ours: {known}"
+        raise SchemaError(DeadReason.UNKNOWN_TYPE, text)
+    message = decode_value(value, kind, limits)
+    _require_key(key, message)
+    return attributes, message
+
+
+def decode_value(value: bytes, kind: type[M], limits: Limits | None = None) -> M:
+    """Return the message of a type that a value holds, whatever its key and headers.
+
+    Parameters
+    ----------
+    value : bytes
+    kind : type
+        One of the message classes.
+    limits : Limits, optional
+        Instead of `limits_of` the type.
+
+    Raises
+    ------
+    SchemaError
+        ``too_large``, ``bad_msgpack``, ``bad_message`` or ``bad_identity``.
+    """
+    plain = unpack(value, limits or limits_of(kind))
+    try:
+        return msgspec.convert(plain, kind, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        raise _named(kind.ce_type, explain(error, kind, plain)) from error
+
+
+def limits_of(kind: type[object]) -> Limits:
+    """Return the limits within which a type is read unless the caller has its own."""
+    return _LIMITS.get(kind, EVENT_LIMITS)
+
+
+def event_time_us(attributes: Attributes) -> int:
+    """Return when the event happened, in microseconds since 1970 (UTC); finer digits are cut.
+
+    Raises
+    ------
+    SchemaError
+        ``bad_headers``: no such time.
+    """
+    found = _TIME.fullmatch(attributes.time)
+    if found is None:
+        raise _bad_time(attributes.time)
+    date, fraction, sign, offset = found.groups()[:6], found[7], found[8], found.groups()[8:]
+    try:
+        year, month, day, hour, minute, second = map(int, date)
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        raise _bad_time(attributes.time) from None
+    whole = (moment - _EPOCH) // _MICROSECOND + int(f"{fraction or 0:0<6}"[:6])
+    return whole - _offset_us(sign, *offset)
+
+
+def time_text(microseconds: int) -> str:
+    """Return microseconds since 1970 (UTC) as RFC 3339; `event_time_us` reads it back."""
+    moment = _EPOCH + microseconds * _MICROSECOND
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _headers(attributes: Attributes) -> tuple[tuple[str, bytes], ...]:
+    texts = (
+        _SPECVERSION,
+        attributes.id,
+        attributes.type,
+        attributes.source,
+        attributes.time,
+        CONTENT_TYPE,
+    )
+    return tuple((name, text.encode()) for name, text in zip(_HEADERS, texts, strict=True))
+
+
+def _attributes(headers: Sequence[tuple[str, bytes]]) -> Attributes:
+    found = _texts(headers)
+    missing = [name for name in _HEADERS if name not in found]
+    if missing:
+        text = f"the header {missing[0]} is missing; CloudEvents in binary mode needs it"
+        raise SchemaError(DeadReason.BAD_HEADERS, text)
+    _require_value("ce_specversion", found["ce_specversion"], _SPECVERSION)
+    media_type = found["content-type"].partition(";")[0].strip().lower()
+    _require_value("content-type", media_type, CONTENT_TYPE)
+    return Attributes(
+        id=found["ce_id"],
+        type=found["ce_type"],
+        source=found["ce_source"],
+        time=found["ce_time"],
+    )
+
+
+def _texts(headers: Sequence[tuple[str, bytes]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in _HEADERS:
+            if name in found:
+                raise SchemaError(DeadReason.BAD_HEADERS, f"the header {name} is there twice")
+            found[name] = _text(name, value)
+    return found
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except (UnicodeDecodeError, AttributeError):  # some clients hand over None
+        text = f"the header {name} must be UTF-8 text, not {value!r:.80}"
+        raise SchemaError(DeadReason.BAD_HEADERS, text) from None
+
+
+def _require_value(name: str, found: str, right: str) -> None:
+    if found != right:
+        text = f"the header {name} must be {right!r}, not {found[:80]!r}"
+        raise SchemaError(DeadReason.BAD_HEADERS, text)
+
+
+def _require_line(name: str, text: str) -> None:
+    if not 0 < len(text) <= _LONGEST_ATTRIBUTE or _CONTROL.search(text):
+        sentence = (
+            f"the header {name} must be 1 to {_LONGEST_ATTRIBUTE} characters on one line, "
+            f"not {text[:80]!r}"
+        )
+        raise SchemaError(DeadReason.BAD_HEADERS, sentence)
+
+
+def _bad_time(text: str) -> SchemaError:
+    sentence = f"ce_time must be a time like 2026-03-01T05:06:07.5Z (RFC 3339), not {text[:80]!r}"
+    return SchemaError(DeadReason.BAD_HEADERS, sentence)
+
+
+def _offset_us(sign: str | None, hours: str | None, minutes: str | None) -> int:
+    seconds = 3600 * int(hours or 0) + 60 * int(minutes or 0)
+    return (-seconds if sign == "-" else seconds) * 1_000_000
+
+
+def _require_key(key: bytes | None, message: Message) -> None:
+    """Refuse a key that is not the value's identity; ticks have none."""
+    right = message.routing_key
+    if (key or b"") != right and not isinstance(message, ClockTick):
+        found = "no key" if key is None else repr(key[:400])
+        text = f"the key must name what the value is about, {right!r:.400}, but there is {found}"
+        raise SchemaError(DeadReason.BAD_IDENTITY, text)
+
+
+def _named(ce_type: str, error: SchemaError) -> SchemaError:
+    return SchemaError(error.reason, f"{ce_type}: {error.message}")

@@ -1,0 +1,103 @@
+"""Digests that name inputs, configurations, models and jobs (DESIGN.md sections 2 and 3).
+
+Each is a sha256, in lower-case hexadecimal, of msgpack bytes that are written in one way only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from schemas.errors import DeadReason, SchemaError
+from schemas.models import BackgroundModel
+from schemas.wire import RESULT_LIMITS, Limits, pack, unpack
+
+__all__ = ["config_digest", "input_digest", "job_id", "model_id", "model_id_of"]
+
+# When and as what a model was sent is no part of what it says (DESIGN.md section 2).
+_OUTSIDE_MODEL_ID: Final = ("revision", "kind", "model_id")
+
+
+def input_digest(checksum: str, scale: float, unit: str | None, sky: str) -> str:
+    """Name what a warp puts into a match; a member whose digest differs has *changed*.
+
+    Parameters
+    ----------
+    checksum : str
+        The sha256 of the warp's file.
+    scale : float
+        What its image is multiplied with.
+    unit : str or None
+        Unit of the scaled image.
+    sky : str
+        State of its sky.
+    """
+    return _sha256(["evensky input 1", checksum, float(scale), unit, str(sky)])
+
+
+def config_digest(config: Mapping[str, object]) -> str:
+    """Name a configuration of the matching, whatever the order of its fields.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+        Field names with strings, finite numbers, truth values, None, or sequences and mappings
+        of such.
+    """
+    return _sha256(["evensky config 1", msgspec.to_builtins(dict(config), order="deterministic")])
+
+
+def job_id(
+    reference_digest: str, science_digest: str, config_digest: str, numerics_version: str
+) -> str:
+    """Name a job by what it computes.
+
+    Parameters
+    ----------
+    reference_digest, science_digest : str
+        Input digests of the two warps.
+    config_digest : str
+        Of the configuration of the matching.
+    numerics_version : str
+        Of the arithmetic.
+    """
+    return _sha256(
+        ["evensky job 1", reference_digest, science_digest, config_digest, numerics_version]
+    )
+
+
+def model_id(message: BackgroundModel) -> str:
+    """Name a model by what it says: its message without ``revision``, ``kind`` and ``model_id``.
+
+    A message is made with any `model_id` first (for example 64 zeros), then given its own with
+    `msgspec.structs.replace`.
+    """
+    return model_id_of(pack(message))
+
+
+def model_id_of(value: bytes, limits: Limits = RESULT_LIMITS) -> str:
+    """Recompute the name of a model from its message's bytes, whatever version wrote them.
+
+    Parameters
+    ----------
+    value : bytes
+        The value of a ``background.model.v1`` record, as it was written.
+    limits : Limits
+
+    Raises
+    ------
+    SchemaError
+        The bytes are not a msgpack map within the limits.
+    """
+    fields = unpack(value, limits)
+    if not isinstance(fields, dict):
+        raise SchemaError(DeadReason.BAD_MESSAGE, "a model is a msgpack map, and this is none")
+    kept = {name: item for name, item in fields.items() if name not in _OUTSIDE_MODEL_ID}
+    return hashlib.sha256(pack(kept)).hexdigest()
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(pack(value)).hexdigest()
