@@ -393,12 +393,6 @@ def _impossible_times(settings: Settings) -> Iterator[Problem]:
             f"{settings.update_max_s:g} s at most",
             "make update_quiet_s at most update_max_s",
         )
-    if settings.missing_grace_s >= settings.deadline_s:
-        yield Problem(
-            ("missing_grace_s", "deadline_s"),
-            f"a file missing for {settings.missing_grace_s:g} s would outlast the deadline",
-            "make missing_grace_s smaller than deadline_s",
-        )
 
 
 def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]:

@@ -40,8 +40,8 @@ class Operated(Protocol):
         """Return the numbers of this moment."""
         ...
 
-    def unready(self) -> Sequence[str]:
-        """Say what keeps the service from being ready; nothing if it is."""
+    def unready(self) -> Mapping[str, str]:
+        """Say what keeps the service from being ready, and why; empty if nothing does."""
         ...
 
     def groups(self, state: str, most: int) -> Sequence[Mapping[str, object]]:
@@ -123,8 +123,9 @@ class Web:
         return _json(body, status=503 if ailments else 200)
 
     async def _readiness(self, _: web.Request) -> web.StreamResponse:
-        missing = tuple(self._service.unready())
-        return _json({"ready": not missing, "why_not": missing}, status=503 if missing else 200)
+        missing = self._service.unready()
+        body = {"ready": not missing, "why_not": missing}
+        return _json(body, status=503 if missing else 200)
 
     async def _groups(self, request: web.Request) -> web.StreamResponse:
         state = request.query.get("state", "due")

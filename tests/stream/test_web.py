@@ -1,0 +1,165 @@
+"""What operators are told over HTTP."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import aiohttp
+import pytest
+
+from stream.pulse import Pulse
+from stream.settings import Address, SettingsError
+from stream.telemetry import PartitionView, Snapshot, Telemetry
+from stream.web import MOST_GROUPS, Web
+
+LOOPBACK = Address("127.0.0.1", 0)
+
+
+class FakeService:
+    """A service whose answers a test chooses."""
+
+    def __init__(self) -> None:
+        self.missing: dict[str, str] = {}
+        self.asked: list[tuple[str, int]] = []
+
+    def snapshot(self) -> Snapshot:
+        """Return one owned partition."""
+        return Snapshot(groups_due=7, partitions={3: PartitionView(11, 1.5e9)}, ready=True)
+
+    def unready(self) -> Mapping[str, str]:
+        """Return what the test says is missing."""
+        return self.missing
+
+    def groups(self, state: str, most: int) -> Sequence[Mapping[str, object]]:
+        """Return one group."""
+        self.asked.append((state, most))
+        return [{"group": "live/none/0/0/r", "waits_for": ("3", "4")}]
+
+
+class FakeClock:
+    """A clock that a test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+class Asking:
+    """A running server and what stands behind it."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.service = FakeService()
+        self.clock = FakeClock()
+        self.web = Web(LOOPBACK, self.service, Telemetry(), Pulse([].append, self.clock))
+        self._session = session
+
+    async def json(self, path: str, method: str = "GET") -> tuple[int, dict[str, object]]:
+        """Ask and return status and body."""
+        async with self._session.request(method, f"http://{self.web.address}{path}") as response:
+            assert response.headers["Cache-Control"] == "no-store"
+            return response.status, await response.json()
+
+    async def text(self, path: str) -> tuple[str, str]:
+        """Ask and return content type and body."""
+        async with self._session.get(f"http://{self.web.address}{path}") as response:
+            return response.headers["Content-Type"], await response.text()
+
+
+@pytest.fixture
+async def asking() -> AsyncIterator[Asking]:
+    """Start a server on any free port."""
+    async with aiohttp.ClientSession() as session:
+        asking = Asking(session)
+        await asking.web.start()
+        yield asking
+        await asking.web.close()
+
+
+async def test_any_port(asking: Asking) -> None:
+    """Port 0 becomes the port that the system gave."""
+    assert asking.web.address.port > 0
+
+
+async def test_metrics(asking: Asking) -> None:
+    """The gauges are those of the moment at which somebody asks."""
+    kind, body = await asking.text("/metrics")
+    assert kind.startswith("text/plain; version=0.0.4")
+    assert "evensky_groups_due 7.0" in body
+    assert 'evensky_consumer_lag_records{partition="3"} 11.0' in body
+
+
+async def test_health(asking: Asking) -> None:
+    """A service that moves is healthy, one that does not says what stands still."""
+    assert (await asking.json("/healthz"))[0] == 200
+    asking.clock.now = 61.0
+    status, body = await asking.json("/healthz")
+    assert status == 503
+    assert body["why_not"] == [
+        "the event loop has not ticked for 61 s",
+        "the log has not been polled for 61 s",
+    ]
+
+
+async def test_readiness(asking: Asking) -> None:
+    """A service that is not ready says what is missing."""
+    assert await asking.json("/readyz") == (200, {"ready": True, "why_not": {}})
+    asking.service.missing = {"partition 3": "restoring"}
+    body = {"ready": False, "why_not": {"partition 3": "restoring"}}
+    assert await asking.json("/readyz") == (503, body)
+
+
+async def test_groups(asking: Asking) -> None:
+    """Groups are listed by state, due ones unless another is asked for, and never without bound."""
+    status, body = await asking.json("/groups")
+    assert (status, body["state"]) == (200, "due")
+    assert body["groups"] == [{"group": "live/none/0/0/r", "waits_for": ["3", "4"]}]
+    await asking.json("/groups?state=open")
+    assert asking.service.asked == [("due", MOST_GROUPS), ("open", MOST_GROUPS)]
+
+
+async def test_no_such_state(asking: Asking) -> None:
+    """An unknown state is refused with the known ones."""
+    status, body = await asking.json("/groups?state=lost")
+    assert status == 400
+    assert "open, due, published" in str(body["error"])
+
+
+async def test_no_such_path(asking: Asking) -> None:
+    """Whoever asks for something else is told what there is."""
+    status, body = await asking.json("/nothing")
+    assert status == 404
+    assert "/metrics" in str(body["paths"])
+    assert (await asking.json("/"))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/groups"])
+async def test_read_only(asking: Asking, path: str) -> None:
+    """Nothing can be changed over HTTP."""
+    for method in ("POST", "PUT", "DELETE"):
+        assert (await asking.json(path, method))[0] == 405
+
+
+async def test_port_taken(asking: Asking) -> None:
+    """A taken port is refused with the setting and the remedy, and leaves nothing behind."""
+    second = Web(asking.web.address, asking.service, Telemetry(), Pulse([].append))
+    with pytest.raises(SettingsError, match=r"http: cannot listen on .*another program.*port 0"):
+        await second.start()
+    await second.close()
+
+
+async def test_no_such_address() -> None:
+    """An address that is not ours is refused in the same way."""
+    web = Web(Address("192.0.2.1", 0), FakeService(), Telemetry(), Pulse([].append))
+    with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
+        await web.start()
+
+
+async def test_closed(asking: Asking) -> None:
+    """A closed server has given its port back; closing twice does no harm."""
+    await asking.web.close()
+    await asking.web.close()
+    with socket.create_server((asking.web.address.host, asking.web.address.port)):
+        pass
