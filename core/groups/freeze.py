@@ -1,0 +1,120 @@
+"""Fixing a revision's members: the one place besides a manifest that looks at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from core.groups.draft import Draft, digest_in
+from core.groups.values import Expected, Frozen, FrozenMember, Header, Kind, Member, Trigger
+
+__all__ = ["freeze", "holds_change"]
+
+
+def holds_change(draft: Draft) -> bool:
+    """Tell whether a freeze would hold anything: else it makes no revision.
+
+    A first revision without members is worth publishing only if it names visits as missing.
+    """
+    header, expected = draft.header, draft.expected
+    if header.frozen == 0:
+        awaited = 0 if expected is None else len(expected.visits) - header.accounted
+        return header.present > 0 or awaited > 0
+    return header.changed > 0 or _names_another(draft)
+
+
+def _names_another(draft: Draft) -> bool:
+    named = None if draft.expected is None else draft.expected.reference
+    if named is None or named == draft.header.named:
+        return False
+    return digest_in(draft.member(named), draft.expected) is not None
+
+
+def freeze(draft: Draft, trigger: Trigger) -> Draft:
+    """Freeze the members as they are into the next revision.
+
+    Each member whose standing in the revision is new is put with it, so that later changes are
+    counted against what was frozen.
+    """
+    members = draft.all_members()
+    frozen = _revision(draft, trigger, members)
+    marked = _marked(draft, members)
+    header = replace(
+        draft.header,
+        opened_at=None,
+        first_change=None,
+        last_change=None,
+        changed=0,
+        frozen=frozen.revision,
+        size=len(frozen.members),
+        named=None if draft.expected is None else draft.expected.reference,
+    )
+    return replace(draft, header=header, members=marked, frozen=(frozen,))
+
+
+def _marked(draft: Draft, members: Mapping[int, Member]) -> tuple[Member, ...]:
+    """Return the members to be put: those of the event, those whose standing is new."""
+    fresh = {m.visit for m in draft.members}
+    standing = ((m, digest_in(m, draft.expected)) for m in members.values())
+    return tuple(
+        replace(m, frozen=digest)
+        for m, digest in standing
+        if m.frozen != digest or m.visit in fresh
+    )
+
+
+def _revision(draft: Draft, trigger: Trigger, members: Mapping[int, Member]) -> Frozen:
+    expected, header = draft.expected, draft.header
+    held = {v for v, m in members.items() if digest_in(m, expected) is not None}
+    kind = _kind(header, held)
+    return Frozen(
+        revision=header.frozen + 1,
+        kind=kind,
+        trigger=trigger,
+        members=tuple(_as_frozen(members[visit]) for visit in sorted(held)),
+        withdrawn=_gone(members, held),
+        missing=_missing(expected, members),
+        expected=header.count if expected is None else len(expected.visits),
+        completeness=_completeness(header, expected),
+        incomplete=kind is not Kind.RETRACTION and len(held) < draft.policy.min_members,
+        reference=_named(expected, held),
+        since=_since(draft),
+        at=draft.at,
+    )
+
+
+def _as_frozen(member: Member) -> FrozenMember:
+    return FrozenMember(member.visit, member.digest, member.payload)
+
+
+def _kind(header: Header, held: set[int]) -> Kind:
+    if header.frozen == 0:
+        return Kind.INITIAL
+    return Kind.RETRACTION if header.size > 0 and not held else Kind.UPDATE
+
+
+def _gone(members: Mapping[int, Member], held: set[int]) -> tuple[int, ...]:
+    return tuple(sorted(v for v, m in members.items() if m.frozen is not None and v not in held))
+
+
+def _missing(expected: Expected | None, members: Mapping[int, Member]) -> tuple[int, ...]:
+    visits = () if expected is None else expected.visits
+    return tuple(visit for visit in visits if visit not in members)
+
+
+def _completeness(header: Header, expected: Expected | None) -> float:
+    if expected is not None:
+        return header.accounted / len(expected.visits) if expected.visits else 1.0
+    return min(1.0, header.heard / header.count) if header.count else 1.0
+
+
+def _named(expected: Expected | None, held: set[int]) -> int | None:
+    named = None if expected is None else expected.reference
+    return named if named in held else None
+
+
+def _since(draft: Draft) -> int:
+    """Return when the wait for this revision began."""
+    header = draft.header
+    began = header.first_change if header.opened_at is None else header.opened_at
+    return draft.at if began is None else began

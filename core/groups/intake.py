@@ -1,0 +1,196 @@
+"""What each event says of members, sets, closings and publishing: the same in every phase.
+
+Each function keeps the header's counters true at a cost that does not grow with the group; only a
+manifest looks at all members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from core.groups.draft import Draft, digest_in, names
+from core.groups.events import (
+    Arrived,
+    Closed,
+    ManifestSet,
+    Measured,
+    Published,
+    TimerFired,
+    Withdrawn,
+)
+from core.groups.values import Expected, Header, Member, Outcome
+
+__all__ = ["is_pending", "take"]
+
+
+def take(draft: Draft) -> Draft:
+    """Lay over the draft what its event says, before any rule is looked at."""
+    match draft.event:
+        case Arrived() as event:
+            taken = _take_arrived(draft, event)
+        case Withdrawn() as event:
+            taken = _take_member(draft, _tombstone(event), Outcome.WITHDRAWN)
+        case Measured() as event:
+            taken = _take_measured(draft, event)
+        case Published() as event:
+            taken = _take_published(draft, event)
+        case ManifestSet() as event:
+            taken = _take_manifest(draft, event)
+        case Closed() as event:
+            taken = _take_closed(draft, event)
+        case TimerFired():
+            taken = draft
+    return taken
+
+
+def _take_arrived(draft: Draft, event: Arrived) -> Draft:
+    count = _larger(draft.header.count, event.expected)
+    if count != draft.header.count:
+        draft = replace(draft, header=replace(draft.header, count=count))
+    known = event.visit in draft.group.members
+    outcome = Outcome.REPLACED if known else Outcome.ACCEPTED
+    return _take_member(draft, _arrival(event), outcome)
+
+
+def _take_member(draft: Draft, new: Member, outcome: Outcome) -> Draft:
+    """Let the highest rank stand, so that redelivery in whatever order changes nothing."""
+    old = draft.group.members.get(new.visit)
+    if old is not None:
+        if new.rank <= old.rank:
+            lower = Outcome.DUPLICATE if new.rank == old.rank else Outcome.SUPERSEDED
+            return replace(draft, outcome=lower)
+        new = _inherit(new, old)
+    header = _counted(draft, old, new)
+    return replace(draft, outcome=outcome, header=header, members=(new,))
+
+
+def _inherit(new: Member, old: Member) -> Member:
+    same = new.digest == old.digest
+    return replace(new, frozen=old.frozen, measurement=old.measurement if same else None)
+
+
+def _counted(draft: Draft, old: Member | None, new: Member) -> Header:
+    header, expected = draft.header, draft.expected
+    before, after = digest_in(old, expected), digest_in(new, expected)
+    first = old is None
+    named = first and expected is not None and names(expected, new.visit)
+    header = replace(
+        header,
+        last_arrival=header.last_arrival if new.withdrawn else draft.at,
+        heard=header.heard + first,
+        accounted=header.accounted + named,
+        present=header.present + (after is not None) - (before is not None),
+        changed=header.changed + (after != new.frozen) - (before != new.frozen),
+    )
+    return header if before == after else _changed(header, expected, draft.at)
+
+
+def _changed(header: Header, expected: Expected | None, at: int) -> Header:
+    """Note when changes began and when they last went on; a change taken back is none."""
+    if not is_pending(header, expected):
+        return replace(header, first_change=None, last_change=None)
+    first = at if header.first_change is None else header.first_change
+    return replace(header, first_change=first, last_change=at)
+
+
+def is_pending(header: Header, expected: Expected | None) -> bool:
+    """Tell whether the newest frozen revision, if any, is not what would be frozen now."""
+    return header.changed > 0 or is_renamed(header, expected)
+
+
+def is_renamed(header: Header, expected: Expected | None) -> bool:
+    """Tell whether a manifest names another reference than when the newest one was frozen."""
+    if header.frozen == 0 or expected is None or expected.reference is None:
+        return False
+    return expected.reference != header.named
+
+
+def _take_manifest(draft: Draft, event: ManifestSet) -> Draft:
+    """Look at all members: a set can let some in and put others out."""
+    new = Expected(
+        event.version,
+        tuple(sorted(set(event.visits))),
+        event.reference,
+        event.deadline_ms,
+        event.at,
+    )
+    old = draft.expected
+    if old is not None and new.rank <= old.rank:
+        lower = Outcome.DUPLICATE if new.rank == old.rank else Outcome.SUPERSEDED
+        return replace(draft, outcome=lower)
+    header = _recounted(draft, new)
+    return replace(draft, outcome=Outcome.MANIFEST, header=header, expected=new)
+
+
+def _recounted(draft: Draft, new: Expected) -> Header:
+    members = draft.group.members
+    held = {v: d for v, m in members.items() if (d := digest_in(m, new)) is not None}
+    before = {v: d for v, m in members.items() if (d := digest_in(m, draft.expected)) is not None}
+    header = replace(
+        draft.header,
+        accounted=sum(visit in members for visit in new.visits),
+        present=len(held),
+        changed=sum(held.get(v) != m.frozen for v, m in members.items()),
+    )
+    moved = held != before or (is_renamed(header, new) and new.reference in held)
+    return _changed(header, new, draft.at) if moved else header
+
+
+def _take_closed(draft: Draft, event: Closed) -> Draft:
+    header = draft.header
+    if header.closed is not None and event.version <= header.closed:
+        lower = Outcome.DUPLICATE if event.version == header.closed else Outcome.SUPERSEDED
+        return replace(draft, outcome=lower)
+    return replace(draft, outcome=Outcome.CLOSED, header=replace(header, closed=event.version))
+
+
+def _take_measured(draft: Draft, event: Measured) -> Draft:
+    member = draft.group.members.get(event.visit)
+    if member is None or member.withdrawn or member.digest != event.digest:
+        return replace(draft, outcome=Outcome.SUPERSEDED)
+    if member.measurement == event.measurement:
+        return replace(draft, outcome=Outcome.DUPLICATE)
+    measured = replace(member, measurement=event.measurement)
+    return replace(draft, outcome=Outcome.MEASURED, members=(measured,))
+
+
+def _take_published(draft: Draft, event: Published) -> Draft:
+    """Revisions are published in order; anything else has been published or does not exist."""
+    header = draft.header
+    if event.revision != header.published + 1 or event.revision > header.frozen:
+        lower = Outcome.DUPLICATE if event.revision <= header.published else Outcome.SUPERSEDED
+        return replace(draft, outcome=lower)
+    return replace(draft, outcome=Outcome.PUBLISHED)
+
+
+def _arrival(event: Arrived) -> Member:
+    return Member(
+        visit=event.visit,
+        version=event.version,
+        event_time=event.event_time,
+        digest=event.digest,
+        withdrawn=False,
+        payload=event.payload,
+        measurement=None,
+        at=event.at,
+    )
+
+
+def _tombstone(event: Withdrawn) -> Member:
+    return Member(
+        visit=event.visit,
+        version=event.version,
+        event_time=event.event_time,
+        digest=event.digest,
+        withdrawn=True,
+        payload=event.payload,
+        measurement=None,
+        at=event.at,
+    )
+
+
+def _larger(known: int | None, told: int | None) -> int | None:
+    """Let the largest count stand, in whatever order: a group is never cut short."""
+    if known is None or told is None:
+        return told if known is None else known
+    return max(known, told)

@@ -1,0 +1,152 @@
+"""The state machine of a group: what an event changes, when its timer is due, how it is applied.
+
+`step` is pure, total and deterministic: any event in any state gives a transition. It first takes
+what the event says (`intake`), then asks whether the group opens, whether a rule is due and
+whether a revision was published, and does what the table's row says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+
+from core.groups.draft import Draft
+from core.groups.events import Event, Measured, Published
+from core.groups.freeze import freeze, holds_change
+from core.groups.intake import is_pending, take
+from core.groups.policy import Policy
+from core.groups.rules import Standing
+from core.groups.table import COMPLETION, TABLE, UPDATING, Action, Cause
+from core.groups.values import Group, Outcome, Transition, Trigger
+
+__all__ = ["apply", "next_timer", "step"]
+
+
+def step(group: Group, event: Event, policy: Policy) -> Transition:
+    """Return what an event changes; the group itself is left as it is.
+
+    Parameters
+    ----------
+    group : Group
+        Only read. The cost does not grow with its members, except at a freeze or manifest.
+    event : Event
+        With `at` not before the events that came earlier.
+    policy : Policy
+
+    Returns
+    -------
+    Transition
+        The puts; the same for the same arguments, always.
+    """
+    start = Draft(group, policy, event, group.header, group.expected, Outcome.TICK)
+    draft = take(start)
+    for cause_of in (_opening, _ripe, _publishing):
+        cause = cause_of(draft)
+        row = None if cause is None else TABLE.get((draft.header.phase, cause))
+        if row is not None:
+            draft = _ACTIONS[row.action](draft)
+    return draft.transition()
+
+
+def next_timer(group: Group, policy: Policy) -> int | None:
+    """Return the stream time (ms) at which the group must be woken, or None."""
+    due = _first_due(Standing(group.header, group.expected, policy))
+    return None if due is None else due[0]
+
+
+def apply(group: Group, transition: Transition) -> None:
+    """Put a transition into the group: the one fold, live and when the state is read back."""
+    if transition.header is not None:
+        group.header = transition.header
+    if transition.expected is not None:
+        group.expected = transition.expected
+    for member in transition.members:
+        group.members[member.visit] = member
+    for frozen in transition.frozen:
+        group.frozen[frozen.revision] = frozen
+    for revision in transition.released:
+        group.frozen.pop(revision, None)
+
+
+_HEARD = frozenset({Outcome.ACCEPTED, Outcome.REPLACED, Outcome.MANIFEST})
+_OPENING = _HEARD | {Outcome.WITHDRAWN, Outcome.CLOSED}
+
+
+def _opening(draft: Draft) -> Cause | None:
+    """Open on what brings something; a mere loss is gathered as any other change."""
+    header = draft.header
+    if header.opened_at is not None:
+        return None
+    if header.frozen == 0:
+        return Cause.OPENS if draft.outcome in _OPENING else None
+    short = header.size < draft.policy.min_members
+    changes = draft.outcome in _HEARD and is_pending(header, draft.expected)
+    return Cause.REOPENS if short and changes else None
+
+
+def _ripe(draft: Draft) -> Cause | None:
+    """Look at the rules, but not at what comes from inside: it never decides a revision."""
+    if isinstance(draft.event, Measured | Published):
+        return None
+    header = draft.header
+    due = _first_due(_standing(draft))
+    if due is None or due[0] > draft.at:
+        return None
+    if not holds_change(draft):
+        return Cause.UNCHANGED if header.frozen else Cause.EMPTY
+    return Cause.UPDATE if header.opened_at is None else Cause.COMPLETE
+
+
+def _publishing(draft: Draft) -> Cause | None:
+    header = draft.header
+    if draft.outcome is not Outcome.PUBLISHED:
+        return None
+    if header.published + 1 < header.frozen:
+        return Cause.PUBLISHED
+    return Cause.PUBLISHED_LAST if header.opened_at is None else Cause.PUBLISHED_OPEN
+
+
+def _standing(draft: Draft) -> Standing:
+    closing = draft.outcome is Outcome.CLOSED
+    return Standing(draft.header, draft.expected, draft.policy, closing)
+
+
+def _first_due(now: Standing) -> tuple[int, Trigger] | None:
+    """Return the earliest of the rules that now apply; ties go to their order in the table."""
+    rules = UPDATING if now.header.opened_at is None else COMPLETION
+    dues = ((rule.due(now), rule.trigger) for rule in rules)
+    known = [(due, trigger) for due, trigger in dues if due is not None]
+    return min(known, key=lambda pair: pair[0], default=None)
+
+
+def _open(draft: Draft) -> Draft:
+    return replace(draft, header=replace(draft.header, opened_at=draft.at))
+
+
+def _freeze(draft: Draft) -> Draft:
+    due = _first_due(_standing(draft))
+    return draft if due is None else freeze(draft, due[1])
+
+
+def _release(draft: Draft) -> Draft:
+    reference = draft.event.reference if isinstance(draft.event, Published) else None
+    published = draft.header.published + 1
+    header = replace(draft.header, published=published, reference=reference)
+    return replace(draft, header=header, released=(published,))
+
+
+def _rest(draft: Draft) -> Draft:
+    """Wait for nothing until something new comes."""
+    header = replace(draft.header, opened_at=None, first_change=None, last_change=None)
+    return replace(draft, header=header)
+
+
+_ACTIONS: MappingProxyType[Action, Callable[[Draft], Draft]] = MappingProxyType(
+    {
+        Action.FREEZE: _freeze,
+        Action.OPEN: _open,
+        Action.RELEASE: _release,
+        Action.REST: _rest,
+    }
+)

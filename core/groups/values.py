@@ -1,0 +1,298 @@
+"""The values a group is made of: all frozen, slotted and plain, so that any codec can write them.
+
+Times are integer milliseconds of stream time (the clock that only records move); `event_time` is
+the sender's own time in integer microseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = [
+    "Expected",
+    "Frozen",
+    "FrozenMember",
+    "Group",
+    "Header",
+    "Kind",
+    "Measurement",
+    "Member",
+    "Outcome",
+    "Phase",
+    "Transition",
+    "Trigger",
+]
+
+
+class Phase(StrEnum):
+    """Where a group stands.
+
+    `OPEN`: it waits to be complete, for the first time or again. `DUE`: a frozen revision is not
+    yet published. `PUBLISHED`: nothing is due.
+    """
+
+    OPEN = "open"
+    DUE = "due"
+    PUBLISHED = "published"
+
+
+class Trigger(StrEnum):
+    """The rule by which a revision was frozen; published under this name."""
+
+    MANIFEST = "manifest"
+    COUNT = "count"
+    CLOSED = "closed"
+    QUIET = "quiet"
+    DEADLINE = "deadline"
+    UPDATE = "update"
+
+
+class Kind(StrEnum):
+    """What a revision is to the one before it; a retraction has no member left."""
+
+    INITIAL = "initial"
+    UPDATE = "update"
+    RETRACTION = "retraction"
+
+
+class Outcome(StrEnum):
+    """What an event did, for counters; whether it froze a revision stands in the transition."""
+
+    ACCEPTED = "accepted"
+    CLOSED = "closed"
+    DUPLICATE = "duplicate"
+    MANIFEST = "manifest"
+    MEASURED = "measured"
+    PUBLISHED = "published"
+    REPLACED = "replaced"
+    SUPERSEDED = "superseded"
+    TICK = "tick"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Selection statistics of one warp: mean, variance and number of its unmasked pixels.
+
+    `mean` and `variance` are in the warp's own flux unit after its scale; NaN where undefined.
+    """
+
+    mean: float
+    variance: float
+    count: float
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What is known of one visit, a tombstone if it is withdrawn.
+
+    Attributes
+    ----------
+    visit : int
+    version : int
+        0 where upstream gives none.
+    event_time : int
+        The sender's time, microseconds.
+    digest : str
+        Digest of the input: two members with the same digest are the same warp.
+    withdrawn : bool
+    payload : bytes
+        What the shell needs to read the warp; opaque here.
+    measurement : Measurement or None
+        Once the warp was measured.
+    at : int
+        Stream time at which this version was accepted, ms.
+    frozen : str or None
+        Digest under which the newest frozen revision holds the visit; None if it does not.
+    """
+
+    visit: int
+    version: int
+    event_time: int
+    digest: str
+    withdrawn: bool
+    payload: bytes
+    measurement: Measurement | None
+    at: int
+    frozen: str | None = None
+
+    @property
+    def rank(self) -> tuple[int, int, bool, str, bytes]:
+        """Of several events of a visit the one that ranks highest stands, in whatever order."""
+        return (self.version, self.event_time, self.withdrawn, self.digest, self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The exact set of visits that a manifest names, ascending and without repetition.
+
+    `reference` is a visit that must be the reference; `deadline_ms` counts from `at`, the stream
+    time of the manifest.
+    """
+
+    version: int
+    visits: tuple[int, ...]
+    reference: int | None
+    deadline_ms: int | None
+    at: int
+
+    @property
+    def rank(self) -> tuple[int, tuple[int, ...], int, int]:
+        """Of several manifests the one that ranks highest stands, in whatever order."""
+        reference = -1 if self.reference is None else self.reference
+        deadline = -1 if self.deadline_ms is None else self.deadline_ms
+        return (self.version, self.visits, reference, deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The small part of a group that each event rewrites, however many members there are.
+
+    Attributes
+    ----------
+    opened_at : int or None
+        First event since which the group waits to be complete, ms; None while it does not wait.
+    last_arrival : int or None
+        Newest accepted arrival, ms.
+    first_change, last_change : int or None
+        Of the changes that no revision holds yet, ms.
+    heard : int
+        Visits that have arrived or were withdrawn.
+    accounted : int
+        Those of them that the expected set names; 0 without a set.
+    present : int
+        Members that would be frozen now.
+    changed : int
+        Visits in which that differs from the newest frozen revision.
+    count : int or None
+        Expected number of visits, the largest that an arrival carried.
+    closed : int or None
+        Version of the newest closing.
+    frozen, published : int
+        Newest revisions; revisions between them wait in line.
+    size : int
+        Members of the newest frozen revision.
+    named : int or None
+        Reference that the manifest named when that was frozen.
+    reference : int or None
+        Reference of the published revision.
+    """
+
+    opened_at: int | None = None
+    last_arrival: int | None = None
+    first_change: int | None = None
+    last_change: int | None = None
+    heard: int = 0
+    accounted: int = 0
+    present: int = 0
+    changed: int = 0
+    count: int | None = None
+    closed: int | None = None
+    frozen: int = 0
+    published: int = 0
+    size: int = 0
+    named: int | None = None
+    reference: int | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """The phase follows from what is frozen, published and waited for."""
+        if self.frozen > self.published:
+            return Phase.DUE
+        if self.published == 0 or self.opened_at is not None:
+            return Phase.OPEN
+        return Phase.PUBLISHED
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenMember:
+    """A member as a revision holds it, whatever happens to the visit later."""
+
+    visit: int
+    digest: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A revision's content, fixed by the log alone.
+
+    Attributes
+    ----------
+    revision : int
+        1, 2, ... without a gap; it supersedes the one before.
+    kind : Kind
+    trigger : Trigger
+    members : tuple of FrozenMember
+        Ascending in visit.
+    withdrawn : tuple of int
+        Visits of the revision before that are no members any more, ascending.
+    missing : tuple of int
+        Visits of the expected set that were never heard of, ascending.
+    expected : int or None
+        How many visits were expected, if that was known.
+    completeness : float
+        Part of the expected visits that have arrived or are withdrawn; 1 if none are known.
+    incomplete : bool
+        Fewer than `min_members` (and no retraction): there is nothing to be matched.
+    reference : int or None
+        A member that a manifest names as the reference.
+    since : int
+        First event that this revision waited for or holds, ms.
+    at : int
+        Stream time of the freeze, ms.
+    """
+
+    revision: int
+    kind: Kind
+    trigger: Trigger
+    members: tuple[FrozenMember, ...]
+    withdrawn: tuple[int, ...]
+    missing: tuple[int, ...]
+    expected: int | None
+    completeness: float
+    incomplete: bool
+    reference: int | None
+    since: int
+    at: int
+
+
+@dataclass(slots=True)
+class Group:
+    """A group as it is held in memory: the fold of its transitions, changed by `apply` alone."""
+
+    header: Header = field(default_factory=Header)
+    members: dict[int, Member] = field(default_factory=dict)
+    expected: Expected | None = None
+    frozen: dict[int, Frozen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What one event changes; its puts are the records of the changelog.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    late : bool
+        The event changed a member of a group that had a frozen revision.
+    header : Header or None
+        To put; None where it stays as it is.
+    members : tuple of Member
+        To put.
+    expected : Expected or None
+        To put; None where it stays as it is.
+    frozen : tuple of Frozen
+        To put.
+    released : tuple of int
+        Frozen revisions that are published now and are to be forgotten.
+    """
+
+    outcome: Outcome
+    late: bool = False
+    header: Header | None = None
+    members: tuple[Member, ...] = ()
+    expected: Expected | None = None
+    frozen: tuple[Frozen, ...] = ()
+    released: tuple[int, ...] = ()
