@@ -152,92 +152,106 @@ class Settings(BaseModel):
 
     # -- the log
     log: Path = Field(
-        Path("evensky.db"), description="file of the embedded log, made at its first use"
+        default=Path("evensky.db"), description="file of the embedded log, made at its first use"
     )
     bootstrap_servers: str | None = Field(
-        None, description="Kafka brokers as host:port[,host:port...]; without it the embedded log"
+        default=None,
+        description="Kafka brokers as host:port[,host:port...]; without it the embedded log",
     )
     app: Name = Field(
-        "evensky", description="name of the consumer group and stem of the transactional ids"
+        default="evensky",
+        description="name of the consumer group and stem of the transactional ids",
     )
     instance: Name | None = Field(
-        None, description="stable name of this copy (Kafka's group.instance.id)"
+        default=None, description="stable name of this copy (Kafka's group.instance.id)"
     )
-    topic_prefix: Name = Field("evensky", description="stem of the topic names: PREFIX.warps, ...")
+    topic_prefix: Name = Field(
+        default="evensky", description="stem of the topic names: PREFIX.warps, ..."
+    )
     partitions: int = Field(
-        8, ge=1, le=1024, description="partitions of an embedded log when it is made"
+        default=8, ge=1, le=1024, description="partitions of an embedded log when it is made"
     )
     session_timeout_s: Seconds = Field(
-        10.0, description="silence after which Kafka gives this copy's partitions to another"
+        default=10.0,
+        description="silence after which Kafka gives this copy's partitions to another",
     )
     broker_grace_s: Seconds = Field(
-        120.0, description="time without a broker after which the service exits with code 3"
+        default=120.0, description="time without a broker after which the service exits with code 3"
     )
     max_message_bytes: Annotated[ByteSize, Field(ge=65_536, le=64 * MIB)] = Field(
-        ByteSize(4 * MIB),
+        default=ByteSize(4 * MIB),
         description="largest model message (the models topic's max.message.bytes)",
     )
 
     # -- pixels and the processes that work on them
     allow: tuple[Path, ...] = Field(
-        (), description="folders that warps may be read from; default: the embedded log's folder"
+        default=(),
+        description="folders that warps may be read from; default: the embedded log's folder",
     )
     max_warp_bytes: Size = Field(
-        ByteSize(512 * MIB), description="largest file of a warp, before it is inflated"
+        default=ByteSize(512 * MIB), description="largest file of a warp, before it is inflated"
     )
     max_warp_side_px: int = Field(
-        8192, ge=1, le=65_536, description="longest side of a warp's image"
+        default=8192, ge=1, le=65_536, description="longest side of a warp's image"
     )
     fetch_in_flight_bytes: Size = Field(
-        ByteSize(GIB), description="bytes of warps read ahead and not yet decoded, all together"
+        default=ByteSize(GIB),
+        description="bytes of warps read ahead and not yet decoded, all together",
     )
     missing_grace_s: Seconds = Field(
-        5.0, description="time for which a missing file is asked for again"
+        default=5.0, description="time for which a missing file is asked for again"
     )
     worker_memory_bytes: Annotated[ByteSize, Field(ge=128 * MIB)] = Field(
-        ByteSize(2 * GIB), description="resident memory at which a worker is ended"
+        default=ByteSize(2 * GIB), description="resident memory at which a worker is ended"
     )
     workers: int = Field(
-        0,
+        default=0,
         ge=0,
         le=1024,
         validate_default=True,
         description="processes that decode and match; 0: one a core, as far as memory allows",
     )
     job_timeout_s: Seconds = Field(
-        120.0, description="time after which a job's process is ended and the job tried again"
+        default=120.0,
+        description="time after which a job's process is ended and the job tried again",
     )
     max_attempts: int = Field(
-        3, ge=1, le=100, description="deaths of a job after which its warp is given up"
+        default=3, ge=1, le=100, description="deaths of a job after which its warp is given up"
     )
     max_due_groups: int = Field(
-        64, ge=1, le=100_000, description="complete groups that are worked on at the same time"
+        default=64,
+        ge=1,
+        le=100_000,
+        description="complete groups that are worked on at the same time",
     )
 
     # -- taking events in
     ingest_max_records: int = Field(
-        500, ge=1, le=10_000, description="records of one ingest transaction"
+        default=500, ge=1, le=10_000, description="records of one ingest transaction"
     )
     ingest_max_ms: int = Field(
-        100, ge=1, le=10_000, description="longest wait for an ingest transaction to fill"
+        default=100, ge=1, le=10_000, description="longest wait for an ingest transaction to fill"
     )
 
     # -- when a group is complete
-    quorum: int = Field(3, ge=1, le=100_000, description="members a group needs to end by quiet")
+    quorum: int = Field(
+        default=3, ge=1, le=100_000, description="members a group needs to end by quiet"
+    )
     quiet_s: SecondsOrOff = Field(
-        600.0, description="time without an arrival that completes a group; off: never"
+        default=600.0, description="time without an arrival that completes a group; off: never"
     )
     deadline_s: Seconds = Field(
-        43_200.0, description="time since its first event after which a group is complete anyway"
+        default=43_200.0,
+        description="time since its first event after which a group is complete anyway",
     )
     min_members: int = Field(
-        2, ge=2, le=100_000, description="members below which a group ends as incomplete"
+        default=2, ge=2, le=100_000, description="members below which a group ends as incomplete"
     )
     update_quiet_s: Seconds = Field(
-        600.0, description="time after the last late change before a group's update is made"
+        default=600.0, description="time after the last late change before a group's update is made"
     )
     update_max_s: Seconds = Field(
-        3600.0, description="longest wait of a late change for its group's update"
+        default=3600.0, description="longest wait of a late change for its group's update"
     )
 
     # -- the matching
@@ -245,22 +259,23 @@ class Settings(BaseModel):
         default_factory=dict, description="how backgrounds are matched: LSST's names in snake_case"
     )
     verdict_profile: Literal["lsst2017", "none"] = Field(
-        "lsst2017", description="rule by which a model is accepted or rejected"
+        default="lsst2017", description="rule by which a model is accepted or rejected"
     )
 
     # -- the service and its operators
     http: str = Field(
-        "127.0.0.1:9797",
+        default="127.0.0.1:9797",
         description="HOST:PORT for /metrics, /healthz, /readyz, /groups; port 0: any free; or off",
     )
     grace_s: Seconds = Field(
-        30.0, description="time for running jobs to finish when the service is told to stop"
+        default=30.0, description="time for running jobs to finish when the service is told to stop"
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="form of the log on stderr; auto: console on a terminal, json elsewhere"
+        default="auto",
+        description="form of the log on stderr; auto: console on a terminal, json elsewhere",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe line that is logged"
+        default="info", description="least severe line that is logged"
     )
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)

@@ -15,18 +15,14 @@ MACHINE = Machine(cores=2, memory_bytes=32 * 2**30)
 
 
 def load(
-    options: Mapping[str, object] | None = None,
-    file: Path | None = None,
-    **environment: str,
+    options: Mapping[str, object] | None = None, file: Path | None = None, /, **environment: str
 ) -> Settings:
     """Load settings for a machine of two cores."""
     return load_settings(options or {}, file=file, environment=environment, machine=MACHINE)
 
 
 def refused(
-    options: Mapping[str, object] | None = None,
-    file: Path | None = None,
-    **environment: str,
+    options: Mapping[str, object] | None = None, file: Path | None = None, /, **environment: str
 ) -> str:
     """Return what is said to somebody whose settings are refused."""
     with pytest.raises(SettingsError) as caught:
@@ -81,14 +77,14 @@ def test_place_is_named(
     options: dict[str, object], environment: dict[str, str], place: str
 ) -> None:
     """A refusal says where the value was given."""
-    assert place in refused(options, **environment)
+    assert place in refused(options, None, **environment)
 
 
 def test_file_is_named(tmp_path: Path) -> None:
     """A refusal of a value in a file names the file."""
     path = tmp_path / "e.toml"
     path.write_text("partitions = 0\n")
-    assert f"partitions ({path}): 0 should be greater than or equal to 1" in refused(file=path)
+    assert f"partitions ({path}): 0 should be greater than or equal to 1" in refused(None, path)
 
 
 def test_what_it_is_is_said() -> None:
@@ -100,7 +96,7 @@ def test_misspelt_in_the_file(tmp_path: Path) -> None:
     """An unknown name in the file is refused, with the name that was probably meant."""
     path = tmp_path / "e.toml"
     path.write_text("deadlines = 3\n[group]\nx = 1\n")
-    said = refused(file=path)
+    said = refused(None, path)
     assert f"deadlines ({path}): there is no such setting; did you mean deadline_s?" in said
     assert f"group ({path}): there is no such setting" in said
 
@@ -121,12 +117,12 @@ def test_unreadable_file(tmp_path: Path, content: bytes) -> None:
     """A file that is not TOML is refused with its name."""
     path = tmp_path / "e.toml"
     path.write_bytes(content)
-    assert f"{path} cannot be used" in refused(file=path)
+    assert f"{path} cannot be used" in refused(None, path)
 
 
 def test_absent_file(tmp_path: Path) -> None:
     """A file that is not there is refused, not taken for an empty one."""
-    assert "No such file" in refused(file=tmp_path / "none.toml")
+    assert "No such file" in refused(None, tmp_path / "none.toml")
 
 
 def test_explained(file: Path) -> None:

@@ -15,16 +15,25 @@ from stream.settings import Address, Context, Problem, Settings, SettingsError, 
 GIB = 2**30
 
 
-def make(cores: int = 4, memory_gib: float = 64, **values: object) -> Settings:
+def make(**values: object) -> Settings:
+    """Make settings for a machine of four cores and 64 GiB."""
+    return make_on(Machine(4, 64 * GIB), **values)
+
+
+def make_on(machine: Machine, **values: object) -> Settings:
     """Make settings for a machine."""
-    machine = Machine(cores, int(memory_gib * GIB))
     return Settings.model_validate(values, context=Context(machine, {}))
 
 
 def refusal(**values: object) -> Problem:
     """Return the one problem of settings that are refused."""
+    return refusal_on(Machine(4, 64 * GIB), **values)
+
+
+def refusal_on(machine: Machine, **values: object) -> Problem:
+    """Return the one problem of settings that a machine cannot bear."""
     with pytest.raises(SettingsError) as caught:
-        make(**values)
+        make_on(machine, **values)
     (problem,) = caught.value.problems
     return problem
 
@@ -68,19 +77,19 @@ def test_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_workers_fill_the_machine(cores: int, memory_gib: float, workers: int) -> None:
     """By default there is a worker a core, as far as memory allows, and at least one."""
-    assert make(cores=cores, memory_gib=memory_gib).workers == workers
+    assert make_on(Machine(cores, int(memory_gib * GIB))).workers == workers
 
 
 @given(st.integers(1, 256), st.floats(4, 4096))
 def test_defaults_fit_every_machine(cores: int, memory_gib: float) -> None:
     """On whatever machine with enough memory for one worker, the defaults are possible."""
-    settings = make(cores=cores, memory_gib=memory_gib)
+    settings = make_on(Machine(cores, int(memory_gib * GIB)))
     assert 1 <= settings.workers <= cores
 
 
 def test_memory_beyond_the_limit() -> None:
     """Workers that would bring the OOM killer are refused, with the sum."""
-    problem = refusal(workers=5, memory_gib=8)
+    problem = refusal_on(Machine(8, 8 * GIB), workers=5)
     assert problem.settings[:2] == ("workers", "worker_memory_bytes")
     assert "5 x 2 GiB" in problem.sentence
     assert "11.5 GiB, more than the 8 GiB" in problem.sentence
@@ -88,7 +97,7 @@ def test_memory_beyond_the_limit() -> None:
 
 def test_container_too_small() -> None:
     """A container without room for one worker is refused, not overrun."""
-    assert "container's limit" in refusal(memory_gib=1).remedy
+    assert "container's limit" in refusal_on(Machine(2, GIB)).remedy
 
 
 def test_sizes_with_units() -> None:

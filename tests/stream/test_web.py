@@ -16,6 +16,10 @@ from stream.web import MOST_GROUPS, Web
 LOOPBACK = Address("127.0.0.1", 0)
 
 
+def ignore(_: float) -> None:
+    """Take no note of a lag."""
+
+
 class FakeService:
     """A service whose answers a test chooses."""
 
@@ -53,7 +57,7 @@ class Asking:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.service = FakeService()
         self.clock = FakeClock()
-        self.web = Web(LOOPBACK, self.service, Telemetry(), Pulse([].append, self.clock))
+        self.web = Web(LOOPBACK, self.service, Telemetry(), Pulse(ignore, self.clock))
         self._session = session
 
     async def json(self, path: str, method: str = "GET") -> tuple[int, dict[str, object]]:
@@ -144,7 +148,7 @@ async def test_read_only(asking: Asking, path: str) -> None:
 
 async def test_port_taken(asking: Asking) -> None:
     """A taken port is refused with the setting and the remedy, and leaves nothing behind."""
-    second = Web(asking.web.address, asking.service, Telemetry(), Pulse([].append))
+    second = Web(asking.web.address, asking.service, Telemetry(), Pulse(ignore))
     with pytest.raises(SettingsError, match=r"http: cannot listen on .*another program.*port 0"):
         await second.start()
     await second.close()
@@ -152,7 +156,7 @@ async def test_port_taken(asking: Asking) -> None:
 
 async def test_no_such_address() -> None:
     """An address that is not ours is refused in the same way."""
-    web = Web(Address("192.0.2.1", 0), FakeService(), Telemetry(), Pulse([].append))
+    web = Web(Address("192.0.2.1", 0), FakeService(), Telemetry(), Pulse(ignore))
     with pytest.raises(SettingsError, match=r"cannot listen on 192\.0\.2\.1"):
         await web.start()
 
