@@ -166,7 +166,7 @@ def _gzip_tiles(hdu: Any, content: bytes) -> Iterator[int]:
     count, width = hdu.header["NAXIS2"], hdu.header["NAXIS1"]
     data = hdu.fileinfo()["datLoc"]
     stored = hdu.columns.dtype.newbyteorder(">")
-    table = np.frombuffer(content, dtype=stored, count=count, offset=data)
+    table: Any = np.frombuffer(content, dtype=stored, count=count, offset=data)
     names = ["GZIP_COMPRESSED_DATA"]
     if hdu.header["ZCMPTYPE"].startswith("GZIP"):
         names.append("COMPRESSED_DATA")

@@ -1,0 +1,293 @@
+"""The two jobs that workers do: measure a warp, and match a warp to the reference.
+
+Pure functions of picklable values. A fault of the data is an answer, not an exception: the warp
+fails alone. A worker keeps the warps that it decoded last, so that a reference is decoded once a
+worker and not once a match.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import core
+from stream import fits
+from stream.faults import WarpError, WarpFault
+from stream.hdus import DecodeLimits
+
+__all__ = ["JobFault", "Matched", "Measured", "WarpInput", "match", "measure"]
+
+SOURCES_UNMASKED = "sources_unmasked"
+"""Flag: DETECTED is absent or empty in either warp, so the fit takes stars for sky."""
+
+_DETECTED = "DETECTED"
+
+
+@dataclass(frozen=True, slots=True)
+class WarpInput:
+    """A warp as it goes to a worker.
+
+    Attributes
+    ----------
+    visit : int
+        Which visit it is.
+    checksum : str
+        sha256 of `data`, verified by whoever fetched them.
+    data : bytes
+        The file.
+    scale : float
+        Multiplies the image; its square multiplies the variance.
+    """
+
+    visit: int
+    checksum: str
+    data: bytes
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobFault:
+    """A warp that cannot be used.
+
+    Attributes
+    ----------
+    visit : int
+        The warp at fault, which in a match can be the reference.
+    reason : str
+        Value of a `WarpFault`.
+    message : str
+        What is wrong with it.
+    """
+
+    visit: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the choice of a reference needs to know of a warp.
+
+    Attributes
+    ----------
+    visit, checksum
+        As given.
+    mean, variance : float
+        Of the good pixels, in the unit of the scaled image and its square; NaN if there are none.
+    count : float
+        How many pixels are good.
+    shape : (int, int)
+        Rows and columns.
+    origin : (int, int)
+        (x0, y0) in the tract, pixels.
+    """
+
+    visit: int
+    checksum: str
+    mean: float
+    variance: float
+    count: float
+    shape: tuple[int, int]
+    origin: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What became of one match.
+
+    Attributes
+    ----------
+    visit : int
+        The warp that was matched to the reference.
+    background : core.Background or None
+        The difference *reference - warp*; None unless the status is "matched".
+    fit_rms : float or None
+        In the image's unit; None, like the two below, also if too few pixels are good for it.
+    matched_mse, diff_im_var : float or None
+        In the square of the image's unit.
+    origin : (int, int)
+        (x0, y0) of both warps, pixels.
+    status : str
+        "matched", "no_overlap" or "failed".
+    reason : str or None
+        Why there is no model.
+    flags : tuple of str
+        What a reader should know of the inputs.
+    """
+
+    visit: int
+    background: core.Background | None
+    fit_rms: float | None
+    matched_mse: float | None
+    diff_im_var: float | None
+    origin: tuple[int, int]
+    status: str
+    reason: str | None
+    flags: tuple[str, ...]
+
+
+def measure(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> Measured | JobFault:
+    """Decode a warp and take the statistics that a reference is chosen by.
+
+    Parameters
+    ----------
+    warp : WarpInput
+        The file and its scale.
+    config : core.MatchConfig
+        How backgrounds are matched.
+    limits : DecodeLimits
+        What the file may ask for.
+    """
+    try:
+        exposure = _decoded(warp, limits)
+        taken = core.selection_statistics(exposure, config)
+    except _WarpFaultError as fault:
+        return fault.job_fault
+    except MemoryError:
+        return _out_of_memory(warp.visit)
+    return Measured(
+        visit=warp.visit,
+        checksum=warp.checksum,
+        mean=taken.mean,
+        variance=taken.variance,
+        count=taken.count,
+        shape=exposure.shape,
+        origin=exposure.origin,
+    )
+
+
+def match(
+    reference: WarpInput, science: WarpInput, config: core.MatchConfig, limits: DecodeLimits
+) -> Matched | JobFault:
+    """Fit the smooth difference *reference - science*, both scaled first.
+
+    Parameters
+    ----------
+    reference, science : WarpInput
+        The files and their scales.
+    config : core.MatchConfig
+        How backgrounds are matched.
+    limits : DecodeLimits
+        What the files may ask for.
+
+    Returns
+    -------
+    Matched or JobFault
+        A fault if one of the two cannot be used at all; no overlap and a fit that failed are
+        results.
+    """
+    try:
+        first, second = _decoded(reference, limits), _decoded(science, limits)
+        _check_same_box(first, second, science.visit)
+        return _matched(first, second, science.visit, config)
+    except _WarpFaultError as fault:
+        return fault.job_fault
+    except MemoryError:
+        return _out_of_memory(science.visit)
+
+
+def _matched(
+    reference: core.MaskedImage, science: core.MaskedImage, visit: int, config: core.MatchConfig
+) -> Matched:
+    flags = () if _has_sources(reference) and _has_sources(science) else (SOURCES_UNMASKED,)
+    blank = Matched(visit, None, None, None, None, science.origin, "failed", None, flags)
+    try:
+        fit = core.match_background(reference, science, config)
+    except core.NoOverlapError as error:
+        return replace(blank, status="no_overlap", reason=str(error))
+    except core.CoreError as error:
+        return replace(blank, reason=str(error))
+    return replace(
+        blank,
+        status="matched",
+        background=fit.model,
+        fit_rms=_number(fit.fit_rms),
+        matched_mse=_number(fit.matched_mse),
+        diff_im_var=_number(fit.diff_im_var),
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _has_sources(exposure: core.MaskedImage) -> bool:
+    return bool((exposure.mask & exposure.bits([_DETECTED])).any())
+
+
+def _check_same_box(reference: core.MaskedImage, science: core.MaskedImage, visit: int) -> None:
+    ours, theirs = ((e.shape, e.origin) for e in (science, reference))
+    if ours != theirs:
+        message = f"shape and origin are {ours}, those of the reference {theirs}"
+        raise _WarpFaultError(JobFault(visit, WarpFault.WRONG_SHAPE.value, message))
+
+
+class _WarpFaultError(Exception):
+    """Carries the answer that names the warp at fault."""
+
+    def __init__(self, job_fault: JobFault) -> None:
+        super().__init__(job_fault)
+        self.job_fault = job_fault
+
+
+def _out_of_memory(visit: int) -> JobFault:
+    message = "the job needs more memory than a worker may have"
+    return JobFault(visit, WarpFault.OUT_OF_MEMORY.value, message)
+
+
+# Decoded warps of this worker
+
+
+class _Kept:
+    """Decoded and scaled warps, the one used longest ago dropped first, bounded in bytes."""
+
+    def __init__(self) -> None:
+        self._warps: OrderedDict[tuple[str, float], core.MaskedImage] = OrderedDict()
+
+    def get(self, key: tuple[str, float]) -> core.MaskedImage | None:
+        if key in self._warps:
+            self._warps.move_to_end(key)
+        return self._warps.get(key)
+
+    def put(self, key: tuple[str, float], exposure: core.MaskedImage, most_bytes: int) -> None:
+        self._warps[key] = exposure
+        while self._warps and self.size > most_bytes:
+            self._warps.popitem(last=False)
+
+    @property
+    def size(self) -> int:
+        return sum(map(_nbytes, self._warps.values()))
+
+
+_kept = _Kept()
+
+
+def _nbytes(exposure: core.MaskedImage) -> int:
+    return exposure.image.nbytes + exposure.mask.nbytes + exposure.variance.nbytes
+
+
+def _decoded(warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
+    """Return the warp decoded and scaled, from what this worker keeps if it is there."""
+    key = (warp.checksum, warp.scale)
+    exposure = _kept.get(key)
+    if exposure is None:
+        try:
+            exposure = _scaled(fits.decode(warp.data, limits), warp.scale)
+        except WarpError as error:
+            fault = JobFault(warp.visit, error.reason.value, error.message)
+            raise _WarpFaultError(fault) from error
+        _kept.put(key, exposure, limits.cache_bytes)
+    return exposure
+
+
+def _scaled(exposure: core.MaskedImage, scale: float) -> core.MaskedImage:
+    """Return the exposure in the flux system of its group, in float32 as the coadder does it."""
+    if scale == 1:
+        return exposure
+    factor = np.float32(scale)
+    with np.errstate(all="ignore"):
+        image, variance = exposure.image * factor, exposure.variance * (factor * factor)
+    return replace(exposure, image=image, variance=variance)

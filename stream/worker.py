@@ -1,0 +1,176 @@
+"""One worker process, seen from both sides of its pipe.
+
+A worker has a pipe of its own and shares no lock with anyone, so that whatever kills it, wherever
+it stands, leaves the others alone. It is forked from a fork server: a clean, single-threaded
+process that has imported what jobs need, so a new worker is there in some milliseconds and never
+holds a copy of the parent's locks, sockets or event loop.
+
+A worker must not outlive its parent. The parent's end is the end of the fork server (the server
+waits on a pipe of the parent), and that the kernel makes the worker's end (PR_SET_PDEATHSIG). A
+worker that watched a pipe itself could not do so in an endless loop of C code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import pickle
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from stream.faults import WarpFault
+
+__all__ = ["Broken", "Done", "Worker", "WorkerDiedError"]
+
+_PRELOADED = ["stream.onethread", "stream.jobs"]
+_PR_SET_PDEATHSIG = 1
+_GREETING_S = 60.0
+_REAP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job came to its end with a value."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A job raised; the worker lives."""
+
+    fault: WarpFault
+    message: str
+
+
+class WorkerDiedError(Exception):
+    """A worker ended while it had a job."""
+
+
+class Worker:
+    """The parent's handle of a worker that is ready; its methods block, so threads call them.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        What the worker may allocate. The limit is RLIMIT_DATA: private memory however it was
+        allocated, but not shared mappings of files.
+
+    Attributes
+    ----------
+    pid : int
+        Process id.
+    sentinel : int
+        A file descriptor that becomes readable when the process is gone.
+    condemned : bool
+        Whether it was killed, or shall not be used again.
+
+    Raises
+    ------
+    OSError
+        If no process can be had.
+    WorkerDiedError
+        If the process ended, or did not greet in time, before its first job.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, memory_bytes), name="evensky-worker", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.pid = self._process.pid
+        self.sentinel = self._process.sentinel
+        self.condemned = False
+        self._await_greeting()
+
+    def _await_greeting(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            if self._pipe.poll(_GREETING_S):
+                self._pipe.recv_bytes()
+                return
+        self.kill()
+        raise WorkerDiedError(f"a new worker was never ready: {self.reap()}")
+
+    def call(self, function: Callable[..., Any], args: tuple[object, ...]) -> Done | Broken:
+        """Run a job in the worker and wait for its answer.
+
+        Raises
+        ------
+        WorkerDiedError
+            If the worker ended first; it is condemned then.
+        """
+        try:
+            self._pipe.send((function, args))
+            answer: Done | Broken = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self.kill()
+            raise WorkerDiedError from error
+        return answer
+
+    def kill(self) -> None:
+        """End the worker wherever it stands. Harmless if it has ended."""
+        self.condemned = True
+        with contextlib.suppress(ValueError):
+            self._process.kill()
+
+    def reap(self) -> str:
+        """Wait for the end of a worker that was killed or died, and say how it ended."""
+        self._process.join(_REAP_S)
+        code = self._process.exitcode
+        with contextlib.suppress(ValueError):
+            self._process.close()
+        self._pipe.close()
+        return _described(code)
+
+
+def _described(code: int | None) -> str:
+    if code is None:
+        return "it cannot be ended"
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+# The worker's side
+
+
+def _serve(pipe: Connection, memory_bytes: int) -> None:
+    """Do the parent's jobs one after the other, until it hangs up."""
+    _confine(memory_bytes)
+    with contextlib.suppress(EOFError, OSError, MemoryError):
+        pipe.send_bytes(b"ready")
+        while True:
+            pipe.send_bytes(_answer(pipe))
+
+
+def _confine(memory_bytes: int) -> None:
+    """Leave Ctrl-C to the parent, die with it, and set the limits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _answer(pipe: Connection) -> bytes:
+    """Do the next job; whatever it raises becomes an answer."""
+    request = pipe.recv_bytes()
+    try:
+        function, args = pickle.loads(request)  # noqa: S301 - the bytes are our parent's
+        del request  # holds a whole file, which the job has as an argument now
+        return pickle.dumps(Done(function(*args)))
+    except MemoryError:
+        broken = Broken(WarpFault.OUT_OF_MEMORY, "the job needs more memory than a worker may have")
+    except Exception as error:  # noqa: BLE001 - a job's fault is the caller's to judge
+        broken = Broken(WarpFault.INTERNAL, f"{type(error).__name__}: {error}")
+    return pickle.dumps(broken)
