@@ -1,0 +1,51 @@
+# evensky's commands. Each does its own set-up, in .venv, and can be interrupted and run again.
+# Needed: Python 3.11 or newer with venv (PYTHON=... chooses another), git, make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := PYTHON="$(PYTHON)" bash ops/setup.sh develop
+
+# An environment that somebody has activated, or a path of theirs, is not ours.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export PYTHONNOUSERSITE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock clean setup setup-dev
+
+help:  ## say what there is
+	@echo "evensky: make COMMAND"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+demo: setup  ## a simulated night, from warps to models, pictures and checked numbers
+	@$(BIN)/evensky demo
+
+test: setup-dev  ## all tests (those of Kafka need Java 17 and Maven, some need promtool)
+	@$(BIN)/python -m pytest
+
+check: setup-dev  ## lint, format, types, import contracts, the house's own rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/basedpyright
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest --quiet tests/test_house.py
+
+lock: setup-dev  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)
+	@$(call lock,requirements.lock,)
+	@$(call lock,requirements-dev.lock,--group dev --constraint requirements.lock)
+
+clean:  ## remove what these commands made
+	rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache evensky-demo
+	find core schemas stream tests ops -name __pycache__ -prune -exec rm -rf {} +
+
+setup:
+	@$(SETUP) requirements.lock $(VENV)
+
+setup-dev:
+	@$(SETUP) requirements-dev.lock $(VENV)
+
+# One lock for every Python and machine; no index address and nothing of whoever solved it.
+lock = $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
+	--group build $(2) --output-file $(1) pyproject.toml
