@@ -33,6 +33,7 @@ __all__ = [
     "decode",
     "decode_value",
     "encode",
+    "encode_value",
     "event_time_us",
     "limits_of",
     "time_text",
@@ -129,12 +130,27 @@ def encode(
     SchemaError
         Whatever `decode` would refuse.
     """
-    kind = type(message)
-    attributes = Attributes(id=id, type=kind.ce_type, source=source, time=time)
-    value = pack(message)
-    # What `decode` makes of the bytes is the message: 1 becomes 1.0 where a float belongs.
-    canonical = decode_value(value, kind, limits or limits_of(kind))
-    return Encoded(canonical.routing_key, _headers(attributes), pack(canonical))
+    attributes = Attributes(id=id, type=message.ce_type, source=source, time=time)
+    value = encode_value(message, limits)
+    return Encoded(message.routing_key, _headers(attributes), value)
+
+
+def encode_value(message: Message, limits: Limits | None = None) -> bytes:
+    """Return the value of a message's record: what `decode_value` reads.
+
+    Parameters
+    ----------
+    message : Message
+    limits : Limits, optional
+        Instead of `limits_of` the message's type.
+
+    Raises
+    ------
+    SchemaError
+        Whatever `decode_value` would refuse.
+    """
+    # Read back once, so that nothing invalid leaves and 1 is 1.0 where a float belongs.
+    return pack(decode_value(pack(message), type(message), limits))
 
 
 def decode(

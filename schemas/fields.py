@@ -19,7 +19,6 @@ __all__ = [
     "MAX_INTEGER",
     "MAX_VISITS",
     "Digest",
-    "Flag",
     "Kind",
     "Line",
     "Name",
@@ -61,7 +60,6 @@ Digest = Annotated[
     Meta(min_length=64, max_length=64, extra_json_schema={"pattern": "^[0-9a-f]{64}$"}),
 ]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Flag = Annotated[str, Meta(min_length=1, max_length=64)]
 Visits = Annotated[
     tuple[Natural, ...],
     Meta(max_length=MAX_VISITS, extra_json_schema={"uniqueItems": True}),

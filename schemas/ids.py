@@ -9,8 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
+from schemas.envelope import encode_value
 from schemas.errors import DeadReason, SchemaError
 from schemas.models import BackgroundModel
 from schemas.wire import RESULT_LIMITS, Limits, pack, unpack
@@ -47,7 +46,7 @@ def config_digest(config: Mapping[str, object]) -> str:
         Field names with strings, finite numbers, truth values, None, or sequences and mappings
         of such.
     """
-    return _sha256(["evensky config 1", msgspec.to_builtins(dict(config), order="deterministic")])
+    return hashlib.sha256(pack(["evensky config 1", dict(config)], sort_keys=True)).hexdigest()
 
 
 def job_id(
@@ -75,7 +74,7 @@ def model_id(message: BackgroundModel) -> str:
     A message is made with any `model_id` first (for example 64 zeros), then given its own with
     `msgspec.structs.replace`.
     """
-    return model_id_of(pack(message))
+    return model_id_of(encode_value(message))
 
 
 def model_id_of(value: bytes, limits: Limits = RESULT_LIMITS) -> str:

@@ -11,7 +11,6 @@ from schemas.events import Identified
 from schemas.fields import (
     MAX_INTEGER,
     Digest,
-    Flag,
     Kind,
     Line,
     Natural,
@@ -32,7 +31,7 @@ Coordinate = Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 Side = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 InterpStyle = Literal["CONSTANT", "LINEAR", "NATURAL_SPLINE", "CUBIC_SPLINE", "AKIMA_SPLINE"]
 UndersampleStyle = Literal["THROW_EXCEPTION", "REDUCE_INTERP_ORDER", "INCREASE_NXNYSAMPLE"]
-Labels = Annotated[tuple[Flag, ...], Meta(max_length=32)]
+Labels = Annotated[tuple[Line, ...], Meta(max_length=32)]
 
 _GRID_AXES: Final = 2
 

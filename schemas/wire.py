@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from functools import cache
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, Literal, NoReturn, TypeVar, cast
 
 import msgpack
 import msgspec
@@ -54,7 +54,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_depth: int = 8
     max_map: int = 128
     max_array: int = 10_000
-    max_string: int = 4096
+    max_string: int = 8192
 
 
 EVENT_LIMITS: Final = Limits()
@@ -69,15 +69,16 @@ LETTER_LIMITS: Final = Limits(max_bytes=640 * 1024, max_string=64 * 1024)
 _SCALARS: Final = frozenset({type(None), bool, int, str, bytes})
 
 
-def pack(value: object) -> bytes:
+def pack(value: object, *, sort_keys: bool = False) -> bytes:
     """Return the msgpack bytes of a value; the same value always gives the same bytes.
 
     Parameters
     ----------
     value : object
         A Struct, dataclass, mapping, sequence or scalar. Fields stand in the order of their
-        definition, keys of a mapping in its own; a float is a float64; NumPy's scalars are
-        numbers.
+        definition; a float is a float64; NumPy's scalars are numbers.
+    sort_keys : bool
+        Whether the keys of a mapping are sorted; otherwise they stand in its own order.
 
     Raises
     ------
@@ -85,13 +86,14 @@ def pack(value: object) -> bytes:
         ``bad_message``: NaN, an infinity, an integer beyond 64 bits or a foreign type.
     """
     try:
-        plain = msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_number)
+        order: Literal["deterministic"] | None = "deterministic" if sort_keys else None
+        plain = msgspec.to_builtins(value, builtin_types=(bytes,), order=order, enc_hook=_number)
         _require_plain(plain, "the value", EVENT_LIMITS.max_depth)
         return cast("bytes", msgpack.packb(plain))
+    except SchemaError as error:
+        raise SchemaError(DeadReason.BAD_MESSAGE, error.message) from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        if isinstance(error, SchemaError):
-            raise SchemaError(DeadReason.BAD_MESSAGE, error.message) from None
-        raise SchemaError(DeadReason.BAD_MESSAGE, f"cannot be written: {error}") from error
+        raise SchemaError(DeadReason.BAD_MESSAGE, f"the value has no bytes: {error}") from error
 
 
 def unpack(data: bytes, limits: Limits = EVENT_LIMITS) -> object:
