@@ -31,6 +31,7 @@ from core.reference import (
     select_reference,
     selection_statistics,
 )
+from core.verdict import Judgement, Verdict, VerdictProfile, judge
 
 __all__ = [
     "NUMERICS_VERSION",
@@ -43,6 +44,7 @@ __all__ = [
     "ImageTypeError",
     "InterpStyle",
     "InterpolationError",
+    "Judgement",
     "MaskedImage",
     "Match",
     "MatchConfig",
@@ -56,6 +58,9 @@ __all__ = [
     "ReferenceChoice",
     "SelectionStatistics",
     "UndersampleStyle",
+    "Verdict",
+    "VerdictProfile",
+    "judge",
     "match_background",
     "match_backgrounds",
     "reference_costs",

@@ -1,0 +1,346 @@
+"""From what was found out about a frozen revision to the messages that publish it.
+
+One place for the service and for the batch command, so that both write the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+import core
+import schemas
+from core import groups
+from stream import jobs
+from stream.workshop import Fulfilled
+
+__all__ = ["Assembler", "Revision"]
+
+_GroupStatus = Literal["complete", "partial", "incomplete", "retracted"]
+
+_UNNAMED = 64 * "0"
+_INCOMPLETE = "fewer members than a match needs"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The messages of one revision.
+
+    Attributes
+    ----------
+    models : tuple of BackgroundModel
+        One a member, ascending in visit; none if the revision is incomplete.
+    summary : GroupMatched
+    metrics : tuple of BackgroundMetric
+        One a model, then one for the group.
+    """
+
+    models: tuple[schemas.BackgroundModel, ...]
+    summary: schemas.GroupMatched
+    metrics: tuple[schemas.BackgroundMetric, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What all messages of one revision have in common."""
+
+    group: schemas.GroupId
+    frozen: groups.Frozen
+    done: Fulfilled
+    arrivals: Mapping[int, schemas.WarpArrived]
+    digests: Mapping[int, str]
+
+    @property
+    def trigger(self) -> Any:
+        """The trigger's name, as the messages' types have it."""
+        return str(self.frozen.trigger)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Fields that every message of the revision has."""
+        identity = {name: getattr(self.group, name) for name in self.group.__struct_fields__}
+        return identity | {"revision": self.frozen.revision, "kind": str(self.frozen.kind)}
+
+
+class Assembler:
+    """Makes messages.
+
+    Parameters
+    ----------
+    config : MatchConfig
+        The configuration of the matching, whose digest every message carries.
+    profile : VerdictProfile
+        The rule for verdicts.
+    software_version : str
+        Version of evensky.
+    """
+
+    def __init__(
+        self, config: core.MatchConfig, profile: core.VerdictProfile, software_version: str
+    ) -> None:
+        self._profile = profile
+        self._config_digest = schemas.config_digest(config.to_mapping())
+        self._software_version = software_version
+
+    def revision(
+        self,
+        group: schemas.GroupId,
+        frozen: groups.Frozen,
+        done: Fulfilled,
+        *,
+        previous_reference: int | None,
+        now: float,
+    ) -> Revision:
+        """Make the messages of a revision.
+
+        Parameters
+        ----------
+        group : GroupId
+        frozen : Frozen
+            Its content.
+        done : Fulfilled
+            What the workshop found out.
+        previous_reference : int or None
+            Reference of the revision before.
+        now : float
+            Wall time, seconds since 1970; goes into the summary and the metrics only.
+        """
+        arrivals = {
+            member.visit: schemas.unpack_state(member.payload, schemas.WarpArrived)
+            for member in frozen.members
+        }
+        digests = {member.visit: member.digest for member in frozen.members}
+        case = _Case(group, frozen, done, arrivals, digests)
+        models = () if frozen.incomplete else tuple(self._models(case))
+        summary = self._summary(case, models, previous_reference, now)
+        metrics = (*_warp_metrics(case, models), _group_metric(case, summary, now))
+        return Revision(models, summary, metrics)
+
+    def _models(self, case: _Case) -> Iterable[schemas.BackgroundModel]:
+        for visit in sorted((*case.arrivals, *case.frozen.withdrawn)):
+            yield self._model(case, visit)
+
+    def _model(self, case: _Case, visit: int) -> schemas.BackgroundModel:
+        reference = case.done.reference
+        arrival = case.arrivals.get(visit)
+        unnamed = schemas.BackgroundModel(
+            **case.common,
+            visit=visit,
+            model_id=_UNNAMED,
+            is_reference=visit == reference,
+            reference=reference,
+            scale=1.0 if arrival is None else arrival.scale,
+            unit=None if arrival is None else arrival.unit,
+            config_digest=self._config_digest,
+            input_digest=case.digests.get(visit),
+            reference_digest=None if reference is None else case.digests[reference],
+            numerics_version=core.NUMERICS_VERSION,
+            **self._findings(case, visit),
+        )
+        return msgspec.structs.replace(unnamed, model_id=schemas.model_id(unnamed))
+
+    def _findings(self, case: _Case, visit: int) -> dict[str, Any]:
+        """Tell the fields that depend on what became of the warp."""
+        if visit in case.frozen.withdrawn:
+            return {"status": "withdrawn"}
+        if visit == case.done.reference:
+            return self._of_reference()
+        return self._of_outcome(case, visit)
+
+    def _of_outcome(self, case: _Case, visit: int) -> dict[str, Any]:
+        tried = case.done.matched.get(visit)
+        match case.done.measured.get(visit) if tried is None else tried.result:
+            case jobs.Matched(status="matched") as result:
+                return self._of_match(case, result)
+            case jobs.Matched() as result:
+                return self._unusable(result.status, result.reason)
+            case jobs.JobFault() as fault:
+                return self._unusable("failed", f"{fault.reason}: {fault.message}")
+            case groups.Failed() as failed:
+                return self._unusable("failed", failed.reason)
+            case _:
+                return self._unusable("failed", "no warp of the group could be measured")
+
+    def _of_reference(self) -> dict[str, Any]:
+        return {"status": "reference", **self._judged(core.Verdict.ACCEPT)}
+
+    def _unusable(self, status: str, reason: str | None) -> dict[str, Any]:
+        judged = self._judged(core.Verdict.REJECT, ("there is no model",))
+        return {"status": status, "reason": reason, **judged}
+
+    def _of_match(self, case: _Case, result: jobs.Matched) -> dict[str, Any]:
+        figures = (result.fit_rms, result.matched_mse, result.diff_im_var)
+        judgement = core.judge(self._profile, *(math.nan if f is None else f for f in figures))
+        return {
+            "status": "matched",
+            "model": None if result.background is None else _model(result, result.background),
+            "fit_rms": result.fit_rms,
+            "matched_mse": result.matched_mse,
+            "diff_im_var": result.diff_im_var,
+            "flags": _flags(case, result),
+            **self._judged(judgement.verdict, judgement.reasons),
+        }
+
+    def _judged(self, verdict: core.Verdict, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Tell the verdict's fields, unless the profile judges nothing."""
+        silent = self._profile is core.VerdictProfile.NONE
+        return {
+            "verdict": str(core.Verdict.NONE if silent else verdict),
+            "verdict_profile": str(self._profile),
+            "verdict_reasons": () if silent else reasons,
+        }
+
+    def _summary(
+        self,
+        case: _Case,
+        models: tuple[schemas.BackgroundModel, ...],
+        previous_reference: int | None,
+        now: float,
+    ) -> schemas.GroupMatched:
+        frozen = case.frozen
+        reference = case.done.reference
+        return schemas.GroupMatched(
+            **case.common,
+            supersedes=frozen.revision - 1 or None,
+            status=_status(frozen, models),
+            trigger=case.trigger,
+            completeness=frozen.completeness,
+            expected=frozen.expected,
+            missing=frozen.missing,
+            reference=reference,
+            reference_changed=frozen.revision > 1 and reference != previous_reference,
+            members=tuple(_member(case, model) for model in models) or _lone(case),
+            config_digest=self._config_digest,
+            numerics_version=core.NUMERICS_VERSION,
+            software_version=self._software_version,
+            completed_at=frozen.at / 1000,
+            published_at=now,
+        )
+
+
+def _status(frozen: groups.Frozen, models: Iterable[schemas.BackgroundModel]) -> _GroupStatus:
+    """Tell whether the revision holds all that was expected of it."""
+    if frozen.kind is groups.Kind.RETRACTION:
+        return "retracted"
+    if frozen.incomplete:
+        return "incomplete"
+    whole = frozen.completeness >= 1 and all(model.status != "failed" for model in models)
+    return "complete" if whole else "partial"
+
+
+def _member(case: _Case, model: schemas.BackgroundModel) -> schemas.MemberSummary:
+    return schemas.MemberSummary(
+        visit=model.visit,
+        status=model.status,
+        verdict=model.verdict,
+        model_id=model.model_id,
+        cost=_finite(case.done.costs.get(model.visit)),
+        reason=model.reason,
+    )
+
+
+def _lone(case: _Case) -> tuple[schemas.MemberSummary, ...]:
+    """Name the members of a revision that has no models."""
+    return tuple(
+        schemas.MemberSummary(
+            visit=visit,
+            status="reference" if visit == case.done.reference else "failed",
+            reason=None if visit == case.done.reference else _INCOMPLETE,
+        )
+        for visit in case.arrivals
+    )
+
+
+def _model(result: jobs.Matched, background: core.Background) -> schemas.Model:
+    x0, y0 = result.origin
+    styles: dict[str, Any] = {
+        "interp_style": str(background.interp_style),
+        "style_used": str(background.style_used),
+        "undersample_style": str(background.undersample_style),
+    }
+    return schemas.Model(
+        form="spline",
+        x0=x0,
+        y0=y0,
+        width=background.width,
+        height=background.height,
+        values=schemas.NDArray.of(background.values),
+        errors=schemas.NDArray.of(background.errors),
+        counts=schemas.NDArray.of(background.counts),
+        **styles,
+    )
+
+
+def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:
+    """Add to the job's flags what only the announcements tell."""
+    compared = (result.visit, case.done.reference)
+    skies = {arrival.sky for visit, arrival in case.arrivals.items() if visit in compared}
+    mixed = ("mixed_sky",) if len(skies) > 1 else ()
+    return tuple(sorted({*result.flags, *mixed}))
+
+
+def _warp_metrics(
+    case: _Case, models: Iterable[schemas.BackgroundModel]
+) -> Iterable[schemas.BackgroundMetric]:
+    for model in models:
+        measured = case.done.measured.get(model.visit)
+        known = measured if isinstance(measured, groups.Measurement) else None
+        tried = case.done.matched.get(model.visit)
+        yield schemas.BackgroundMetric(
+            **case.common,
+            scope="warp",
+            status=model.status,
+            visit=model.visit,
+            reference=model.reference,
+            trigger=case.trigger,
+            verdict=model.verdict,
+            reason=model.reason,
+            fit_rms=model.fit_rms,
+            matched_mse=model.matched_mse,
+            diff_im_var=model.diff_im_var,
+            ratio=_ratio(model.matched_mse, model.diff_im_var),
+            mean=None if known is None else _finite(known.mean),
+            variance=None if known is None else _finite(known.variance),
+            count=None if known is None else int(known.count),
+            cost=_finite(case.done.costs.get(model.visit)),
+            job_s=None if tried is None else tried.seconds,
+        )
+
+
+def _group_metric(
+    case: _Case, summary: schemas.GroupMatched, now: float
+) -> schemas.BackgroundMetric:
+    counts = Counter(member.status for member in summary.members)
+    return schemas.BackgroundMetric(
+        **case.common,
+        scope="group",
+        status=summary.status,
+        reference=summary.reference,
+        trigger=summary.trigger,
+        members=len(case.arrivals),
+        matched=counts["matched"],
+        no_overlap=counts["no_overlap"],
+        failed=counts["failed"],
+        withdrawn=counts["withdrawn"],
+        rejected=sum(member.verdict == "reject" for member in summary.members),
+        missing=len(summary.missing),
+        completeness=summary.completeness,
+        first_arrival_to_publish_s=now - case.frozen.since / 1000,
+        complete_to_publish_s=now - case.frozen.at / 1000,
+    )
+
+
+def _ratio(matched_mse: float | None, diff_im_var: float | None) -> float | None:
+    if matched_mse is None or not diff_im_var:
+        return None
+    return _finite(matched_mse / diff_im_var)
+
+
+def _finite(value: float | None) -> float | None:
+    """Say None where a message may not say NaN."""
+    return value if value is not None and math.isfinite(value) else None

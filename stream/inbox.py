@@ -1,0 +1,147 @@
+"""From a record of the input topic to an event of the state machine, or to a dead letter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import schemas
+from core import groups
+from stream.log.seam import Record
+
+__all__ = ["Dead", "GroupEvent", "Tick", "event_id", "read"]
+
+_UNSUPPORTED: Final = (schemas.GroupSealed, schemas.GroupReopened, schemas.JobSuspected)
+
+_Addressed = (
+    schemas.WarpArrived | schemas.WarpWithdrawn | schemas.GroupManifest | schemas.GroupClosed
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEvent:
+    """An event for one group."""
+
+    group: str
+    event: groups.Event
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A record that only moves the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A record that goes to the dead letters, and why."""
+
+    error: schemas.SchemaError
+    stage: schemas.Stage
+
+
+def read(record: Record, at: int, partitions: int) -> GroupEvent | Tick | Dead:
+    """Turn one input record into what the state machine is to be told.
+
+    Parameters
+    ----------
+    record : Record
+        As fetched.
+    at : int
+        Stream time at which the event happens, milliseconds.
+    partitions : int
+        Number of partitions of the input topic, to find misrouted records.
+
+    Returns
+    -------
+    GroupEvent or Tick or Dead
+        Never an exception: whatever a stranger wrote has an answer.
+    """
+    try:
+        attributes, message = schemas.decode(record.key, record.headers, record.value)
+    except schemas.SchemaError as error:
+        return Dead(error, "decode")
+    if isinstance(message, schemas.ClockTick):
+        return Tick()
+    if isinstance(message, _UNSUPPORTED):
+        return _dead(
+            schemas.DeadReason.UNSUPPORTED_TYPE,
+            "group",
+            f"{attributes.type} is a known type that this release does not act on yet; "
+            "send it again after an upgrade",
+        )
+    return _addressed(record, attributes, message, at, partitions)
+
+
+def _addressed(
+    record: Record,
+    attributes: schemas.Attributes,
+    message: schemas.Message,
+    at: int,
+    partitions: int,
+) -> GroupEvent | Dead:
+    """Check the address of a message that is for a group, and make its event."""
+    if not isinstance(message, _Addressed):
+        return _dead(
+            schemas.DeadReason.UNKNOWN_TYPE,
+            "validate",
+            f"{attributes.type} is not an input event; it was sent to the wrong topic",
+        )
+    right = schemas.partition_of(record.key or b"", partitions)
+    if right != record.partition:
+        return _dead(
+            schemas.DeadReason.MISROUTED,
+            "route",
+            f"key {record.key!r} belongs on partition {right}, not {record.partition}: "
+            "partition by Kafka's murmur2 (librdkafka: partitioner=murmur2_random)",
+        )
+    event = _event(message, at, schemas.event_time_us(attributes))
+    return GroupEvent(message.group.key, event)
+
+
+def _dead(reason: schemas.DeadReason, stage: schemas.Stage, message: str) -> Dead:
+    return Dead(schemas.SchemaError(reason, message), stage)
+
+
+def _event(message: _Addressed, at: int, event_time: int) -> groups.Event:
+    match message:
+        case schemas.WarpArrived():
+            return _arrived(message, at, event_time)
+        case schemas.WarpWithdrawn():
+            return _withdrawn(message, at, event_time)
+        case schemas.GroupManifest():
+            deadline = None if message.deadline is None else round(message.deadline * 1000)
+            return groups.ManifestSet(
+                at, message.version, message.visits, message.reference, deadline
+            )
+        case schemas.GroupClosed():
+            return groups.Closed(at, message.version)
+
+
+def _arrived(message: schemas.WarpArrived, at: int, event_time: int) -> groups.Arrived:
+    return groups.Arrived(
+        at=at,
+        visit=message.visit,
+        version=message.version,
+        event_time=event_time,
+        digest=schemas.input_digest(message.checksum, message.scale, message.unit, message.sky),
+        payload=schemas.pack_state(message),
+        expected=message.expected,
+    )
+
+
+def _withdrawn(message: schemas.WarpWithdrawn, at: int, event_time: int) -> groups.Withdrawn:
+    return groups.Withdrawn(
+        at=at,
+        visit=message.visit,
+        version=message.version,
+        event_time=event_time,
+        digest="",
+        payload=schemas.pack_state(message),
+    )
+
+
+def event_id(record: Record) -> str | None:
+    """Return the record's CloudEvents id, if it has a readable one."""
+    found = (value for name, value in record.headers if name == "ce_id")
+    value = next(found, None)
+    return None if value is None else value.decode(errors="replace")[:1024]

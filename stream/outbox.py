@@ -1,0 +1,69 @@
+"""Records as they are written: every one to the partition that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import schemas
+from stream import inbox
+from stream.assemble import Revision
+from stream.log.seam import Outgoing, Record
+from stream.log.topics import Topics
+
+__all__ = ["Outbox"]
+
+_US = 1_000_000
+
+
+class Outbox:
+    """Makes the outgoing records of one partition.
+
+    Parameters
+    ----------
+    topics : Topics
+    partition : int
+    source : str
+        Who writes, in the headers.
+    """
+
+    def __init__(self, topics: Topics, partition: int, source: str) -> None:
+        self._topics = topics
+        self._partition = partition
+        self._source = source
+
+    def state(self, puts: Iterable[tuple[bytes, bytes | None]]) -> Iterator[Outgoing]:
+        """Yield changelog records."""
+        for key, value in puts:
+            yield Outgoing(self._topics.state, self._partition, key, value)
+
+    def position(self, position: schemas.Position) -> Outgoing:
+        """Return the changelog's record of the position."""
+        value = schemas.pack_position(position)
+        return Outgoing(self._topics.state, self._partition, schemas.POSITION_KEY, value)
+
+    def letter(self, record: Record, dead: inbox.Dead, now: float) -> Outgoing:
+        """Return the dead letter of a record."""
+        letter = schemas.DeadLetter.of(record, dead.error, dead.stage)
+        name = f"{record.topic}/{record.partition}/{record.offset}"
+        return self._message(self._topics.dead_letters, letter, name, now)
+
+    def tick(self, due: int, now: float) -> Outgoing:
+        """Return a record that moves the partition's clock."""
+        tick = schemas.ClockTick(partition=self._partition)
+        name = f"tick/{self._partition}/{due}/{round(now * _US)}"
+        return self._message(self._topics.warps, tick, name, now)
+
+    def revision(self, revision: Revision, now: float) -> Iterator[Outgoing]:
+        """Yield the models, the summary and the metrics of a revision."""
+        name = f"{revision.summary.group.key}@{revision.summary.revision}"
+        for model in revision.models:
+            yield self._message(self._topics.models, model, f"{name}/{model.visit}", now)
+        yield self._message(self._topics.groups, revision.summary, name, now)
+        for metric in revision.metrics:
+            about = "group" if metric.visit is None else metric.visit
+            yield self._message(self._topics.metrics, metric, f"{name}/metric/{about}", now)
+
+    def _message(self, topic: str, message: schemas.Message, name: str, now: float) -> Outgoing:
+        time = schemas.time_text(round(now * _US))
+        encoded = schemas.encode(message, id=name, source=self._source, time=time)
+        return Outgoing(topic, self._partition, encoded.key, encoded.value, encoded.headers)

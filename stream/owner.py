@@ -1,0 +1,387 @@
+"""The owner of one partition: its state, its clock, and the transactions that make both durable.
+
+State in memory is the fold of what was written. A change is folded in first and becomes durable
+with the commit that carries it; when a commit's outcome is not known, the whole partition is
+dropped and read back from its changelog, so that memory can never run ahead of the log unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+import structlog
+
+import schemas
+from core import groups
+from stream import jobs
+from stream.assemble import Assembler, Revision
+from stream.changelog import puts, restore
+from stream.ingest import Batch
+from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
+from stream.log.topics import Topics
+from stream.outbox import Outbox
+from stream.telemetry import Telemetry
+from stream.workshop import Fulfilled, Workshop
+
+__all__ = ["Owner", "Shared", "Spawn", "Status"]
+
+log = structlog.get_logger(__name__)
+
+Spawn = Callable[[Coroutine[object, object, None], str], asyncio.Task[None]]
+
+_TICK_PATIENCE_S: Final = 5.0
+
+
+class Status(StrEnum):
+    """How far the owner has come with its partition."""
+
+    RESTORING = "restoring"
+    ACTIVE = "active"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all owners of one service share.
+
+    Attributes
+    ----------
+    log : OwnerLog
+    topics : Topics
+    workshop : Workshop
+    assembler : Assembler
+        Makes the messages of a revision.
+    telemetry : Telemetry
+    policy_for : callable
+        Policy of a group by its key.
+    clock : callable
+        Wall time, seconds since 1970.
+    source : str
+        Who we are, in the headers of what we write.
+    ingest_max_records : int
+        Records of one ingest transaction.
+    max_due_groups : int
+        Due groups of one partition that are worked on at the same time.
+    """
+
+    log: OwnerLog
+    topics: Topics
+    workshop: Workshop
+    assembler: Assembler
+    telemetry: Telemetry
+    policy_for: Callable[[str], groups.Policy]
+    clock: Callable[[], float]
+    source: str
+    ingest_max_records: int = 500
+    max_due_groups: int = 64
+
+
+class Owner:
+    """One partition.
+
+    Parameters
+    ----------
+    partition : int
+    shared : Shared
+    spawn : callable
+        Starts a task whose failure ends the service.
+    """
+
+    def __init__(self, partition: int, shared: Shared, spawn: Spawn) -> None:
+        self.partition = partition
+        self.status = Status.RESTORING
+        self.state = groups.Partition(shared.policy_for)
+        self.position = schemas.Position(next_offset=0, partitions=shared.log.partitions)
+        self._shared = shared
+        self._spawn = spawn
+        self._outbox = Outbox(shared.topics, partition, shared.source)
+        self._lock = asyncio.Lock()
+        self._lines: dict[str, deque[groups.Frozen]] = {}
+        self._waiting: deque[str] = deque()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._draining = False
+        self._next_tick = 0.0
+
+    # -- taking over and letting go ----------------------------------------------------------------
+
+    async def take_over(self) -> None:
+        """Fence whoever was here before, read the state back, and go on from what it says."""
+        started = time.monotonic()
+        try:
+            await self._shared.log.take(self.partition)
+            restored = await restore(
+                self._shared.log.changelog(self.partition),
+                self._shared.policy_for,
+                self._shared.log.partitions,
+            )
+            await self._shared.log.resume(self.partition, restored.position.next_offset)
+        except PartitionLostError as error:
+            self.lose(error.why)
+            return
+        if self.status is Status.LOST:
+            return
+        self.state, self.position = restored.state, restored.position
+        self.status = Status.ACTIVE
+        self._shared.telemetry.restored(restored.records, time.monotonic() - started)
+        for key, group in self.state.groups.items():
+            for revision in sorted(group.frozen):
+                self._line_up(key, group.frozen[revision])
+        if restored.records:
+            log.info("partition restored", partition=self.partition, due=self.due)
+
+    def lose(self, why: str) -> None:
+        """Touch nothing of this partition any more."""
+        if self.status is Status.LOST:
+            return
+        self.status = Status.LOST
+        log.warning("partition lost", partition=self.partition, why=why)
+        self._lines.clear()
+        self._waiting.clear()
+        for task in self._tasks.values():
+            task.cancel()
+
+    def drain(self) -> None:
+        """Begin nothing new; what is not begun stays due in the log."""
+        self._draining = True
+
+    @property
+    def due(self) -> int:
+        """Frozen revisions that are not yet published."""
+        return sum(map(len, self._lines.values()))
+
+    @property
+    def due_groups(self) -> int:
+        """Groups with such revisions."""
+        return len(self._lines)
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Task[None]]:
+        """The work that runs."""
+        return tuple(self._tasks.values())
+
+    # -- events in ---------------------------------------------------------------------------------
+
+    async def ingest(self, records: Sequence[Record]) -> None:
+        """Take input records in, durably, in transactions of bounded size."""
+        size = self._shared.ingest_max_records
+        for start in range(0, len(records), size):
+            chunk = records[start : start + size]
+            async with self._lock:
+                if self.status is not Status.ACTIVE:
+                    return
+                batch = Batch(self.state, self._shared.log.partitions)
+                for record in chunk:
+                    batch.take(record)
+                if not await self._commit_batch(batch, chunk[-1]):
+                    return
+            self._took(batch, chunk)
+
+    async def _commit_batch(self, batch: Batch, last: Record) -> bool:
+        self.position = batch.position_after(last)
+        now = self._shared.clock()
+        records = [
+            *self._outbox.state(batch.puts.items()),
+            self._outbox.position(self.position),
+            *(self._outbox.letter(record, dead, now) for record, dead in batch.dead),
+        ]
+        return await self._commit("ingest", records, self.position.next_offset)
+
+    def _took(self, batch: Batch, records: Sequence[Record]) -> None:
+        """Tell the operators, and begin the work that the batch made due."""
+        telemetry = self._shared.telemetry
+        telemetry.consumed("warps", len(records))
+        for outcome, count in batch.outcomes.items():
+            telemetry.event(outcome, count)
+        for action, count in batch.late.items():
+            telemetry.late(action, count)
+        for record, dead in batch.dead:
+            telemetry.dead(dead.error.reason)
+            log.warning(
+                "dead letter",
+                partition=self.partition,
+                offset=record.offset,
+                reason=str(dead.error.reason),
+                why=str(dead.error),
+            )
+        for key, frozen in batch.frozen:
+            self._tell_frozen(key, frozen)
+            self._line_up(key, frozen)
+        self._settle_tick(batch)
+
+    def _tell_frozen(self, key: str, frozen: groups.Frozen) -> None:
+        band = schemas.GroupId.parse(key).band
+        self._shared.telemetry.completed(band, frozen.trigger, len(frozen.members))
+        log.info(
+            "group frozen",
+            group=key,
+            revision=frozen.revision,
+            trigger=str(frozen.trigger),
+            members=len(frozen.members),
+            missing=len(frozen.missing),
+        )
+
+    # -- time --------------------------------------------------------------------------------------
+
+    async def tick(self, ends: Mapping[int, int]) -> None:
+        """Append a clock tick when a timer is due and no record is there to bring the time.
+
+        Parameters
+        ----------
+        ends : mapping of int to int
+            Where the input of each partition ends.
+        """
+        if self.status is not Status.ACTIVE or self._draining or self._lock.locked():
+            return
+        due, now = self.state.next_due(), self._shared.clock()
+        behind = self.position.next_offset < ends.get(self.partition, 0)
+        if due is None or behind or now * 1000 < due or now < self._next_tick:
+            return
+        self._next_tick = now + _TICK_PATIENCE_S
+        async with self._lock:
+            await self._commit("ingest", [self._outbox.tick(due, now)])
+
+    def _settle_tick(self, batch: Batch) -> None:
+        """After a tick that the log stamped too early, wait by the log's clock, not ours."""
+        if not batch.ticked:
+            return
+        due = self.state.next_due()
+        early = 0.0 if due is None else (due - self.state.clock) / 1000
+        self._next_tick = self._shared.clock() + max(0.0, early)
+
+    # -- work on what is due -----------------------------------------------------------------------
+
+    def _line_up(self, key: str, frozen: groups.Frozen) -> None:
+        """Put a revision behind the earlier ones of its group; they are published in order."""
+        line = self._lines.setdefault(key, deque())
+        line.append(frozen)
+        if len(line) == 1:
+            self._waiting.append(key)
+            self._begin()
+
+    def _begin(self) -> None:
+        while (
+            self._waiting and not self._draining and len(self._tasks) < self._shared.max_due_groups
+        ):
+            key = self._waiting.popleft()
+            task = self._spawn(self._work_off(key), f"work on {key}")
+            self._tasks[key] = task
+            task.add_done_callback(partial(self._ended, key))
+
+    def _ended(self, key: str, _: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if self.status is Status.ACTIVE:
+            self._begin()
+
+    async def _work_off(self, key: str) -> None:
+        line = self._lines[key]
+        while line and self.status is Status.ACTIVE and not self._draining:
+            frozen = line[0]
+            done = await self._shared.workshop.fulfil(
+                frozen,
+                self._known(key, frozen),
+                partial(self._keep, key, frozen),
+            )
+            if not await self._publish(key, frozen, done):
+                return
+            line.popleft()
+        if not line:
+            self._lines.pop(key, None)
+
+    def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
+        """Return the measurements that were kept of the very warps that were frozen."""
+        members = self.state.groups[key].members
+        return {
+            old.visit: member.measurement
+            for old in frozen.members
+            if (member := members.get(old.visit)) is not None
+            and member.digest == old.digest
+            and member.measurement is not None
+        }
+
+    async def _keep(
+        self, key: str, frozen: groups.Frozen, measured: Sequence[jobs.Measured]
+    ) -> None:
+        """Make measurements durable, so that a restart or an update need not repeat them."""
+        digests = {member.visit: member.digest for member in frozen.members}
+        async with self._lock:
+            if self.status is not Status.ACTIVE:
+                return
+            changes: dict[bytes, bytes | None] = {}
+            for one in measured:
+                measurement = groups.Measurement(one.mean, one.variance, one.count)
+                event = groups.Measured(
+                    self.state.clock, one.visit, digests[one.visit], measurement
+                )
+                changes.update(puts(key, self.state.feed(key, event)))
+            if changes:
+                await self._commit("results", list(self._outbox.state(changes.items())))
+
+    async def _publish(self, key: str, frozen: groups.Frozen, done: Fulfilled) -> bool:
+        """Write a revision, all of it or nothing."""
+        async with self._lock:
+            if self.status is not Status.ACTIVE:
+                return False
+            now = self._shared.clock()
+            revision = self._shared.assembler.revision(
+                schemas.GroupId.parse(key),
+                frozen,
+                done,
+                previous_reference=self.state.groups[key].header.reference,
+                now=now,
+            )
+            event = groups.Published(self.state.clock, frozen.revision, done.reference)
+            changes = puts(key, self.state.feed(key, event))
+            records = [*self._outbox.revision(revision, now), *self._outbox.state(changes)]
+            if not await self._commit("publish", records):
+                return False
+        self._tell_published(key, revision)
+        return True
+
+    def _tell_published(self, key: str, revision: Revision) -> None:
+        summary, group = revision.summary, revision.metrics[-1]
+        self._shared.telemetry.published(
+            summary.band,
+            summary.kind,
+            models=len(revision.models),
+            waited_s=group.complete_to_publish_s or 0.0,
+            since_first_s=group.first_arrival_to_publish_s or 0.0,
+        )
+        for metric in revision.metrics:
+            if metric.ratio is not None:
+                self._shared.telemetry.matched(summary.band, metric.ratio)
+        log.info(
+            "group published",
+            group=key,
+            revision=summary.revision,
+            status=summary.status,
+            reference=summary.reference,
+            models=len(revision.models),
+            failed=group.failed,
+        )
+
+    # -- transactions ------------------------------------------------------------------------------
+
+    async def _commit(
+        self, kind: str, records: Sequence[Outgoing], next_offset: int | None = None
+    ) -> bool:
+        """Write a transaction; on any doubt about its outcome the partition is lost."""
+        started = time.monotonic()
+        try:
+            await self._shared.log.transact(self.partition, records, next_offset)
+        except PartitionLostError as error:
+            self._shared.telemetry.transaction(kind, "unknown", time.monotonic() - started)
+            self.lose(error.why)
+            return False
+        except BaseException:
+            # Cancelled or broken: the log may hold it or not, so memory is worth nothing.
+            self.lose("a commit did not come to its end")
+            raise
+        self._shared.telemetry.transaction(kind, "committed", time.monotonic() - started)
+        return True

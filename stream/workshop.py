@@ -1,0 +1,232 @@
+"""Where the pixels of one frozen revision are worked through: fetch, measure, choose, match.
+
+What is to be done next is decided by `core.groups.next_work`; the workshop fetches bytes, hands
+jobs to the pool and collects their answers. The service and the batch command share it, so both
+publish the same numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import core
+import schemas
+from core import groups
+from stream import fits, jobs
+
+__all__ = ["Fulfilled", "OnMeasured", "Pool", "Store", "Tried", "Workshop"]
+
+T = TypeVar("T")
+OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
+
+
+class Store(Protocol):
+    """Where bytes come from."""
+
+    async def fetch(self, uri: str, checksum: str, size: int | None) -> bytes:
+        """Return the verified bytes of a warp, or raise `fits.WarpError`."""
+        ...
+
+
+class Pool(Protocol):
+    """Where jobs run."""
+
+    async def run(self, function: Callable[..., T], /, *args: object) -> T:
+        """Run a job in a worker, or raise `fits.WarpError` when it was given up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A match that is over, well or not.
+
+    Attributes
+    ----------
+    reference : int
+        Visit that it was made against.
+    result : Matched or JobFault
+    seconds : float
+        Wall time of the job, fetching included.
+    """
+
+    reference: int
+    result: jobs.Matched | jobs.JobFault
+    seconds: float
+
+
+@dataclass(slots=True)
+class Fulfilled:
+    """All that was found out about a frozen revision.
+
+    Attributes
+    ----------
+    reference : int or None
+        The visit that was chosen; None when nothing could be measured.
+    costs : mapping of int to float
+        Selection cost by visit, NaN for a warp that could not be measured.
+    measured : dict of int to Measurement or Failed
+    matched : dict of int to Tried
+        For each visit that could be measured but the reference.
+    """
+
+    reference: int | None = None
+    costs: Mapping[int, float] = field(default_factory=dict)
+    measured: dict[int, groups.Measurement | groups.Failed] = field(default_factory=dict)
+    matched: dict[int, Tried] = field(default_factory=dict)
+
+
+class Workshop:
+    """Works frozen revisions through.
+
+    Parameters
+    ----------
+    store : Store
+    pool : Pool
+    config : MatchConfig
+        How to match.
+    limits : DecodeLimits
+        Bounds of what is decoded.
+    slots : int
+        Jobs fetched or running at the same time; bounds the bytes that are held.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        pool: Pool,
+        config: core.MatchConfig,
+        limits: fits.DecodeLimits,
+        slots: int,
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._config = config
+        self._limits = limits
+        self._slots = asyncio.Semaphore(slots)
+
+    async def fulfil(
+        self,
+        frozen: groups.Frozen,
+        known: Mapping[int, groups.Measurement],
+        on_measured: OnMeasured,
+    ) -> Fulfilled:
+        """Do all that a revision needs.
+
+        Parameters
+        ----------
+        frozen : Frozen
+        known : mapping of int to Measurement
+            Measurements of its members that were made before.
+        on_measured : callable
+            Told of each batch of new measurements.
+        """
+        done = Fulfilled(measured=dict(known))
+        arrivals = {
+            member.visit: schemas.unpack_state(member.payload, schemas.WarpArrived)
+            for member in frozen.members
+        }
+        while True:
+            plan = groups.next_work(frozen, done.measured, done.matched, self._config)
+            match plan:
+                case groups.MeasureThese():
+                    await self._measure(plan, arrivals, done, on_measured)
+                case groups.MatchThese():
+                    await self._match(plan, arrivals, done)
+                case groups.Ready():
+                    done.reference, done.costs = plan.reference, plan.costs
+                    return done
+
+    async def _measure(
+        self,
+        plan: groups.MeasureThese,
+        arrivals: Mapping[int, schemas.WarpArrived],
+        done: Fulfilled,
+        on_measured: OnMeasured,
+    ) -> None:
+        results = await asyncio.gather(*(self._measure_one(arrivals[v]) for v in plan.visits))
+        for visit, result in zip(plan.visits, results, strict=True):
+            done.measured[visit] = (
+                groups.Measurement(result.mean, result.variance, result.count)
+                if isinstance(result, jobs.Measured)
+                else groups.Failed(f"{result.reason}: {result.message}")
+            )
+        good = [result for result in results if isinstance(result, jobs.Measured)]
+        if good:
+            await on_measured(good)
+
+    async def _measure_one(self, arrival: schemas.WarpArrived) -> jobs.Measured | jobs.JobFault:
+        try:
+            async with self._slots:
+                warp = await self._fetch(arrival)
+                return await self._pool.run(jobs.measure, warp, self._config, self._limits)
+        except fits.WarpError as error:
+            return jobs.JobFault(arrival.visit, error.reason, error.message)
+
+    async def _match(
+        self,
+        plan: groups.MatchThese,
+        arrivals: Mapping[int, schemas.WarpArrived],
+        done: Fulfilled,
+    ) -> None:
+        try:
+            async with self._slots:
+                reference = await self._fetch(arrivals[plan.reference])
+        except fits.WarpError as error:
+            done.measured[plan.reference] = groups.Failed(str(error))
+            return
+        tried = await asyncio.gather(
+            *(
+                self._match_one(reference, arrivals[plan.reference], arrivals[v])
+                for v in plan.visits
+            )
+        )
+        for visit, one in zip(plan.visits, tried, strict=True):
+            if isinstance(one.result, jobs.JobFault) and one.result.visit == plan.reference:
+                fault = one.result
+                done.measured[plan.reference] = groups.Failed(f"{fault.reason}: {fault.message}")
+            else:
+                done.matched[visit] = one
+
+    async def _match_one(
+        self,
+        reference: jobs.WarpInput,
+        announced: schemas.WarpArrived,
+        arrival: schemas.WarpArrived,
+    ) -> Tried:
+        started = time.monotonic()
+        result = _comparable(announced, arrival) or await self._run_match(reference, arrival)
+        return Tried(reference.visit, result, time.monotonic() - started)
+
+    async def _run_match(
+        self, reference: jobs.WarpInput, arrival: schemas.WarpArrived
+    ) -> jobs.Matched | jobs.JobFault:
+        try:
+            async with self._slots:
+                science = await self._fetch(arrival)
+                return await self._pool.run(
+                    jobs.match, reference, science, self._config, self._limits
+                )
+        except fits.WarpError as error:
+            return jobs.JobFault(arrival.visit, error.reason, error.message)
+
+    async def _fetch(self, arrival: schemas.WarpArrived) -> jobs.WarpInput:
+        data = await self._store.fetch(arrival.uri, arrival.checksum, arrival.size)
+        return jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale)
+
+
+def _comparable(
+    reference: schemas.WarpArrived, science: schemas.WarpArrived
+) -> jobs.JobFault | None:
+    """Refuse a difference that would mean nothing: of images in different units."""
+    if None in (reference.unit, science.unit) or reference.unit == science.unit:
+        return None
+    return jobs.JobFault(
+        science.visit,
+        "wrong_unit",
+        f"its unit is {science.unit!r} and the reference's, visit {reference.visit}, "
+        f"{reference.unit!r}",
+    )
