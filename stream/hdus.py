@@ -257,13 +257,15 @@ def _data_size(header: Header) -> int:
     """Return the bytes of data that a header declares (FITS standard 4.0, section 4.4.1)."""
     bitpix = integer(header, "BITPIX")
     axes = integer(header, "NAXIS")
-    if bitpix not in _BITPIX or axes > _MAX_AXES:
-        raise WarpError(WarpFault.UNREADABLE, f"BITPIX = {bitpix}, NAXIS = {axes}")
+    groups = integer(header, "GCOUNT", default=1)
+    if bitpix not in _BITPIX or axes > _MAX_AXES or groups != 1:
+        msg = f"BITPIX = {bitpix}, NAXIS = {axes}, GCOUNT = {groups}"
+        raise WarpError(WarpFault.UNREADABLE, msg)
     if axes == 0:
         return 0
     elements = prod(integer(header, f"NAXIS{n}") for n in range(1, axes + 1))
     extra = integer(header, "PCOUNT", default=0)
-    return abs(bitpix) // 8 * integer(header, "GCOUNT", default=1) * (extra + elements)
+    return abs(bitpix) // 8 * (extra + elements)
 
 
 def integer(header: Header, name: str, default: int | None = None) -> int:
