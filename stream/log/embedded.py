@@ -24,7 +24,7 @@ from stream.log.seam import (
     TopicSpec,
 )
 from stream.log.sqlite import LogFile, OwnerLock, now_ms
-from stream.log.topics import Topics
+from stream.log.topics import Topics, refuse_strays
 
 __all__ = ["EmbeddedOwner", "EmbeddedPublisher", "EmbeddedReader", "create_topics"]
 
@@ -66,12 +66,6 @@ class _Lane:
             await self._submit(file.close)
         self._file = self._executor = None
         executor.shutdown(wait=False)
-
-
-def _check(records: Sequence[Outgoing], topics: Topics, partitions: Sequence[int]) -> None:
-    for record in records:
-        if record.topic not in topics.names or record.partition not in partitions:
-            raise ValueError(f"no record may go to {record.topic} [{record.partition}] from here")
 
 
 async def create_topics(path: Path, topics: Sequence[TopicSpec]) -> None:
@@ -270,7 +264,7 @@ class EmbeddedOwner:
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
     ) -> None:
         """Write all or nothing."""
-        _check(records, self._topics, [partition])
+        refuse_strays(records, self._topics, [partition])
         self._need(partition, self._taken, "it was not taken")
         await self._writer.run(lambda file: self._write(file, partition, records, next_offset))
 
@@ -341,7 +335,7 @@ class EmbeddedPublisher:
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records; they are on the disk when it returns."""
-        _check(records, self._topics, range(self._partitions))
+        refuse_strays(records, self._topics, range(self._partitions))
 
         def write(file: LogFile) -> None:
             with file.transaction():

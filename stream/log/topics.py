@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from stream.log.seam import TopicSpec
+from stream.log.seam import Outgoing, TopicSpec
 
-__all__ = ["Topics", "faults"]
+__all__ = ["Topics", "faults", "refuse_strays"]
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -168,3 +168,12 @@ def _alter(spec: TopicSpec, name: str, config: Mapping[str, str]) -> str:
         f"topic {spec.name} has {name}={config.get(name, 'unset')} and needs {wanted}: "
         f"kafka-configs.sh --alter --topic {spec.name} --add-config {name}={wanted}"
     )
+
+
+def refuse_strays(records: Sequence[Outgoing], topics: Topics, partitions: Collection[int]) -> None:
+    """Raise ValueError unless every record goes to one of our topics and these partitions."""
+    for record in records:
+        if record.topic not in topics.names or record.partition not in partitions:
+            raise ValueError(f"no record may go to {record.topic} [{record.partition}] from here")
+        if record.key is None and record.value is None:
+            raise ValueError(f"a record to {record.topic} has neither key nor value")

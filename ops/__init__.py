@@ -1,0 +1,1 @@
+"""What operates evensky and proves it: no part of what is installed."""

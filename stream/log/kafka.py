@@ -1,0 +1,474 @@
+"""Kafka: the log that scales out.
+
+What it must do, and what a broker was seen to do, stands in DESIGN.md section 3. In short: one
+transactional producer a partition is the fence; a plain commit, which carries the generation, is
+the proof that the assignment still stands; whoever does not know how a commit ended drops the
+producer and joins the group anew, and what the changelog then says is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from time import monotonic
+from typing import Any
+
+from stream.log.holdings import Backoff, Contact, Fences, Holding, Holdings, Status
+from stream.log.kafka_client import (
+    FAILED,
+    REFUSED,
+    Admin,
+    Fenced,
+    Member,
+    Offsets,
+    Publisher,
+    Writer,
+    read,
+    translated,
+)
+from stream.log.kafka_settings import KafkaSettings
+from stream.log.seam import (
+    LogRefusedError,
+    LogUnavailableError,
+    Outgoing,
+    PartitionLostError,
+    Poll,
+    Record,
+    TopicSpec,
+)
+from stream.log.topics import Topics, faults, refuse_strays
+
+__all__ = ["KafkaOwner", "KafkaPublisher", "KafkaReader", "KafkaSettings", "create_topics"]
+
+_LOOK_S = 0.05
+_SETTLE_S = 5.0
+_MARGIN_S = 0.1
+
+Fetched = tuple[int, Mapping[int, list[Record]]]
+
+
+async def create_topics(settings: KafkaSettings, topics: Sequence[TopicSpec]) -> None:
+    """Create the topics that are missing; existing ones are left as they are.
+
+    Returns when all their partitions have leaders.
+
+    Raises
+    ------
+    LogRefusedError
+        The broker does not want them so.
+    LogUnavailableError
+        Nothing answers in time.
+    """
+    wanted = {spec.name: spec.partitions for spec in topics}
+    with translated(settings):
+        async with asyncio.timeout(settings.broker_grace_s), Admin(settings) as admin:
+            found = await admin.partitions(list(wanted))
+            missing = [spec for spec in topics if spec.name not in found]
+            await admin.create(missing)
+            while any(found.get(one.name, 0) < one.partitions for one in missing):
+                await asyncio.sleep(_LOOK_S)
+                found = await admin.partitions(list(wanted))
+
+
+async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
+    """Return the number of partitions, or refuse topics that would lose data."""
+    async with Admin(settings) as admin:
+        found = await admin.partitions(topics.names)
+        _refuse_missing(topics.names, found)
+        config = await admin.config(topics.names)
+    partitions = found[topics.warps]
+    wrong = [
+        fault
+        for spec in topics.specs(partitions)
+        for fault in faults(spec, found[spec.name], config[spec.name])
+    ]
+    if wrong:
+        raise LogRefusedError("; ".join(wrong))
+    return partitions
+
+
+async def _count_partitions(settings: KafkaSettings, topic: str) -> int:
+    async with Admin(settings) as admin:
+        found = await admin.partitions([topic])
+    _refuse_missing([topic], found)
+    return found[topic]
+
+
+def _refuse_missing(names: Sequence[str], found: Mapping[str, int]) -> None:
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise LogRefusedError(
+            f"topics are missing: {', '.join(missing)}; create them with `evensky topics create`"
+        )
+
+
+class KafkaOwner:
+    """One copy of the service on Kafka (`stream.log.seam.OwnerLog`).
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topics : Topics
+    """
+
+    _member: Member
+    _offsets: Offsets
+
+    def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._partitions = 0
+        self._links: list[Member | Offsets] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._holdings: Holdings[Writer] = Holdings(self._drop)
+        self._backoff = Backoff(settings.rejoin_first_s, settings.rejoin_most_s)
+        self._contact = Contact(settings.broker_grace_s)
+        self._fences = Fences()
+        self._rejoin_at: float | None = None
+        self._joining_since: float | None = None
+        self._fetching: asyncio.Task[Fetched] | None = None
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions of each topic."""
+        return self._partitions
+
+    @property
+    def description(self) -> str:
+        """What this log is and where."""
+        return (
+            f"Kafka at {self._settings.bootstrap_servers} "
+            f"({self._partitions} partitions, group {self._settings.app})"
+        )
+
+    async def start(self) -> None:
+        """Connect, check the topics, join."""
+        try:
+            with translated(self._settings):
+                self._partitions = await _check_topics(self._settings, self._topics)
+                await self._connect()
+        except BaseException:
+            await self.close()
+            raise
+        self._join()
+
+    async def _connect(self) -> None:
+        topic = self._topics.warps
+        self._member = Member(self._settings, topic, self._assigned, self._revoked)
+        self._offsets = Offsets(self._settings)
+        self._links = [self._member, self._offsets]
+        for link in self._links:
+            await link.start()
+
+    def _join(self) -> None:
+        self._rejoin_at = None
+        self._revoked()
+        self._member.join()
+
+    def _assigned(self, partitions: list[int]) -> None:
+        self._holdings.assign(partitions)
+        self._joining_since = self._rejoin_at = None
+
+    def _revoked(self) -> None:
+        self._holdings.revoke()
+        self._joining_since = self._joining_since or monotonic()
+
+    def _drop(self, writer: Writer) -> None:
+        self._spawn(writer.stop())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _lost(self, holding: Holding[Writer], error: BaseException) -> PartitionLostError:
+        """End a holding; if it was the present one, join the group anew after a while."""
+        if self._holdings.lose(holding) and self._rejoin_at is None:
+            self._rejoin_at = monotonic() + self._backoff.next(monotonic())
+        return PartitionLostError(holding.partition, repr(error))
+
+    async def poll(self, max_records: int, wait: float) -> Poll:
+        """Bring records and changes of assignment."""
+        if self._rejoin_at is not None and monotonic() >= self._rejoin_at:
+            self._join()
+        with translated(self._settings):
+            epoch, fetched = await self._fetched(max_records, wait)
+            records = dict(self._delivered(epoch, fetched))
+            ends = {one.partition: end async for one, end in self._ends()}
+        self._check_contact()
+        revoked, assigned = self._holdings.changes()
+        return Poll(revoked, assigned, records, ends)
+
+    async def _fetched(self, max_records: int, wait: float) -> Fetched:
+        # A fetch may outlast the poll that began it, see `Member.fetch`; the next one goes on.
+        if self._fetching is None:
+            wait = 0 if self._holdings.changed else wait
+            self._fetching = asyncio.create_task(self._fetch(max_records, wait))
+        await asyncio.wait({self._fetching}, timeout=wait + _MARGIN_S)
+        if not self._fetching.done():
+            return 0, {}
+        done, self._fetching = self._fetching, None
+        return done.result()
+
+    async def _fetch(self, max_records: int, wait: float) -> Fetched:
+        found = await self._member.fetch(max_records, wait)
+        return self._holdings.epoch, found
+
+    def _delivered(
+        self, epoch: int, fetched: Mapping[int, list[Record]]
+    ) -> Iterator[tuple[int, list[Record]]]:
+        active = {one.partition: one for one in self._holdings.active()}
+        for partition, records in fetched.items():
+            holding = active.get(partition)
+            if holding is None or holding.epoch != epoch:
+                continue  # of an earlier assignment; `resume` has sought where to go on
+            if holding.paused:  # since the fetch: it comes again
+                self._member.seek(partition, records[0].offset)
+                continue
+            holding.position = records[-1].offset + 1
+            yield partition, records
+
+    async def _ends(self) -> AsyncIterator[tuple[Holding[Writer], int]]:
+        for holding in self._holdings.active():
+            stamp = self._member.stamp(holding.partition)
+            if stamp is not None and stamp != holding.since:
+                end = await self._member.end(holding.partition)
+                yield holding, holding.position if end is None else end
+
+    def _check_contact(self) -> None:
+        now = monotonic()
+        since = self._joining_since
+        joining = since is not None and now - since > self._settings.broker_grace_s
+        fetching = [one.partition for one in self._holdings.active() if not one.paused]
+        stamps = [self._member.stamp(partition) or 0 for partition in fetching]
+        if joining or self._contact.lost(max(stamps, default=None), now):
+            raise LogUnavailableError(
+                f"Kafka at {self._settings.bootstrap_servers} was silent for "
+                f"{self._settings.broker_grace_s:g} s"
+            )
+
+    async def take(self, partition: int) -> None:
+        """Fence, wait until nothing hides state, prove that the assignment stands."""
+        holding = self._holdings.get(partition, Status.FENCING)
+        with self._losing(holding, "taken"):
+            async with asyncio.timeout(self._settings.take_timeout_s):
+                await self._fence(holding)
+                await self._offsets.wait_until_stable(self._topics.state, partition)
+                await self._member.prove(partition)
+        self._check_held(holding)
+        holding.status = Status.RESTORING
+
+    @contextmanager
+    def _losing(self, holding: Holding[Writer], done: str) -> Iterator[None]:
+        """Lose the partition at whatever goes wrong inside."""
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            self._lost(holding, error)
+            raise
+        except REFUSED as error:
+            self._lost(holding, error)
+            what = f"partition {holding.partition} cannot be {done}"
+            raise LogRefusedError(f"{what}: {error!r}") from error
+        except FAILED as error:
+            raise self._lost(holding, error) from error
+
+    def _check_held(self, holding: Holding[Writer]) -> None:
+        if not self._holdings.holds(holding):
+            raise PartitionLostError(holding.partition, "the assignment changed meanwhile")
+
+    async def _fence(self, holding: Holding[Writer]) -> None:
+        writer = Writer(self._settings, self._topics.warps, holding.partition)
+        try:
+            await writer.fence()
+            self._check_held(holding)
+        except BaseException:
+            self._drop(writer)
+            raise
+        holding.writer = writer
+
+    async def changelog(self, partition: int) -> AsyncIterator[Record]:
+        """Yield the state records of the partition to their end."""
+        holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
+        found = read(self._settings, [(self._topics.state, partition)])
+        with self._losing(holding, "restored"):
+            async with aclosing(found):
+                async for record in found:
+                    self._check_held(holding)
+                    yield record
+
+    async def resume(self, partition: int, offset: int) -> None:
+        """Deliver input records from `offset` on."""
+        holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
+        with self._losing(holding, "resumed"):
+            await self._refuse_gap(partition, offset)
+        self._check_held(holding)
+        if not self._member.has(partition):
+            raise PartitionLostError(partition, "the group is rebalancing")
+        self._member.seek(partition, offset)
+        holding.position = offset
+        holding.status = Status.ACTIVE
+        self.unpause(frozenset({partition}))
+
+    async def _refuse_gap(self, partition: int, offset: int) -> None:
+        topic = self._topics.warps
+        first, end = await self._offsets.bounds(topic, partition)
+        give_up = monotonic() + _SETTLE_S
+        # A new leader may not know yet how far its followers have come.
+        while end < offset and monotonic() < give_up:
+            await asyncio.sleep(_LOOK_S)
+            first, end = await self._offsets.bounds(topic, partition)
+        if not first <= offset <= end:
+            raise LogRefusedError(
+                f"{topic} [{partition}] holds offsets {first} to {end}, not {offset}: its "
+                "retention is too short, or it is not the topic that this state belongs to"
+            )
+
+    def pause(self, partitions: frozenset[int]) -> None:
+        """Stop delivering records of these partitions."""
+        for holding in self._among(partitions):
+            holding.paused = True
+            self._member.pause(holding.partition)
+
+    def unpause(self, partitions: frozenset[int]) -> None:
+        """Go on with them."""
+        for holding in self._among(partitions):
+            holding.paused = False
+            holding.since = self._member.stamp(holding.partition)
+            self._member.resume(holding.partition)
+
+    def _among(self, partitions: frozenset[int]) -> Iterator[Holding[Writer]]:
+        for holding in self._holdings.active():
+            if holding.partition in partitions and self._member.has(holding.partition):
+                yield holding
+
+    async def transact(
+        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+    ) -> None:
+        """Write all or nothing."""
+        refuse_strays(records, self._topics, [partition])
+        holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
+        if holding.writer is None:
+            raise PartitionLostError(partition, "it has no producer")
+        with self._losing(holding, "written"):
+            try:
+                async with asyncio.timeout(self._settings.commit_timeout_s):
+                    await holding.writer.transact(records, next_offset)
+            except Fenced:
+                await self._count_fence(holding)
+                raise
+
+    async def _count_fence(self, holding: Holding[Writer]) -> None:
+        """Give up when we are fenced again and again though the group says that we own it."""
+        if not self._holdings.holds(holding):
+            return
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                await self._member.prove(holding.partition)
+        except FAILED:
+            return
+        if self._holdings.holds(holding) and self._fences.add(monotonic()):
+            raise LogRefusedError(
+                f"another service writes under the ids {self._settings.app}.*: "
+                "give one of the two another app name"
+            )
+
+    async def close(self) -> None:
+        """Leave the group and stop everything."""
+        self._holdings.revoke()
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait({self._fetching})
+            self._fetching = None
+        links, self._links = self._links, []
+        for link in links:
+            self._spawn(link.stop())
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+class KafkaPublisher:
+    """An upstream producer into Kafka (`stream.log.seam.PublisherLog`).
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topics : Topics
+    """
+
+    def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._partitions = 0
+        self._link: Publisher | None = None
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions of each topic."""
+        return self._partitions
+
+    async def start(self) -> None:
+        """Connect."""
+        try:
+            with translated(self._settings):
+                self._partitions = await _count_partitions(self._settings, self._topics.warps)
+                self._link = Publisher(self._settings)
+                await self._link.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records; they are on all in-sync replicas when it returns."""
+        refuse_strays(records, self._topics, range(self._partitions))
+        if self._link is None:
+            raise LogUnavailableError("the publisher is not connected")
+        with translated(self._settings):
+            async with asyncio.timeout(self._settings.broker_grace_s):
+                await self._link.send(records)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.stop()
+
+
+class KafkaReader:
+    """A consumer outside any group (`stream.log.seam.ReaderLog`).
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topics : Topics
+    """
+
+    def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._partitions = 0
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions of each topic."""
+        return self._partitions
+
+    async def start(self) -> None:
+        """Look whether the topics are there."""
+        with translated(self._settings):
+            self._partitions = await _count_partitions(self._settings, self._topics.warps)
+
+    async def read(
+        self, topics: Sequence[str], *, follow: bool, from_end: bool = False
+    ) -> AsyncIterator[Record]:
+        """Yield committed records, each partition in order."""
+        places = [(topic, one) for topic in topics for one in range(self._partitions)]
+        found = read(self._settings, places, follow=follow, from_end=from_end)
+        with translated(self._settings):
+            async with aclosing(found):
+                async for record in found:
+                    yield record
+
+    async def close(self) -> None:
+        """Do nothing: each `read` has a connection of its own and closes it."""

@@ -1,0 +1,493 @@
+"""aiokafka, and nothing else knows it: its clients, its errors, and what it must be kept from.
+
+Each class here is one client with the few calls that the log needs, speaking of our partitions
+and records; what the log makes of them stands in `stream.log.kafka`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, contextmanager, suppress
+from time import monotonic
+from typing import Any, Self
+
+from aiokafka import (
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+    TopicPartition,
+)
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from stream.log.holdings import Contact
+from stream.log.kafka_settings import KafkaSettings
+from stream.log.seam import LogRefusedError, LogUnavailableError, Outgoing, Record, TopicSpec
+
+__all__ = [
+    "FAILED",
+    "REFUSED",
+    "Admin",
+    "Fenced",
+    "Member",
+    "Offsets",
+    "Publisher",
+    "Writer",
+    "read",
+    "translated",
+]
+
+_STOP_S = 5.0
+_LOOK_S = 0.05
+_READ_WAIT_MS = 200
+_READ_RECORDS = 1000
+_MOST_COPIES = 3
+
+Fenced = kafka_errors.ProducerFenced
+FAILED = (kafka_errors.KafkaError, kafka_errors.IllegalOperation, TimeoutError)
+REFUSED = (
+    kafka_errors.AuthenticationFailedError,
+    kafka_errors.ClusterAuthorizationFailedError,
+    kafka_errors.GroupAuthorizationFailedError,
+    kafka_errors.MessageSizeTooLargeError,
+    kafka_errors.OffsetOutOfRangeError,
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.TransactionalIdAuthorizationFailed,
+)
+
+
+@contextmanager
+def translated(settings: KafkaSettings) -> Iterator[None]:
+    """Turn aiokafka's errors into the seam's: refused for good, or unavailable for now."""
+    where = f"Kafka at {settings.bootstrap_servers}"
+    try:
+        yield
+    except REFUSED as error:
+        raise LogRefusedError(f"{where} refuses: {error!r}") from error
+    except FAILED as error:
+        raise LogUnavailableError(f"{where} does not answer: {error!r}") from error
+
+
+def _common(settings: KafkaSettings) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "client_id": settings.group_instance_id or settings.app,
+        "request_timeout_ms": settings.request_timeout_ms,
+    }
+
+
+def _consumer(settings: KafkaSettings, **more: Any) -> AIOKafkaConsumer:
+    options = {"isolation_level": "read_committed", **more}
+    return AIOKafkaConsumer(
+        **_common(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=settings.fetch_wait_ms,
+        fetch_max_bytes=settings.fetch_bytes,
+        max_partition_fetch_bytes=settings.fetch_partition_bytes,
+        **options,
+    )
+
+
+def _producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
+    return AIOKafkaProducer(
+        **_common(settings),
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=settings.batch_bytes,
+        max_request_size=settings.request_bytes,
+        **more,
+    )
+
+
+async def _stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    with suppress(*FAILED):
+        async with asyncio.timeout(_STOP_S):
+            await consumer.stop()
+            return
+    await consumer._client.close()  # noqa: SLF001 - no public way to close after a stop that hung
+
+
+async def _stop_producer(producer: AIOKafkaProducer) -> None:
+    # Without a broker `stop` waits for ever (aiokafka#1101), and its sender goes on trying.
+    with suppress(*FAILED):
+        async with asyncio.timeout(_STOP_S):
+            await producer.stop()
+            return
+    with suppress(*FAILED, asyncio.CancelledError):
+        async with asyncio.timeout(_STOP_S):
+            await producer._sender.close()  # noqa: SLF001 - no public way after a stop that hung
+    await producer.client.close()
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None:
+    sent = []
+    for one in records:
+        future = await producer.send(
+            one.topic,
+            value=one.value,
+            key=one.key,
+            partition=one.partition,
+            headers=list(one.headers),
+        )
+        # When one fails the others' errors are of no interest, but asyncio wants them seen.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        sent.append(future)
+    await asyncio.gather(*sent)
+
+
+def _record(one: Any) -> Record:
+    return Record(
+        one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, one.headers
+    )
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Hands assignment changes on, in the very step in which the client makes them."""
+
+    def __init__(
+        self, assigned: Callable[[Collection[TopicPartition]], None], revoked: Callable[[], None]
+    ) -> None:
+        self._assigned = assigned
+        self._revoked = revoked
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._assigned(assigned)
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        del revoked  # rebalances are eager: it is always all
+        self._revoked()
+
+
+class Member:
+    """A member of the consumer group on the input topic.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topic : str
+    assigned : callable
+        Called with the partitions of each new assignment, already paused. May only flip flags.
+    revoked : callable
+        Called when all partitions are gone. May only flip flags.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        assigned: Callable[[list[int]], None],
+        revoked: Callable[[], None],
+    ) -> None:
+        self._topic = topic
+        self._tell = assigned
+        self._listener = _Listener(self._assigned, revoked)
+        self._consumer = _consumer(
+            settings,
+            group_id=settings.app,
+            group_instance_id=settings.group_instance_id,
+            # With several, aiokafka sends JoinGroup once for each.
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            rebalance_timeout_ms=settings.rebalance_timeout_ms,
+            max_poll_interval_ms=settings.max_poll_interval_ms,
+        )
+
+    async def start(self) -> None:
+        """Connect, without joining yet."""
+        await self._consumer.start()
+
+    def join(self) -> None:
+        """Join the group, or join it anew; assignments come by the callbacks."""
+        self._consumer.subscribe([self._topic], listener=self._listener)
+
+    def _assigned(self, places: Collection[TopicPartition]) -> None:
+        self._consumer.pause(*places)  # first of all: records are delivered while this runs
+        for place in places:
+            # Any position, never used: without one the client asks for the group's and complains.
+            self._consumer.seek(place, 0)
+        self._tell([place.partition for place in places])
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._topic, partition)
+
+    def has(self, partition: int) -> bool:
+        """Whether the client has the partition just now; during a rebalance it has none."""
+        return self._place(partition) in self._consumer.assignment()
+
+    def pause(self, partition: int) -> None:
+        """Fetch no more records of a partition that it has."""
+        self._consumer.pause(self._place(partition))
+
+    def resume(self, partition: int) -> None:
+        """Fetch again."""
+        self._consumer.resume(self._place(partition))
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Go on from another offset."""
+        self._consumer.seek(self._place(partition), offset)
+
+    async def fetch(self, max_records: int, wait: float) -> dict[int, list[Record]]:
+        """Return records; during a rebalance it waits, however long that takes.
+
+        To be awaited to its end: cancelled, the client would believe for ever that it is polled.
+        """
+        found = await self._consumer.getmany(timeout_ms=int(1000 * wait), max_records=max_records)
+        return {place.partition: [_record(one) for one in batch] for place, batch in found.items()}
+
+    def stamp(self, partition: int) -> int | None:
+        """Return when the last fetch of a partition was answered, None if it has no such."""
+        if not self.has(partition):
+            return None
+        stamp: int | None = self._consumer.last_poll_timestamp(self._place(partition))
+        return stamp
+
+    async def end(self, partition: int) -> int | None:
+        """Return the last stable offset, or None when nothing is left to be read below it.
+
+        The client's position steps over transaction markers and aborted records, ours cannot.
+        """
+        place = self._place(partition)
+        stable: int = self._consumer.last_stable_offset(place)
+        return None if await self._consumer.position(place) >= stable else stable
+
+    async def prove(self, partition: int) -> None:
+        """Commit what is committed: the group accepts it from a member of this generation only."""
+        place = self._place(partition)
+        committed = await self._consumer.committed(place)
+        await self._consumer.commit({place: committed or 0})
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect."""
+        await _stop_consumer(self._consumer)
+
+
+class Writer:
+    """The transactional producer of one partition, for the time of one holding.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topic : str
+        The input topic.
+    partition : int
+    """
+
+    def __init__(self, settings: KafkaSettings, topic: str, partition: int) -> None:
+        self._group = settings.app
+        self._place = TopicPartition(topic, partition)
+        self._busy = asyncio.Lock()
+        self._producer = _producer(
+            settings,
+            transactional_id=settings.transactional_id(topic, partition),
+            transaction_timeout_ms=settings.transaction_timeout_ms,
+        )
+
+    async def fence(self) -> None:
+        """When it returns, no transaction of an earlier owner can commit."""
+        await self._producer.start()
+
+    async def transact(self, records: Sequence[Outgoing], next_offset: int | None) -> None:
+        """Write all or nothing; after any error the outcome is unknown."""
+        async with self._busy:
+            await self._producer.begin_transaction()
+            if next_offset is not None:
+                offsets = {self._place: next_offset}
+                await self._producer.send_offsets_to_transaction(offsets, self._group)
+            await _send(self._producer, records)
+            await self._producer.commit_transaction()
+
+    async def stop(self) -> None:
+        """Stop, after what is under way; what is left open the next fence aborts."""
+        async with self._busy:
+            await _stop_producer(self._producer)
+
+
+class Publisher:
+    """An idempotent producer.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._producer = _producer(settings)
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._producer.start()
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """Append; durable on all in-sync replicas when it returns."""
+        await _send(self._producer, records)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await _stop_producer(self._producer)
+
+
+class Offsets:
+    """Asks where partitions begin and end.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._stable = _consumer(settings)
+        self._raw = _consumer(settings, isolation_level="read_uncommitted")
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._stable.start()
+        await self._raw.start()
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the first offset held and the last stable one."""
+        place = TopicPartition(topic, partition)
+        first = await self._stable.beginning_offsets([place])
+        end = await self._stable.end_offsets([place])
+        return first[place], end[place]
+
+    async def wait_until_stable(self, topic: str, partition: int) -> None:
+        """Wait until no open transaction hides anything that was written."""
+        place = TopicPartition(topic, partition)
+        while True:
+            high = await self._raw.end_offsets([place])
+            if await self._stable.end_offsets([place]) == high:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await _stop_consumer(self._stable)
+        await _stop_consumer(self._raw)
+
+
+async def read(
+    settings: KafkaSettings,
+    places: Iterable[tuple[str, int]],
+    *,
+    follow: bool = False,
+    from_end: bool = False,
+) -> AsyncGenerator[Record, None]:
+    """Yield committed records of some partitions, outside any group.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    places : iterable of (str, int)
+        Topics and partitions.
+    follow : bool
+        Wait for more at the end; otherwise stop at the ends found at the start.
+    from_end : bool
+        Start there.
+
+    Raises
+    ------
+    LogUnavailableError
+        No broker answered for `broker_grace_s`.
+    """
+    consumer = _consumer(settings)
+    try:
+        await consumer.start()
+        tps = [TopicPartition(*place) for place in places]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        starts = ends if from_end else await consumer.beginning_offsets(tps)
+        for place, start in starts.items():
+            consumer.seek(place, start)
+        found = _read_on(consumer, starts, ends, settings.broker_grace_s, follow)
+        async with aclosing(found):
+            async for record in found:
+                yield record
+    finally:
+        await _stop_consumer(consumer)
+
+
+async def _read_on(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    grace_s: float,
+    follow: bool,
+) -> AsyncGenerator[Record, None]:
+    left = {place for place in ends if starts[place] < ends[place]}
+    contact = Contact(grace_s)
+    while follow or left:
+        found = await consumer.getmany(timeout_ms=_READ_WAIT_MS, max_records=_READ_RECORDS)
+        for place, batch in found.items():
+            for one in batch:
+                if follow or one.offset < ends[place]:
+                    yield _record(one)
+        # The position steps over markers and aborted records, so it does come to the end.
+        left = {place for place in left if await consumer.position(place) < ends[place]}
+        if contact.lost(max(consumer.last_poll_timestamp(p) or 0 for p in ends), monotonic()):
+            raise LogUnavailableError(f"no broker answered for {grace_s:g} s")
+
+
+class Admin:
+    """Topics as they are, and making them; to be used in `async with`.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._client = AIOKafkaAdminClient(**_common(settings))
+
+    async def __aenter__(self) -> Self:
+        await self._client.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of partitions that have a leader, of the topics that are there."""
+        found = await self._client.describe_topics(list(topics))
+        return {
+            one["topic"]: sum(part["leader"] >= 0 for part in one["partitions"])
+            for one in found
+            if one["error_code"] == 0
+        }
+
+    async def config(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return each topic's configuration, with the broker's defaults filled in."""
+        wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
+        answers = await self._client.describe_configs(wanted)
+        return {
+            name: {entry[0]: entry[1] for entry in entries}
+            for answer in answers
+            for _, _, _, name, entries in answer.resources
+        }
+
+    async def create(self, specs: Sequence[TopicSpec]) -> None:
+        """Create topics, with three copies where there are so many brokers."""
+        cluster = await self._client.describe_cluster()
+        copies = min(_MOST_COPIES, len(cluster["brokers"]))
+        more = {"min.insync.replicas": str(min(2, copies))}
+        new = [
+            NewTopic(spec.name, spec.partitions, copies, topic_configs={**spec.config, **more})
+            for spec in specs
+        ]
+        answer = await self._client.create_topics(new)
+        for name, code, *why in answer.topic_errors:
+            error = kafka_errors.for_code(code)
+            if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
+                raise LogRefusedError(f"topic {name} was not created: {error.__name__} {why}")

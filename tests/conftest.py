@@ -1,0 +1,43 @@
+"""A real Kafka broker for the tests that want one, and the last line of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from ops.broker.broker import INSTALL, BrokerError, running
+from tests.programs import not_proved, require_program
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Address of one broker, the same for the whole session; topics need names of their own."""
+    for program in ("java", "mvn"):
+        require_program(program, INSTALL)
+    with ExitStack() as until_the_end:
+        try:
+            cluster = until_the_end.enter_context(running())
+        except BrokerError as error:
+            not_proved(str(error))
+        yield cluster.bootstrap
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Say, behind everything else, what was not proved because tests were skipped."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not reporter.stats.get("skipped"):
+        return
+    whys = Counter(_why(report) for report in reporter.stats["skipped"])
+    told = "; ".join(f"{number} for: {why}" for why, number in whys.most_common())
+    reporter.write_line(f"Not proved, because skipped: {told}", yellow=True)
+
+
+def _why(report: pytest.TestReport) -> str:
+    where = report.longrepr
+    why = where[2] if isinstance(where, tuple) else str(where)
+    return why.removeprefix("Skipped: ")
