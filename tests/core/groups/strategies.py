@@ -1,0 +1,80 @@
+"""Logs for hypothesis: few visits, few versions, times around the policy's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from core.groups import Event, Policy
+from tests.core.groups.drive import (
+    Record,
+    arrived,
+    closed,
+    manifest,
+    measured,
+    published,
+    withdrawn,
+)
+
+__all__ = ["events", "inside", "logs", "one_group", "policies"]
+
+_VISITS = st.integers(1, 4)
+_VERSIONS = st.integers(0, 2)
+_STEPS = st.sampled_from([0, 0, 0, 1, 5, 19, 20, 21, 50, 60, 400])
+
+policies = st.builds(
+    Policy,
+    quorum=st.integers(1, 3),
+    quiet_ms=st.sampled_from([None, 50]),
+    deadline_ms=st.just(400),
+    min_members=st.integers(1, 3),
+    update_quiet_ms=st.just(20),
+    update_max_ms=st.sampled_from([20, 60]),
+)
+
+_arrivals = st.builds(
+    arrived,
+    _VISITS,
+    _VERSIONS,
+    time=st.integers(1, 2),
+    digest=st.sampled_from(["", "same"]),
+    expected=st.sampled_from([None, None, None, 2, 4]),
+)
+_withdrawals = st.builds(withdrawn, _VISITS, _VERSIONS)
+_manifests = st.builds(
+    lambda visits, version, reference, deadline: manifest(
+        *visits, version=version, reference=reference, deadline=deadline
+    ),
+    st.lists(_VISITS, max_size=4),
+    st.integers(1, 3),
+    st.none() | _VISITS,
+    st.sampled_from([None, None, 0, 30, 1000]),
+)
+
+events: st.SearchStrategy[Event] = st.one_of(
+    _arrivals, _arrivals, _arrivals, _withdrawals, _manifests, st.builds(closed, st.integers(1, 2))
+)
+inside: st.SearchStrategy[Event] = st.one_of(
+    st.builds(measured, _VISITS), st.builds(published, st.integers(0, 4), st.none() | _VISITS)
+)
+
+
+def _timed(steps: Sequence[tuple[int, str, Event | None]]) -> list[Record]:
+    now, log = 0, []
+    for step, key, event in steps:
+        now += step
+        log.append((now, key, event))
+    return log
+
+
+def logs(keys: str = "ab", max_size: int = 25) -> st.SearchStrategy[list[Record]]:
+    """Make logs of input records, ticks among them, with a last tick long after."""
+    record = st.tuples(_STEPS, st.sampled_from(keys), st.none() | events)
+    ended = st.lists(record, max_size=max_size).map(lambda made: [*made, (5000, keys[0], None)])
+    return ended.map(_timed)
+
+
+def one_group(max_size: int = 14) -> st.SearchStrategy[list[Record]]:
+    """Make logs of a single group."""
+    return logs("a", max_size)

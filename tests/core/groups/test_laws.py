@@ -1,0 +1,211 @@
+"""The laws: replay, order, totality, a clock that only records move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.groups import (
+    Event,
+    Group,
+    Kind,
+    Partition,
+    Phase,
+    Policy,
+    TimerFired,
+    Transition,
+    apply,
+    next_timer,
+    step,
+)
+from tests.core.groups import strategies as logs
+from tests.core.groups.drive import (
+    POLICY,
+    Record,
+    Run,
+    arrived,
+    content,
+    counters,
+    manifest,
+    published,
+    standing,
+    withdrawn,
+)
+from tests.core.groups.twin import history
+
+_PATIENT = Policy(quiet_ms=None, deadline_ms=10**9)
+
+
+@given(logs.logs(), logs.policies)
+def test_replay_gives_the_same_history(log: list[Record], policy: Policy) -> None:
+    """The same log and policy give the same transitions, state and timers."""
+    once, again = Run(policy).read(log), Run(policy).read(log)
+    assert once.said == again.said
+    assert once.partition.groups == again.partition.groups
+
+
+@given(logs.logs(), logs.policies, st.data())
+def test_replay_goes_on_from_any_cut(
+    log: list[Record], policy: Policy, data: st.DataObject
+) -> None:
+    """A log cut anywhere and gone on with from the changelog gives the same history and state."""
+    cut = data.draw(st.integers(0, len(log)))
+    whole, torn = Run(policy).read(log), Run(policy).read(log[:cut])
+    torn.crash()
+    torn.read(log[cut:])
+    assert torn.said == whole.said
+    assert torn.partition.groups == whole.partition.groups
+    assert torn.partition.timers() == whole.partition.timers()
+    assert torn.changelog == whole.changelog
+
+
+@given(logs.logs(), logs.policies)
+def test_fold_of_the_puts_is_the_state_after_each_event(log: list[Record], policy: Policy) -> None:
+    """After each record the changelog reads back as what is in memory, timers included."""
+    told = Run(policy)
+    for record in log:
+        told.read([record])
+        again = told.changelog.restore(lambda _: policy)
+        assert again.groups == told.partition.groups
+        assert again.timers() == told.partition.timers()
+
+
+@given(logs.logs(), logs.policies, st.data())
+def test_results_from_inside_decide_no_revision(
+    log: list[Record], policy: Policy, data: st.DataObject
+) -> None:
+    """Wherever measurements and publications fall among the records, the same is frozen."""
+    plain, busy = Run(policy).read(log), Run(policy)
+    for record in log:
+        busy.read([record])
+        for event in data.draw(st.lists(logs.inside, max_size=2)):
+            busy.at(busy.partition.clock, event, key=record[1])
+    for key in "ab":
+        assert busy.history(key) == plain.history(key)
+
+
+@given(st.data())
+def test_order_and_duplication_leave_revision_1_as_it_is(data: st.DataObject) -> None:
+    """With one manifest and one version a visit any order gives the same revision 1."""
+    visits = data.draw(st.sets(st.integers(1, 6), min_size=1))
+    gone = data.draw(st.sets(st.sampled_from(sorted(visits)), max_size=2))
+    told: list[Event] = [withdrawn(v) if v in gone else arrived(v) for v in sorted(visits)]
+    others: list[Event] = [arrived(9), manifest(*visits, reference=min(visits))]
+    base = [*told, *others]
+    copies = data.draw(st.lists(st.sampled_from(base), max_size=6))
+    shuffled = data.draw(st.permutations([*base, *copies]))
+    sorted_run = Run(_PATIENT).read((n, "a", event) for n, event in enumerate(base))
+    other_run = Run(_PATIENT).read((n, "a", event) for n, event in enumerate(shuffled))
+    first, second = sorted_run.history("a"), other_run.history("a")
+    assert len(first) == len(second) == (visits != gone)
+    assert [content(one) for one in first] == [content(one) for one in second]
+
+
+@given(logs.one_group(), logs.policies, st.data())
+def test_any_order_leads_to_the_same_members(
+    log: list[Record], policy: Policy, data: st.DataObject
+) -> None:
+    """However the events of a group are shuffled and repeated, the same members are left."""
+    told = [event for _, _, event in log if event is not None]
+    copies = data.draw(st.lists(st.sampled_from(told), max_size=4)) if told else []
+    shuffled = data.draw(st.permutations([*told, *copies]))
+    ends: list[tuple[object, ...]] = []
+    for order in (told, shuffled):
+        run = Run(policy).read((7 * n, "a", event) for n, event in enumerate(order))
+        run.tick(100_000)
+        group = run.partition.groups.get("a", Group())
+        members = {visit: member.rank for visit, member in group.members.items()}
+        expected = None if group.expected is None else group.expected.rank
+        newest = run.history("a")[-1] if run.history("a") else None
+        ends.append((members, expected, group.header.count, group.header.closed, standing(newest)))
+    assert ends[0] == ends[1]
+
+
+@given(st.lists(st.tuples(st.integers(-500, 500), logs.events | logs.inside)), logs.policies)
+def test_any_event_in_any_state_gives_a_transition(
+    told: list[tuple[int, Event]], policy: Policy
+) -> None:
+    """Fed with anything in any order of time the step answers, and leaves its group alone."""
+    group = Group()
+    for at, event in told:
+        for stamped in (replace(event, at=at), TimerFired(at)):
+            before = (group.header, dict(group.members), group.expected, dict(group.frozen))
+            transition = step(group, stamped, policy)
+            assert isinstance(transition, Transition)
+            assert transition == step(group, stamped, policy)
+            assert before == (group.header, group.members, group.expected, group.frozen)
+            apply(group, transition)
+        assert counters(group).items() <= _plain(group).items()
+
+
+@given(logs.logs(), logs.policies)
+def test_clock_is_monotone_and_timers_fire_in_order(log: list[Record], policy: Policy) -> None:
+    """No time in the history goes back, and after each record no timer is left due."""
+    told = Run(policy)
+    for record in log:
+        before = told.partition.clock
+        told.read([record])
+        due = told.partition.next_due()
+        assert told.partition.clock == max(before, record[0])
+        assert due is None or due > told.partition.clock
+    frozen = [one.at for _, put in told.said for one in put.frozen]
+    assert frozen == sorted(frozen)
+
+
+@given(logs.logs(), logs.policies)
+def test_revisions_follow_each_other(log: list[Record], policy: Policy) -> None:
+    """Revisions have no gap, hold what was left of the members, and each says what is new."""
+    told = Run(policy).read(log)
+    for key in "ab":
+        held: dict[int, str] = {}
+        for number, one in enumerate(told.history(key), start=1):
+            now = standing(one)
+            assert one.revision == number
+            assert (one.kind is Kind.INITIAL) == (number == 1)
+            assert (one.kind is Kind.RETRACTION) == (bool(held) and not now)
+            assert one.withdrawn == tuple(sorted(set(held) - set(now)))
+            assert list(now) == sorted(now)
+            assert one.since <= one.at
+            assert one.completeness < 1 or not one.missing
+            held = now
+
+
+@given(logs.logs(), logs.policies)
+def test_every_revision_can_be_published_in_order(log: list[Record], policy: Policy) -> None:
+    """Whatever waits in line is published one by one, and then nothing is due."""
+    told = Run(policy).read(log)
+    for key, group in told.partition.groups.items():
+        for revision in sorted(group.frozen):
+            assert group.header.phase is Phase.DUE
+            put = told.partition.feed(key, published(revision))
+            assert put.released == (revision,)
+        assert group.header.phase is not Phase.DUE
+        assert group.frozen == {}
+
+
+@settings(deadline=None)
+@given(logs.one_group(), logs.policies)
+def test_step_and_its_slow_twin_agree(log: list[Record], policy: Policy) -> None:
+    """The machine freezes what the full list of events says, when it says, by its trigger."""
+    told = Run(policy).read(log)
+    slow = history([(at, event) for at, _, event in log], policy)
+    fast = told.history("a")
+    assert len(fast) == len(slow)
+    for one, plain in zip(fast, slow, strict=True):
+        assert (one.trigger, one.since, one.at) == (plain.trigger, plain.since, plain.at)
+        assert (standing(one), one.missing) == (plain.members, plain.missing)
+        named = plain.named if plain.named in plain.members else None
+        assert one.reference == named
+
+
+def _plain(group: Group) -> dict[str, int]:
+    header = group.header
+    return {name: getattr(header, name) for name in ("heard", "accounted", "present", "changed")}
+
+
+def test_timer_of_an_unknown_group_is_none() -> None:
+    """A group that nobody spoke of waits for nothing."""
+    assert next_timer(Group(), POLICY) is None
+    assert Partition(lambda _: POLICY).next_due() is None

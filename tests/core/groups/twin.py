@@ -1,0 +1,249 @@
+"""The slow plain twin: each question is answered from the full list of events, nothing is kept.
+
+It knows no counters, no heap and no table. All it remembers are its marks: when a rule fired and
+what it froze.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from core.groups import Arrived, Closed, Event, ManifestSet, Policy, Trigger, Withdrawn
+
+__all__ = ["Revision", "history"]
+
+Timed = tuple[int, Event | None]
+
+
+@dataclass(frozen=True)
+class Revision:
+    """What the twin says of a revision."""
+
+    trigger: Trigger
+    members: dict[int, str]
+    missing: tuple[int, ...]
+    named: int | None
+    since: int
+    at: int
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A rule fired after so many events; a rest froze nothing."""
+
+    seen: int
+    froze: Revision | None
+
+
+class _View:
+    """What a list of events says, worked out afresh at each question."""
+
+    def __init__(self, events: list[tuple[int, Event]]) -> None:
+        self.events = events
+
+    def before(self) -> _View:
+        """Look at it without its last event."""
+        return _View(self.events[:-1])
+
+    def of(self, *kinds: type) -> list[Event]:
+        """Choose the events of some kinds."""
+        return [event for _, event in self.events if isinstance(event, kinds)]
+
+    def best(self) -> dict[int, Arrived | Withdrawn]:
+        """Choose of each visit the event that stands."""
+        ranked = sorted(
+            (e for e in self.of(Arrived, Withdrawn) if isinstance(e, Arrived | Withdrawn)),
+            key=lambda e: (e.version, e.event_time, isinstance(e, Withdrawn), e.digest, e.payload),
+        )
+        return {event.visit: event for event in ranked}
+
+    def manifest(self) -> ManifestSet | None:
+        """Choose the manifest that stands; of equal ones the first."""
+        known = [e for e in self.of(ManifestSet) if isinstance(e, ManifestSet)]
+        return max(known, key=_manifest_rank, default=None)
+
+    def told_at(self, wanted: Event) -> int:
+        """Say when an event came first."""
+        return next(at for at, event in self.events if event is wanted)
+
+    def visits(self) -> set[int] | None:
+        """Name the expected set."""
+        manifest = self.manifest()
+        return None if manifest is None else set(manifest.visits)
+
+    def count(self) -> int | None:
+        """Choose the largest number that was told."""
+        told = [e.expected for e in self.of(Arrived) if isinstance(e, Arrived)]
+        return max((n for n in told if n is not None), default=None)
+
+    def closing(self) -> int | None:
+        """Choose the newest closing."""
+        return max((e.version for e in self.of(Closed) if isinstance(e, Closed)), default=None)
+
+    def eligible(self) -> dict[int, str]:
+        """Say what would be frozen."""
+        visits = self.visits()
+        return {
+            visit: event.digest
+            for visit, event in self.best().items()
+            if isinstance(event, Arrived) and (visits is None or visit in visits)
+        }
+
+    def named(self) -> int | None:
+        """Say which reference a manifest names."""
+        manifest = self.manifest()
+        return None if manifest is None else manifest.reference
+
+    def accepts_last(self) -> bool:
+        """Tell whether the last event said anything new (a number of visits aside)."""
+        old, event = self.before(), self.events[-1][1]
+        if isinstance(event, Arrived | Withdrawn):
+            return self.best() != old.best()
+        if isinstance(event, ManifestSet):
+            now, then = self.manifest(), old.manifest()
+            return then is None or (now is not None and _manifest_rank(now) > _manifest_rank(then))
+        return isinstance(event, Closed) and self.closing() != old.closing()
+
+
+def _manifest_rank(one: ManifestSet) -> tuple[int, tuple[int, ...], int, int]:
+    reference = -1 if one.reference is None else one.reference
+    deadline = -1 if one.deadline_ms is None else one.deadline_ms
+    return (one.version, tuple(sorted(set(one.visits))), reference, deadline)
+
+
+class _Twin:
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.events: list[tuple[int, Event]] = []
+        self.marks: list[_Mark] = []
+
+    def newest(self) -> Revision | None:
+        """Find the newest frozen revision."""
+        return next((m.froze for m in reversed(self.marks) if m.froze is not None), None)
+
+    def since_mark(self) -> Iterator[_View]:
+        """Give the view after each event since the last mark."""
+        start = self.marks[-1].seen if self.marks else 0
+        for end in range(start + 1, len(self.events) + 1):
+            yield _View(self.events[:end])
+
+    def pending(self, view: _View) -> bool:
+        """Tell whether a view differs from the newest revision."""
+        newest, named = self.newest(), view.named()
+        if newest is None:
+            return bool(view.eligible())
+        return view.eligible() != newest.members or named not in (None, newest.named)
+
+    def opened(self) -> int | None:
+        """Say since when the group waits to be complete."""
+        newest = self.newest()
+        for view in self.since_mark():
+            at, event = view.events[-1]
+            if not view.accepts_last():
+                continue
+            if newest is None:
+                return at
+            short = len(newest.members) < self.policy.min_members
+            if short and isinstance(event, Arrived | ManifestSet) and self.pending(view):
+                return at
+        return None
+
+    def changes(self) -> tuple[int, int] | None:
+        """Say when the pending changes began and when they last went on."""
+        times: list[int] = []
+        newest = self.newest()
+        for view in self.since_mark():
+            now, old = view.eligible(), view.before().eligible()
+            named = view.named()
+            renamed = newest is not None and named not in (None, newest.named)
+            renames = isinstance(view.events[-1][1], ManifestSet) and view.accepts_last()
+            if now != old or (renames and renamed and named in now):
+                times = [*times, view.events[-1][0]] if self.pending(view) else []
+        return (times[0], times[-1]) if times else None
+
+    def quiet_since(self) -> int | None:
+        """Say when the last accepted arrival came."""
+        views = (_View(self.events[:end]) for end in range(len(self.events), 0, -1))
+        return next(
+            (
+                view.events[-1][0]
+                for view in views
+                if isinstance(view.events[-1][1], Arrived) and view.accepts_last()
+            ),
+            None,
+        )
+
+    def dues(self, closing: bool) -> list[tuple[int, Trigger]]:
+        """List the rules that hold, with the time at which they fire."""
+        opened = self.opened()
+        settled = self.settled()
+        if opened is None:
+            return [] if settled is None else [(settled, Trigger.UPDATE)]
+        view = _View(self.events)
+        visits, count, quiet = view.visits(), view.count(), self.quiet_since()
+        found: list[tuple[int, Trigger]] = []
+        if visits is not None and visits <= set(view.best()):
+            found.append((opened, Trigger.MANIFEST))
+        if visits is None and count is not None and len(view.best()) >= count:
+            found.append((opened, Trigger.COUNT))
+        if closing:
+            found.append((opened, Trigger.CLOSED))
+        elif view.closing() is not None and settled is not None:
+            found.append((settled, Trigger.CLOSED))
+        enough = len(view.eligible()) >= self.policy.quorum
+        if visits is None and count is None and quiet is not None and enough:
+            found += [(quiet + self.policy.quiet_ms, Trigger.QUIET)] if self.policy.quiet_ms else []
+        return [*found, (self.deadline(view, opened), Trigger.DEADLINE)]
+
+    def settled(self) -> int | None:
+        """Say when the pending changes will have settled."""
+        changes = self.changes()
+        if changes is None:
+            return None
+        first, last = changes
+        return min(last + self.policy.update_quiet_ms, first + self.policy.update_max_ms)
+
+    def deadline(self, view: _View, opened: int) -> int:
+        """Say when the deadline is."""
+        manifest = view.manifest()
+        if manifest is not None and manifest.deadline_ms is not None:
+            own = view.told_at(manifest) + manifest.deadline_ms
+            if own >= opened:
+                return own
+        return opened + self.policy.deadline_ms
+
+    def fire_until(self, until: int, clock: int, closing: bool = False) -> None:
+        """Fire what is due, one after the other."""
+        while dues := [due for due in self.dues(closing) if due[0] <= until]:
+            due, trigger = min(dues, key=lambda pair: pair[0])
+            self.mark(trigger, max(due, clock))
+            closing = False
+
+    def mark(self, trigger: Trigger, at: int) -> None:
+        """Freeze what there is, or rest."""
+        view, newest = _View(self.events), self.newest()
+        visits, members = view.visits() or set(), view.eligible()
+        missing = tuple(sorted(visits - set(view.best())))
+        if newest is None:
+            worth = bool(members or missing)
+        else:
+            another = view.named() not in (None, newest.named) and view.named() in members
+            worth = members != newest.members or another
+        opened, changes = self.opened(), self.changes()
+        since = opened if opened is not None else changes[0] if changes else at
+        froze = Revision(trigger, members, missing, view.named(), since, at)
+        self.marks.append(_Mark(len(self.events), froze if worth else None))
+
+
+def history(events: list[Timed], policy: Policy) -> list[Revision]:
+    """Tell all revisions of one group from its records, whose times do not go back."""
+    twin = _Twin(policy)
+    for at, event in events:
+        twin.fire_until(at, 0)
+        if event is None:
+            continue
+        twin.events.append((at, event))
+        closes = isinstance(event, Closed) and _View(twin.events).accepts_last()
+        twin.fire_until(at, at, closing=closes)
+    return [mark.froze for mark in twin.marks if mark.froze is not None]
