@@ -164,7 +164,7 @@ class BackgroundMetric(Identified, frozen=True, kw_only=True):
     matched_mse, diff_im_var : float or null
         As in the model, in the image's unit squared.
     ratio : float or null
-        matched_mse / diff_im_var.
+        The quotient matched_mse / diff_im_var.
     mean, variance : float or null
         Of the warp's good pixels, in the image's unit and its square.
     count : int or null

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
+import msgpack
 import msgspec
 import numpy as np
 
@@ -34,7 +35,7 @@ from schemas import (
     model_id,
 )
 
-__all__ = ["EXAMPLES", "NO_ID", "ZERO", "arrived", "matched_model", "record"]
+__all__ = ["EXAMPLES", "NO_ID", "ZERO", "arrived", "matched_model", "raw", "record"]
 
 ZERO: Final = "0" * 64
 NO_ID: Final = ZERO
@@ -186,6 +187,11 @@ EXAMPLES: Final[tuple[Message, ...]] = (
         value_size=1,
     ),
 )
+
+
+def raw(value: object) -> bytes:
+    """Return msgpack bytes of a value as a stranger may write them, without our rules."""
+    return cast("bytes", msgpack.packb(value))
 
 
 def record(message: Message) -> Encoded:
