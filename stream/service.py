@@ -110,15 +110,15 @@ class Service:
             ready=not self.unready(),
         )
 
-    def unready(self) -> Sequence[str]:
-        """Say what keeps the service from being ready; nothing if it is."""
-        found = [f"partition {owner.partition} is {owner.status}" for owner in self._restoring()]
+    def unready(self) -> Mapping[str, str]:
+        """Say what keeps the service from being ready, by part; nothing if it is."""
+        found = {f"partition {owner.partition}": str(owner.status) for owner in self._restoring()}
         if not self._owners:
-            found.append("no partition is assigned")
+            found["partitions"] = "none is assigned"
         if self._workers.alive == 0:
-            found.append("no worker is alive")
+            found["pool"] = "no worker is alive"
         if self._stop.is_set():
-            found.append("the service is stopping")
+            found["service"] = "it is stopping"
         return found
 
     def groups(self, state: str, most: int) -> Sequence[Mapping[str, object]]:

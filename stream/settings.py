@@ -386,8 +386,6 @@ def _impossible_log(settings: Settings) -> Iterator[Problem]:
             "the log is either a file or Kafka",
             "take one of the two away",
         )
-    elif not settings.allow:
-        yield Problem(("allow",), "no warp could be read", "name the folders that warps lie in")
     for root in settings.allow:
         if not root.is_dir():
             yield Problem(("allow",), f"there is no folder {root}", "make it or take it away")

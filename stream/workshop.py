@@ -172,17 +172,8 @@ class Workshop:
         arrivals: Mapping[int, schemas.WarpArrived],
         done: Fulfilled,
     ) -> None:
-        try:
-            async with self._slots:
-                reference = await self._fetch(arrivals[plan.reference])
-        except fits.WarpError as error:
-            done.measured[plan.reference] = groups.Failed(str(error))
-            return
         tried = await asyncio.gather(
-            *(
-                self._match_one(reference, arrivals[plan.reference], arrivals[v])
-                for v in plan.visits
-            )
+            *(self._match_one(arrivals[plan.reference], arrivals[v]) for v in plan.visits)
         )
         for visit, one in zip(plan.visits, tried, strict=True):
             if isinstance(one.result, jobs.JobFault) and one.result.visit == plan.reference:
@@ -192,26 +183,24 @@ class Workshop:
                 done.matched[visit] = one
 
     async def _match_one(
-        self,
-        reference: jobs.WarpInput,
-        announced: schemas.WarpArrived,
-        arrival: schemas.WarpArrived,
+        self, reference: schemas.WarpArrived, science: schemas.WarpArrived
     ) -> Tried:
         started = time.monotonic()
-        result = _comparable(announced, arrival) or await self._run_match(reference, arrival)
+        result = _comparable(reference, science) or await self._run_match(reference, science)
         return Tried(reference.visit, result, time.monotonic() - started)
 
     async def _run_match(
-        self, reference: jobs.WarpInput, arrival: schemas.WarpArrived
+        self, reference: schemas.WarpArrived, science: schemas.WarpArrived
     ) -> jobs.Matched | jobs.JobFault:
+        at_fault = reference.visit
         try:
             async with self._slots:
-                science = await self._fetch(arrival)
-                return await self._pool.run(
-                    jobs.match, reference, science, self._config, self._limits
-                )
+                first = await self._fetch(reference)
+                at_fault = science.visit
+                second = await self._fetch(science)
+                return await self._pool.run(jobs.match, first, second, self._config, self._limits)
         except fits.WarpError as error:
-            return jobs.JobFault(arrival.visit, error.reason, error.message)
+            return jobs.JobFault(at_fault, error.reason, error.message)
 
     async def _fetch(self, arrival: schemas.WarpArrived) -> jobs.WarpInput:
         data = await self._store.fetch(arrival.uri, arrival.checksum, arrival.size)

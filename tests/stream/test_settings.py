@@ -158,11 +158,6 @@ def test_log_needs_a_folder(tmp_path: Path) -> None:
     assert problem.settings == ("log",)
 
 
-def test_kafka_needs_roots() -> None:
-    """With Kafka nothing may be read unless it is named, which would be no service."""
-    assert refusal(bootstrap_servers="a:1").settings == ("allow",)
-
-
 def test_roots(tmp_path: Path) -> None:
     """Roots are real folders: the ones named, or the embedded log's own."""
     (tmp_path / "real").mkdir()

@@ -1,0 +1,88 @@
+"""The command line: which commands there are, and what an error looks like from outside.
+
+Exit codes: 0 all is well; 1 something in the data failed; 2 wrong usage or settings; 3 the broker
+or store stayed away.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.metadata import version
+from typing import Final
+
+import click
+
+from stream.faults import WarpError
+from stream.log.seam import LogRefusedError, LogUnavailableError
+from stream.settings import SettingsError
+
+__all__ = ["cli", "main"]
+
+_COMMANDS: Final = {
+    "announce": "Publish the arrival of warps.",
+    "demo": "Watch a simulated night being levelled, from warps to models and pictures.",
+    "match": "Match warps in batch: the same mathematics, no log.",
+    "run": "Run the service.",
+    "schemas": "Print or write the JSON Schemas of the messages.",
+    "simulate": "Write a simulated survey: warps, truth, manifest.",
+    "topics": "Create the topics on a Kafka cluster.",
+    "watch": "Follow what is published.",
+}
+
+_EPILOG: Final = (
+    "Exit codes: 0 all is well; 1 something in the data failed; 2 wrong usage or settings; "
+    "3 the broker or store stayed away."
+)
+
+
+class _Lazy(click.Group):
+    """Commands that are imported when they are called, so that help comes at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"stream.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("evensky"), prog_name="evensky")
+def cli() -> None:
+    """Match the sky backgrounds of a survey's warps as they arrive.
+
+    Start with `evensky demo`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and turn what went wrong into a sentence and an exit code."""
+    try:
+        sys.exit(cli.main(arguments, standalone_mode=False))
+    except click.exceptions.Abort:
+        _end("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (SettingsError, LogRefusedError) as error:
+        _end(str(error), 2)
+    except LogUnavailableError as error:
+        _end(str(error), 3)
+    except WarpError as error:
+        _end(str(error), 1)
+    except BrokenPipeError:
+        # Whoever read our output has gone; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _end(message: str, code: int) -> None:
+    click.echo(f"evensky: {message}", err=True)
+    sys.exit(code)

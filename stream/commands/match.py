@@ -1,0 +1,234 @@
+"""`evensky match`: warps matched in batch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import schemas
+from stream import fits
+from stream.assemble import Revision
+from stream.batch import BatchGroup, DuplicateVisitError, group_files, match_group, value_of
+from stream.commands.announce import describe_all
+from stream.commands.identity import identity_options, override_from
+from stream.commands.options import as_json, settings_from, settings_options
+from stream.describe import Undescribed
+from stream.fetch import Fetcher
+from stream.gather import gather, mse_ratio
+from stream.logs import configure_logs
+from stream.pictures import coadd_before_after, group_page
+from stream.settings import Settings
+from stream.wiring import assembler, decode_limits, fetch_limits, slots, worker_pool
+from stream.workshop import Workshop
+
+__all__ = ["command"]
+
+_SETTINGS = ("workers", "worker_memory_bytes", "job_timeout_s", "max_warp_bytes", "verdict_profile")
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """One group, before and after."""
+
+    batch: BatchGroup
+    revision: Revision
+
+    @property
+    def failed(self) -> bool:
+        return any(member.status == "failed" for member in self.revision.summary.members)
+
+
+@click.command("match")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILES..."
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write models and pictures to DIR/<band>/.",
+)
+@click.option(
+    "--reference",
+    type=click.IntRange(0),
+    metavar="VISIT",
+    help="The visit to match to; otherwise it is chosen.",
+)
+@settings_options(_SETTINGS, match=True)
+@identity_options
+@as_json
+def command(
+    *,
+    files: tuple[Path, ...],
+    output: Path | None,
+    reference: int | None,
+    json_: bool,
+    **values: Any,
+) -> int:
+    """Match warps in batch: one group a band and patch, the same mathematics as the service.
+
+    Identity comes from the headers (SKYMAP, TRACT, PATCH, BAND or FILTER, VISIT) unless options
+    say otherwise. Flux scales in the headers are taken as applied already.
+    """
+    settings = settings_from(values)
+    configure_logs(settings.log_format, "warning")
+    described, faults = describe_all(files, override_from(values))
+    try:
+        batches = group_files(described)
+    except DuplicateVisitError as error:
+        raise click.UsageError(str(error)) from None
+    _require_reference(batches, reference)
+    matched = asyncio.run(_match(settings, batches, reference))
+    if output is not None:
+        for one in matched:
+            _write(one, output / _folder(one, matched), settings)
+    _report(matched, faults, json_=json_)
+    return 1 if faults or any(one.failed for one in matched) else 0
+
+
+def _require_reference(batches: Sequence[BatchGroup], reference: int | None) -> None:
+    if reference is not None and not any(reference in batch.files for batch in batches):
+        raise click.UsageError(f"--reference {reference} is not a visit of any of these files")
+
+
+async def _match(
+    settings: Settings, batches: Sequence[BatchGroup], reference: int | None
+) -> list[_Matched]:
+    pool = worker_pool(settings)
+    roots = {one.path.resolve().parent for batch in batches for one in batch.files.values()}
+    store = Fetcher(roots, fetch_limits(settings))
+    config, limits = settings.match_config(), decode_limits(settings)
+    workshop = Workshop(store, pool, config, limits, slots(settings))
+    messages = assembler(settings)
+    try:
+        await pool.start()
+        revisions = await asyncio.gather(
+            *(match_group(batch, reference, workshop, messages, time.time()) for batch in batches)
+        )
+    finally:
+        await pool.close(0)
+        store.close()
+    return [_Matched(b, revision) for b, revision in zip(batches, revisions, strict=True)]
+
+
+def _folder(one: _Matched, matched: Sequence[_Matched]) -> Path:
+    """Return the group's folder: its band, below its patch where there are several."""
+    group = one.batch.group
+    alike = [other for other in matched if other.batch.group.band == group.band]
+    patch = f"{group.campaign}-{group.skymap}-{group.tract}-{group.patch}"
+    return Path(group.band) if len(alike) == 1 else Path(patch, group.band)
+
+
+def _write(one: _Matched, folder: Path, settings: Settings) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for model in one.revision.models:
+        (folder / f"{model.visit}.model.msgpack").write_bytes(value_of(model))
+    _draw(one, folder, settings)
+
+
+def _draw(one: _Matched, folder: Path, settings: Settings) -> None:
+    reference, models = one.revision.summary.reference, one.revision.models
+    if reference is None or not any(model.status == "matched" for model in models):
+        return
+    limits = decode_limits(settings)
+
+    def read(visit: int) -> Any:
+        return fits.decode(one.batch.files[visit].path.read_bytes(), limits)
+
+    gathered = gather(models, read, settings.match_config())
+    title, unit = one.batch.group.key, models[0].unit or "counts"
+    before, after = gathered.before.tile(), gathered.after.tile()
+    coadd_before_after(folder / "coadd.png", before, after, title=title, unit=unit)
+    group_page(folder / "group.png", gathered.panels, reference=reference, title=title, unit=unit)
+
+
+# -- what is told ----------------------------------------------------------------------------------
+
+
+def _report(matched: Sequence[_Matched], faults: Sequence[Undescribed], *, json_: bool) -> None:
+    for fault in faults:
+        click.echo(f"evensky: {fault.path}: {fault.message}", err=True)
+    if json_:
+        body = {"groups": [_group_json(one) for one in matched]}
+        click.echo(msgspec.json.encode(body).decode())
+        return
+    console = Console()
+    for one in matched:
+        console.print(_table(one))
+        for member in one.revision.summary.members:
+            if member.reason:
+                click.echo(f"evensky: visit {member.visit}: {member.reason}", err=True)
+
+
+def _group_json(one: _Matched) -> dict[str, Any]:
+    group, summary = one.batch.group, one.revision.summary
+    models = {model.visit: model for model in one.revision.models}
+    return {
+        "campaign": group.campaign,
+        "skymap": group.skymap,
+        "tract": group.tract,
+        "patch": group.patch,
+        "band": group.band,
+        "reference": summary.reference,
+        "members": [_member_json(member, models, summary) for member in summary.members],
+    }
+
+
+def _member_json(
+    member: schemas.MemberSummary,
+    models: dict[int, schemas.BackgroundModel],
+    summary: schemas.GroupMatched,
+) -> dict[str, Any]:
+    model = models.get(member.visit)
+    return {
+        "visit": member.visit,
+        "status": member.status,
+        "is_reference": member.visit == summary.reference,
+        "fit_rms": None if model is None else model.fit_rms,
+        "matched_mse": None if model is None else model.matched_mse,
+        "diff_im_var": None if model is None else model.diff_im_var,
+        "cost": member.cost,
+        "verdict": member.verdict,
+        "reason": member.reason,
+    }
+
+
+def _table(one: _Matched) -> Table:
+    """Draw one group: a row for each visit, the reference first."""
+    summary = one.revision.summary
+    models = {model.visit: model for model in one.revision.models}
+    unit = next((model.unit for model in models.values() if model.unit), "counts")
+    title = f"{summary.group.key}: reference {summary.reference}, {summary.status}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for name in ("visit", "cost", f"fit_rms, {unit}", "mse/var"):
+        table.add_column(name, justify="right")
+    for name in ("status", "verdict"):
+        table.add_column(name)
+    for member in sorted(summary.members, key=lambda m: (m.visit != summary.reference, m.visit)):
+        model = models.get(member.visit)
+        cells = (
+            str(member.visit),
+            _number(member.cost),
+            _number(None if model is None else model.fit_rms),
+            _number(None if model is None else mse_ratio(model)),
+            member.status,
+            member.verdict,
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,100 @@
+"""`evensky run`: the service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import Any
+
+import click
+import structlog
+
+from stream.commands.options import settings_from, settings_options
+from stream.configure import explain
+from stream.logs import configure_logs
+from stream.settings import Settings
+from stream.web import Web
+from stream.wiring import Assembly, assemble_service
+
+__all__ = ["command", "serve"]
+
+log = structlog.get_logger(__name__)
+
+
+@click.command("run", epilog="Ctrl-C finishes what runs; what is not finished stays due.")
+@settings_options(match=True)
+@click.option("--print-settings", is_flag=True, help="Print every setting and where it came from.")
+def command(*, print_settings: bool, **values: Any) -> int:
+    """Run the service: gather warps in groups, match them, publish models.
+
+    Without --bootstrap-servers it works on an embedded log, one file on this host.
+    """
+    settings = settings_from(values)
+    if print_settings:
+        click.echo(explain(settings))
+        return 0
+    configure_logs(settings.log_format, settings.log_level)
+    asyncio.run(serve(settings))
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Run the service until it is told to stop.
+
+    Raises
+    ------
+    SettingsError, LogError
+        As the command line reports them.
+    """
+    assembly = assemble_service(settings)
+    with _signals(assembly):
+        async with _running(settings, assembly):
+            await assembly.service.run()
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _running(settings: Settings, assembly: Assembly) -> Any:
+    """Start the workers and the operators' server, and close them whatever happens."""
+    web = None
+    beat = asyncio.create_task(assembly.pulse.beat())
+    try:
+        if settings.address is not None:
+            web = Web(settings.address, assembly.service, assembly.telemetry, assembly.pulse)
+            await web.start()
+        await assembly.pool.start()
+        log.info("starting", log=assembly.log.description, http=str(web.address) if web else "off")
+        yield
+    finally:
+        beat.cancel()
+        if web is not None:
+            await web.close()
+        await assembly.pool.close(0)
+        assembly.store.close()
+
+
+@contextlib.contextmanager
+def _signals(assembly: Assembly) -> Any:
+    """Stop gently at the first signal; at the second, at once: what runs stays due."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    seen: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        seen.append(number)
+        assembly.service.stop()
+        if len(seen) > 1 and main is not None:
+            main.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if len(seen) <= 1:
+            raise
+        log.warning("stopped at once; what was running stays due")
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,100 @@
+"""What the pictures of a group are drawn from: its coadds and its visits, one warp at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+import core
+import schemas
+from stream.pictures import Coadd, VisitPanel, visit_panel
+from stream.rebuild import background
+
+__all__ = ["Gathered", "gather", "mse_ratio"]
+
+Image = NDArray[np.floating]
+
+
+@dataclass(slots=True)
+class Gathered:
+    """A group's coadds without and with its models, and a panel for each matched visit.
+
+    Attributes
+    ----------
+    before, after : Coadd
+        Inverse-variance coadds of the warps, and of the warps plus their models.
+    before_error, after_error : Coadd
+        The same less what was planted; empty without truth.
+    panels : list of VisitPanel
+    """
+
+    before: Coadd = field(default_factory=Coadd)
+    after: Coadd = field(default_factory=Coadd)
+    before_error: Coadd = field(default_factory=Coadd)
+    after_error: Coadd = field(default_factory=Coadd)
+    panels: list[VisitPanel] = field(default_factory=list)
+
+
+def gather(
+    models: Iterable[schemas.BackgroundModel],
+    read: Callable[[int], core.MaskedImage],
+    config: core.MatchConfig,
+    planted: Callable[[int], Image] | None = None,
+) -> Gathered:
+    """Gather a group for its pictures.
+
+    Parameters
+    ----------
+    models : iterable of BackgroundModel
+        Those of one revision.
+    read : callable
+        Returns the warp of a visit, scaled.
+    config : MatchConfig
+        Whose mask planes are left out of the panels.
+    planted : callable, optional
+        What the warp of a visit would be, without noise, had it the reference's sky: ``[y, x]``.
+
+    Notes
+    -----
+    Of all warps only the reference stays in memory.
+    """
+    gathered = Gathered()
+    usable = [model for model in models if model.status in ("reference", "matched")]
+    base = next((read(model.visit) for model in usable if model.is_reference), None)
+    for model in usable:
+        warp = base if model.is_reference and base is not None else read(model.visit)
+        image = None if model.model is None else background(model.model).image()
+        _add(gathered, warp, image, None if planted is None else planted(model.visit))
+        if base is not None and image is not None:
+            panel = visit_panel(
+                model.visit,
+                base,
+                warp,
+                image,
+                fit_rms=model.fit_rms,
+                ratio=mse_ratio(model),
+                config=config,
+            )
+            gathered.panels.append(panel)
+    return gathered
+
+
+def mse_ratio(model: schemas.BackgroundModel) -> float | None:
+    """Return LSST's figure of a match, matched_mse / diff_im_var."""
+    if model.matched_mse is None or not model.diff_im_var:
+        return None
+    return model.matched_mse / model.diff_im_var
+
+
+def _add(
+    gathered: Gathered, warp: core.MaskedImage, model: Image | None, planted: Image | None
+) -> None:
+    addend: Image | float = 0.0 if model is None else model
+    gathered.before.add(warp)
+    gathered.after.add(warp, addend)
+    if planted is not None:
+        gathered.before_error.add(warp, -planted)
+        gathered.after_error.add(warp, addend - planted)

@@ -1,0 +1,194 @@
+"""Settings into objects: the one place that knows which log, store and pool the settings mean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import core
+from core import groups
+from stream.assemble import Assembler
+from stream.fetch import Fetcher, FetchLimits
+from stream.fits import DecodeLimits
+from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
+from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
+from stream.log.kafka_settings import KafkaSettings
+from stream.log.seam import LogRefusedError, OwnerLog, PublisherLog, ReaderLog
+from stream.log.topics import Topics
+from stream.owner import Shared
+from stream.pool import AttemptRecord, WorkerPool
+from stream.pulse import Pulse
+from stream.roots import RememberingStore
+from stream.service import Limits, Service
+from stream.settings import Problem, Settings, SettingsError
+from stream.telemetry import Telemetry
+from stream.workshop import Workshop
+
+__all__ = [
+    "Assembly",
+    "assemble_service",
+    "assembler",
+    "decode_limits",
+    "kafka_settings",
+    "owner_log",
+    "publisher_log",
+    "reader_log",
+    "worker_pool",
+]
+
+_POLL_PATIENCE_MS = 60_000
+
+
+def kafka_settings(settings: Settings) -> KafkaSettings:
+    """Return how to speak to Kafka; `settings.bootstrap_servers` must be given."""
+    session_ms = round(settings.session_timeout_s * 1000)
+    grace_ms = round(settings.broker_grace_s * 1000)
+    return KafkaSettings(
+        bootstrap_servers=",".join(settings.brokers),
+        app=settings.app,
+        group_instance_id=settings.instance,
+        session_timeout_ms=session_ms,
+        rebalance_timeout_ms=max(session_ms, min(60_000, grace_ms // 2)),
+        max_poll_interval_ms=max(300_000, grace_ms + _POLL_PATIENCE_MS),
+        broker_grace_s=settings.broker_grace_s,
+    )
+
+
+def owner_log(settings: Settings) -> OwnerLog:
+    """Return the log that the service works on."""
+    topics = Topics(settings.topic_prefix)
+    if settings.brokers:
+        return KafkaOwner(kafka_settings(settings), topics)
+    return EmbeddedOwner(settings.log, topics, settings.partitions)
+
+
+def publisher_log(settings: Settings) -> PublisherLog:
+    """Return the log to publish events into."""
+    topics = Topics(settings.topic_prefix)
+    if settings.brokers:
+        return KafkaPublisher(kafka_settings(settings), topics)
+    return EmbeddedPublisher(settings.log, topics, settings.partitions)
+
+
+def reader_log(settings: Settings) -> ReaderLog:
+    """Return the log to read what was published."""
+    if settings.brokers:
+        return KafkaReader(kafka_settings(settings), Topics(settings.topic_prefix))
+    if not settings.log.exists():
+        raise LogRefusedError(f"there is no log {settings.log}; `evensky run` makes it")
+    return EmbeddedReader(settings.log)
+
+
+def decode_limits(settings: Settings) -> DecodeLimits:
+    """Return what a file may ask of a worker: at most a quarter of its memory is kept."""
+    side = settings.max_warp_side_px
+    return DecodeLimits(
+        max_bytes=2 * settings.max_warp_bytes,
+        max_side=side,
+        max_pixels=side * side,
+        cache_bytes=settings.worker_memory_bytes // 4,
+    )
+
+
+def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> WorkerPool:
+    """Return the processes that decode and match."""
+
+    def tell(record: AttemptRecord) -> None:
+        if telemetry is not None:
+            known = record.outcome in ("ok", "timeout", "killed", "cancelled")
+            telemetry.attempt(record.job, record.outcome if known else "error", record.seconds)
+
+    return WorkerPool(
+        settings.workers,
+        settings.job_timeout_s,
+        settings.worker_memory_bytes,
+        settings.max_attempts,
+        tell,
+    )
+
+
+def assembler(settings: Settings) -> Assembler:
+    """Return what makes the messages."""
+    profile = core.VerdictProfile(settings.verdict_profile)
+    return Assembler(settings.match_config(), profile, version("evensky"))
+
+
+def slots(settings: Settings) -> int:
+    """Return how many jobs are fetched or running at once: enough to keep each worker fed."""
+    return 2 * settings.workers + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The service and what must be started and closed with it."""
+
+    service: Service
+    log: OwnerLog
+    pool: WorkerPool
+    store: RememberingStore | Fetcher
+    telemetry: Telemetry
+    pulse: Pulse
+
+
+def assemble_service(settings: Settings, clock: Callable[[], float] = time.time) -> Assembly:
+    """Put the service together; nothing is started.
+
+    Parameters
+    ----------
+    settings : Settings
+    clock : callable
+        Wall time, seconds since 1970.
+    """
+    telemetry = Telemetry()
+    pulse = Pulse(telemetry.loop_lagged)
+    pool = worker_pool(settings, telemetry)
+    store = _store(settings)
+    log = owner_log(settings)
+    values: dict[str, Any] = settings.policy_values()
+    policy = groups.Policy(**values)
+    workshop = Workshop(
+        store, pool, settings.match_config(), decode_limits(settings), slots(settings)
+    )
+    shared = Shared(
+        log=log,
+        topics=Topics(settings.topic_prefix),
+        workshop=workshop,
+        assembler=assembler(settings),
+        telemetry=telemetry,
+        policy_for=lambda _: policy,
+        clock=clock,
+        source=f"evensky/{settings.app}",
+        ingest_max_records=settings.ingest_max_records,
+        max_due_groups=settings.max_due_groups,
+    )
+    limits = Limits(
+        poll_wait_s=settings.ingest_max_ms / 1000,
+        due_revisions=4 * settings.max_due_groups,
+        grace_s=settings.grace_s,
+    )
+    return Assembly(Service(shared, pool, pulse, limits), log, pool, store, telemetry, pulse)
+
+
+def fetch_limits(settings: Settings) -> FetchLimits:
+    """Return what fetching may use."""
+    return FetchLimits(
+        max_bytes=settings.max_warp_bytes,
+        in_flight_bytes=settings.fetch_in_flight_bytes,
+        missing_grace_s=settings.missing_grace_s,
+    )
+
+
+def _store(settings: Settings) -> RememberingStore | Fetcher:
+    def make(roots: tuple[Path, ...]) -> Fetcher:
+        return Fetcher(roots, fetch_limits(settings))
+
+    if settings.brokers and not settings.allow:
+        sentence = "strangers write into Kafka, so no warp may be read that is not allowed"
+        raise SettingsError((Problem(("allow",), sentence, "name the folders that warps lie in"),))
+    if settings.brokers:
+        return make(settings.roots)
+    return RememberingStore(make, settings.roots, settings.log)
