@@ -59,7 +59,7 @@ class MatchedTo(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A member whose pixels cannot be had; it is neither reference nor matched."""
+    """A member whose pixels cannot be had: it is no candidate and is not matched."""
 
     reason: str
 
@@ -111,10 +111,12 @@ def next_work(
     frozen : Frozen
         The revision; an incomplete one and a retraction need no work.
     measured : mapping of int to Statistics or Failed
-        By visit, of the members as frozen. A member whose pixels turn out unreadable in a match
-        becomes `Failed` here, and if it was the reference another is chosen.
+        By visit, of the members as frozen. A reference whose pixels turn out unreadable in a
+        match becomes `Failed` here, and another is chosen.
     matched : mapping of int to MatchedTo
-        By visit; a match against another than the chosen reference does not count.
+        By visit, failed matches too: a member that fails in a match stays a candidate in the
+        costs, or the choice would hang on which job was first. A match against another than the
+        chosen reference does not count.
     config : core.MatchConfig
         Weights of the reference choice.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from core.groups import Event, Policy
@@ -17,7 +18,10 @@ from tests.core.groups.drive import (
     withdrawn,
 )
 
-__all__ = ["events", "inside", "logs", "one_group", "policies"]
+__all__ = ["events", "inside", "law", "logs", "one_group", "policies"]
+
+law = settings(deadline=None, max_examples=60)
+"""How hard a law is tried; a busy machine may take its time over one example."""
 
 _VISITS = st.integers(1, 4)
 _VERSIONS = st.integers(0, 2)

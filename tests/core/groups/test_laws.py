@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.groups import (
@@ -38,6 +38,7 @@ from tests.core.groups.twin import history
 _PATIENT = Policy(quiet_ms=None, deadline_ms=10**9)
 
 
+@logs.law
 @given(logs.logs(), logs.policies)
 def test_replay_gives_the_same_history(log: list[Record], policy: Policy) -> None:
     """The same log and policy give the same transitions, state and timers."""
@@ -46,6 +47,7 @@ def test_replay_gives_the_same_history(log: list[Record], policy: Policy) -> Non
     assert once.partition.groups == again.partition.groups
 
 
+@logs.law
 @given(logs.logs(), logs.policies, st.data())
 def test_replay_goes_on_from_any_cut(
     log: list[Record], policy: Policy, data: st.DataObject
@@ -61,6 +63,7 @@ def test_replay_goes_on_from_any_cut(
     assert torn.changelog == whole.changelog
 
 
+@logs.law
 @given(logs.logs(), logs.policies)
 def test_fold_of_the_puts_is_the_state_after_each_event(log: list[Record], policy: Policy) -> None:
     """After each record the changelog reads back as what is in memory, timers included."""
@@ -72,6 +75,7 @@ def test_fold_of_the_puts_is_the_state_after_each_event(log: list[Record], polic
         assert again.timers() == told.partition.timers()
 
 
+@logs.law
 @given(logs.logs(), logs.policies, st.data())
 def test_results_from_inside_decide_no_revision(
     log: list[Record], policy: Policy, data: st.DataObject
@@ -86,6 +90,7 @@ def test_results_from_inside_decide_no_revision(
         assert busy.history(key) == plain.history(key)
 
 
+@logs.law
 @given(st.data())
 def test_order_and_duplication_leave_revision_1_as_it_is(data: st.DataObject) -> None:
     """With one manifest and one version a visit any order gives the same revision 1."""
@@ -103,6 +108,7 @@ def test_order_and_duplication_leave_revision_1_as_it_is(data: st.DataObject) ->
     assert [content(one) for one in first] == [content(one) for one in second]
 
 
+@logs.law
 @given(logs.one_group(), logs.policies, st.data())
 def test_any_order_leads_to_the_same_members(
     log: list[Record], policy: Policy, data: st.DataObject
@@ -123,6 +129,7 @@ def test_any_order_leads_to_the_same_members(
     assert ends[0] == ends[1]
 
 
+@logs.law
 @given(st.lists(st.tuples(st.integers(-500, 500), logs.events | logs.inside)), logs.policies)
 def test_any_event_in_any_state_gives_a_transition(
     told: list[tuple[int, Event]], policy: Policy
@@ -140,6 +147,7 @@ def test_any_event_in_any_state_gives_a_transition(
         assert counters(group).items() <= _plain(group).items()
 
 
+@logs.law
 @given(logs.logs(), logs.policies)
 def test_clock_is_monotone_and_timers_fire_in_order(log: list[Record], policy: Policy) -> None:
     """No time in the history goes back, and after each record no timer is left due."""
@@ -154,6 +162,7 @@ def test_clock_is_monotone_and_timers_fire_in_order(log: list[Record], policy: P
     assert frozen == sorted(frozen)
 
 
+@logs.law
 @given(logs.logs(), logs.policies)
 def test_revisions_follow_each_other(log: list[Record], policy: Policy) -> None:
     """Revisions have no gap, hold what was left of the members, and each says what is new."""
@@ -172,6 +181,7 @@ def test_revisions_follow_each_other(log: list[Record], policy: Policy) -> None:
             held = now
 
 
+@logs.law
 @given(logs.logs(), logs.policies)
 def test_every_revision_can_be_published_in_order(log: list[Record], policy: Policy) -> None:
     """Whatever waits in line is published one by one, and then nothing is due."""
@@ -185,7 +195,7 @@ def test_every_revision_can_be_published_in_order(log: list[Record], policy: Pol
         assert group.frozen == {}
 
 
-@settings(deadline=None)
+@logs.law
 @given(logs.one_group(), logs.policies)
 def test_step_and_its_slow_twin_agree(log: list[Record], policy: Policy) -> None:
     """The machine freezes what the full list of events says, when it says, by its trigger."""

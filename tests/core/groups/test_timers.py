@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.groups.timers import Timers
+from tests.core.groups.strategies import law
 
 _KEYS = st.sampled_from("abcd")
 _MOVES = st.lists(
@@ -18,6 +19,7 @@ _MOVES = st.lists(
 )
 
 
+@law
 @given(_MOVES)
 def test_timers_are_a_sorted_dictionary(moves: list[tuple[str, str, int | None]]) -> None:
     """Whatever is armed, moved and popped, it behaves as a dictionary that is searched."""
