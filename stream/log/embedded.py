@@ -134,6 +134,7 @@ class EmbeddedOwner:
         self._partitions = 0
         self._claim = 0
         self._assigned: frozenset[int] = frozenset()
+        self._again: frozenset[int] = frozenset()
         self._taken: set[int] = set()
         self._positions: dict[int, int] = {}
         self._paused: frozenset[int] = frozenset()
@@ -170,6 +171,9 @@ class EmbeddedOwner:
         if not self._assigned:
             self._assigned = frozenset(range(self._partitions))
             return Poll(assigned=self._assigned)
+        if self._again:
+            again, self._again = self._again, frozenset()
+            return Poll(revoked=again, assigned=again)
         loop = asyncio.get_running_loop()
         give_up = loop.time() + wait
         found = await self._read(max_records)
@@ -218,9 +222,12 @@ class EmbeddedOwner:
         """Prove that the partition is ours; the lock has fenced everybody else."""
         self._need(partition, self._assigned, "it is not assigned")
         owner = await self._reader.run(lambda file: file.owner)
-        if owner != self._claim:
-            raise PartitionLostError(partition, f"another service claimed {self._path}")
+        self._refuse_other(owner)
         self._taken.add(partition)
+
+    def _refuse_other(self, owner: int) -> None:
+        if owner != self._claim:
+            raise LogRefusedError(f"another service claimed {self._path} past our lock")
 
     def _need(self, partition: int, held: frozenset[int] | set[int], why: str) -> None:
         if partition not in held:
@@ -266,7 +273,21 @@ class EmbeddedOwner:
         """Write all or nothing."""
         refuse_strays(records, self._topics, [partition])
         self._need(partition, self._taken, "it was not taken")
-        await self._writer.run(lambda file: self._write(file, partition, records, next_offset))
+        writing = asyncio.ensure_future(
+            self._writer.run(lambda file: self._write(file, partition, records, next_offset))
+        )
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # Whoever called does not learn how it ended, so what is held of it must go.
+            await asyncio.wait({writing})
+            self._lose(partition)
+            raise
+
+    def _lose(self, partition: int) -> None:
+        self._taken.discard(partition)
+        self._positions.pop(partition, None)
+        self._again |= {partition}
 
     def _write(
         self,
@@ -276,8 +297,7 @@ class EmbeddedOwner:
         next_offset: int | None,
     ) -> None:
         with file.transaction():
-            if file.owner != self._claim:
-                raise PartitionLostError(partition, f"another service claimed {self._path}")
+            self._refuse_other(file.owner)
             file.append(records)
             if next_offset is not None:
                 file.commit_position(self._topics.warps, partition, next_offset)

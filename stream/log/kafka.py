@@ -42,7 +42,7 @@ from stream.log.topics import Topics, faults, refuse_strays
 __all__ = ["KafkaOwner", "KafkaPublisher", "KafkaReader", "KafkaSettings", "create_topics"]
 
 _LOOK_S = 0.05
-_SETTLE_S = 5.0
+_SETTLE_S = 3.0
 _MARGIN_S = 0.1
 
 Fetched = tuple[int, Mapping[int, list[Record]]]
@@ -60,21 +60,20 @@ async def create_topics(settings: KafkaSettings, topics: Sequence[TopicSpec]) ->
     LogUnavailableError
         Nothing answers in time.
     """
-    wanted = {spec.name: spec.partitions for spec in topics}
     with translated(settings):
         async with asyncio.timeout(settings.broker_grace_s), Admin(settings) as admin:
-            found = await admin.partitions(list(wanted))
+            found = await admin.led()
             missing = [spec for spec in topics if spec.name not in found]
             await admin.create(missing)
             while any(found.get(one.name, 0) < one.partitions for one in missing):
                 await asyncio.sleep(_LOOK_S)
-                found = await admin.partitions(list(wanted))
+                found = await admin.led()
 
 
 async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
     """Return the number of partitions, or refuse topics that would lose data."""
     async with Admin(settings) as admin:
-        found = await admin.partitions(topics.names)
+        found = await admin.partitions()
         _refuse_missing(topics.names, found)
         config = await admin.config(topics.names)
     partitions = found[topics.warps]
@@ -88,11 +87,11 @@ async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
     return partitions
 
 
-async def _count_partitions(settings: KafkaSettings, topic: str) -> int:
+async def _count_partitions(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
     async with Admin(settings) as admin:
-        found = await admin.partitions([topic])
-    _refuse_missing([topic], found)
-    return found[topic]
+        found = await admin.partitions()
+    _refuse_missing(topics, found)
+    return {topic: found[topic] for topic in topics}
 
 
 def _refuse_missing(names: Sequence[str], found: Mapping[str, int]) -> None:
@@ -412,7 +411,8 @@ class KafkaPublisher:
         """Connect."""
         try:
             with translated(self._settings):
-                self._partitions = await _count_partitions(self._settings, self._topics.warps)
+                found = await _count_partitions(self._settings, [self._topics.warps])
+                self._partitions = found[self._topics.warps]
                 self._link = Publisher(self._settings)
                 await self._link.start()
         except BaseException:
@@ -457,15 +457,17 @@ class KafkaReader:
     async def start(self) -> None:
         """Look whether the topics are there."""
         with translated(self._settings):
-            self._partitions = await _count_partitions(self._settings, self._topics.warps)
+            found = await _count_partitions(self._settings, [self._topics.warps])
+            self._partitions = found[self._topics.warps]
 
     async def read(
         self, topics: Sequence[str], *, follow: bool, from_end: bool = False
     ) -> AsyncIterator[Record]:
         """Yield committed records, each partition in order."""
-        places = [(topic, one) for topic in topics for one in range(self._partitions)]
-        found = read(self._settings, places, follow=follow, from_end=from_end)
         with translated(self._settings):
+            counts = await _count_partitions(self._settings, topics)
+            places = [(topic, one) for topic, count in counts.items() for one in range(count)]
+            found = read(self._settings, places, follow=follow, from_end=from_end)
             async with aclosing(found):
                 async for record in found:
                     yield record

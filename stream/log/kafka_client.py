@@ -20,12 +20,7 @@ from contextlib import aclosing, contextmanager, suppress
 from time import monotonic
 from typing import Any, Self
 
-from aiokafka import (
-    AIOKafkaConsumer,
-    AIOKafkaProducer,
-    ConsumerRebalanceListener,
-    TopicPartition,
-)
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -148,29 +143,11 @@ async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None
 
 
 def _record(one: Any) -> Record:
-    return Record(
-        one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, one.headers
-    )
+    headers = tuple((name, value or b"") for name, value in one.headers)
+    return Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, headers)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Hands assignment changes on, in the very step in which the client makes them."""
-
-    def __init__(
-        self, assigned: Callable[[Collection[TopicPartition]], None], revoked: Callable[[], None]
-    ) -> None:
-        self._assigned = assigned
-        self._revoked = revoked
-
-    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._assigned(assigned)
-
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        del revoked  # rebalances are eager: it is always all
-        self._revoked()
-
-
-class Member:
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]
     """A member of the consumer group on the input topic.
 
     Parameters
@@ -191,8 +168,8 @@ class Member:
         revoked: Callable[[], None],
     ) -> None:
         self._topic = topic
-        self._tell = assigned
-        self._listener = _Listener(self._assigned, revoked)
+        self._tell_assigned = assigned
+        self._tell_revoked = revoked
         self._consumer = _consumer(
             settings,
             group_id=settings.app,
@@ -211,14 +188,20 @@ class Member:
 
     def join(self) -> None:
         """Join the group, or join it anew; assignments come by the callbacks."""
-        self._consumer.subscribe([self._topic], listener=self._listener)
+        self._consumer.subscribe([self._topic], listener=self)
 
-    def _assigned(self, places: Collection[TopicPartition]) -> None:
-        self._consumer.pause(*places)  # first of all: records are delivered while this runs
-        for place in places:
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Pause, and hand the assignment on, in the step in which the client makes it."""
+        self._consumer.pause(*assigned)  # first of all: records are delivered while this runs
+        for place in assigned:
             # Any position, never used: without one the client asks for the group's and complains.
             self._consumer.seek(place, 0)
-        self._tell([place.partition for place in places])
+        self._tell_assigned([place.partition for place in assigned])
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Hand on that all is gone: rebalances are eager."""
+        del revoked
+        self._tell_revoked()
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
@@ -244,7 +227,15 @@ class Member:
 
         To be awaited to its end: cancelled, the client would believe for ever that it is polled.
         """
-        found = await self._consumer.getmany(timeout_ms=int(1000 * wait), max_records=max_records)
+        try:
+            found = await self._consumer.getmany(
+                timeout_ms=int(1000 * wait), max_records=max_records
+            )
+        except kafka_errors.KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(wait)  # the client tries again; how long it may, others judge
+            return {}
         return {place.partition: [_record(one) for one in batch] for place, batch in found.items()}
 
     def stamp(self, partition: int) -> int | None:
@@ -458,14 +449,21 @@ class Admin:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
-    async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
-        """Return the numbers of partitions that have a leader, of the topics that are there."""
-        found = await self._client.describe_topics(list(topics))
+    async def partitions(self) -> dict[str, int]:
+        """Return the numbers of partitions of all topics."""
+        return {one["topic"]: len(one["partitions"]) for one in await self._describe()}
+
+    async def led(self) -> dict[str, int]:
+        """Return of how many partitions of each topic some broker is the leader."""
         return {
             one["topic"]: sum(part["leader"] >= 0 for part in one["partitions"])
-            for one in found
-            if one["error_code"] == 0
+            for one in await self._describe()
         }
+
+    async def _describe(self) -> list[dict[str, Any]]:
+        # Of all topics: asked for by name, a missing one might be created by the broker, wrongly.
+        found = await self._client.describe_topics()
+        return [one for one in found if one["error_code"] == 0]
 
     async def config(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return each topic's configuration, with the broker's defaults filled in."""

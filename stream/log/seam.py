@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 __all__ = [
-    "AdminLog",
     "Headers",
     "LogError",
     "LogRefusedError",
@@ -117,8 +116,10 @@ class Poll:
     records : mapping of int to sequence of Record
         Input records by partition, in the order of their offsets.
     ends : mapping of int to int
-        For each resumed partition, the offset behind the last record that can be read now;
-        an owner whose position equals it has caught up.
+        For each resumed partition of which it is known, the offset behind the last record that
+        can be read now; an owner whose position (the offset behind the last record it was given,
+        or where it resumed) equals it has caught up. Whatever a log keeps between records, such
+        as the marks of transactions, does not count.
     """
 
     revoked: frozenset[int] = frozenset()
@@ -188,8 +189,8 @@ class OwnerLog(Protocol):
     async def take(self, partition: int) -> None:
         """Fence every earlier owner of the partition and prove that it is ours.
 
-        After it no transaction of an earlier owner can commit and the changelog's end holds all
-        that was ever committed.
+        Once for each assignment. After it no transaction of an earlier owner can commit and the
+        changelog's end holds all that was ever committed.
 
         Raises
         ------
@@ -240,6 +241,9 @@ class OwnerLog(Protocol):
         ------
         PartitionLostError
             Fenced, or the outcome is unknown. Nothing held in memory may be trusted any more.
+            Cancelling the call has the same consequence: the partition comes again with a poll.
+        LogRefusedError
+            The log will never take these records, or another service claims our place.
         """
         ...
 
@@ -293,17 +297,14 @@ class ReaderLog(Protocol):
             Wait for more at the end; otherwise stop at the ends that were found at the start.
         from_end : bool
             Start with what is appended after the iterator's first step.
+
+        Raises
+        ------
+        LogRefusedError
+            A topic is missing.
         """
         ...
 
     async def close(self) -> None:
         """Disconnect; may be called twice."""
-        ...
-
-
-class AdminLog(Protocol):
-    """Making topics, for tests, the demo and `evensky topics create`."""
-
-    async def create_topics(self, topics: Sequence[TopicSpec]) -> None:
-        """Create what is missing; an existing topic is left as it is."""
         ...

@@ -418,3 +418,30 @@ async def test_existing_topics_are_left_as_they_are(bench: Bench) -> None:
     await bench.create(bench.topics.specs(PARTITIONS))
     reader = await bench.started_reader()
     assert values(await everything(reader, bench.topics.warps)) == [b"warp 1"]
+
+
+async def test_a_cancelled_transaction_loses_the_partition(bench: Bench) -> None:
+    """Who cancels does not know how it ended, so the partition comes anew and tells."""
+    owner = await bench.started_owner()
+    await assignment(owner)
+    await activate(owner, 0)
+    records = [bench.state(b"%d" % number, b"x" * 200) for number in range(2000)]
+    writing = asyncio.create_task(owner.transact(0, records))
+    await asyncio.sleep(0.001)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    with pytest.raises(PartitionLostError):
+        await owner.transact(0, records)
+    assert 0 in await assignment(owner)
+    await owner.take(0)
+    found = [record async for record in owner.changelog(0)]
+    assert len(found) in {0, 2000}
+    await owner.transact(0, [bench.state(b"k", b"v")])
+
+
+async def test_a_reader_refuses_a_topic_that_is_missing(bench: Bench) -> None:
+    """Reading what is not there is refused, and the topic named, instead of waited for."""
+    reader = await bench.started_reader()
+    with pytest.raises(LogRefusedError, match="elsewhere"):
+        await everything(reader, bench.topics.warps, "elsewhere")
