@@ -194,7 +194,7 @@ def group_table(
     views: Sequence[GroupView], title: str = "", note: str = "", rows: int = 40
 ) -> RenderableType:
     """Return the groups as a table of at most `rows` rows, the busiest first."""
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name, width in _COLUMNS.items():
         right = name in ("visits", "models")
         table.add_column(name, no_wrap=True, min_width=width, justify="right" if right else "left")
@@ -261,8 +261,8 @@ def result_table(rows: Iterable[ResultRow], *, unit: str, title: str = "") -> Ta
     """
     held = list(rows)
     judged = any(row.error is not None for row in held)
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("group", overflow="fold")
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("group", overflow="fold", min_width=24)
     for name in ("trigger", "reference"):
         table.add_column(name, no_wrap=True)
     numbers = ["visits", f"rms, {unit}", "mse/var", *(["error/noise"] if judged else [])]

@@ -7,15 +7,17 @@ so the memory does not grow with the number of visits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
@@ -38,6 +40,12 @@ _COADD_BAD = ("NO_DATA", "BAD", "CR")  # saturated and detected pixels belong in
 _THUMBNAIL = 150  # pixels: averaging shows what the noise of single pixels hides
 _WIDE = 720  # pixels, of a coadd's panel
 _PAGE = 24  # visits
+_PANEL = 1.87  # inches, the width of a page's panel
+_LEFTS = (0.7, 0.7 + _PANEL + 0.1, 0.7 + 2 * _PANEL + 0.95)  # inches, where panels begin
+_CELL_WIDTH = _LEFTS[2] + _PANEL + 0.78  # inches, for one visit
+_UNDER, _BETWEEN = 0.42, 0.78  # inches below a panel, and between two of them
+_TOP, _BOTTOM = 0.45, 0.45  # inches
+_WORDS: Mapping[str, Any] = {"fontsize": 15, "parse_math": False}
 _LEGEND = (
     "Grey: masked or missing in one of the two. A visit's difference and model share a scale;\n"
     "the residuals of all visits have one scale, 4 sigma of the noise of what is drawn."
@@ -163,7 +171,7 @@ def coadd_before_after(  # noqa: PLR0913 - what is drawn, and three words about 
     panel = min(6.9 * height / width, 10.0)
     size = (16.0, len(rows) * (panel + 0.85) + 0.4)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-    figure.suptitle(title, fontsize=15)
+    figure.suptitle(title, **_WORDS)
     axes = figure.subplots(len(rows), 2, squeeze=False, sharex=True, sharey=True)
     for row, drawings, colours in zip(axes, rows, ("gray", "PuOr_r"), strict=False):
         _coadd_row(figure, list(row), drawings, colours, unit)
@@ -189,9 +197,8 @@ def _coadd_row(
         axis.set_title(drawing.title)
         axis.set_xlabel("x, tract pixels")
     axes[0].set_ylabel("y, tract pixels")
-    figure.colorbar(
-        drawn[0], ax=axes, label=f"{unit} a pixel", fraction=0.03, pad=0.01, extend="both"
-    )
+    bar = figure.colorbar(drawn[0], ax=axes, fraction=0.03, pad=0.01, extend="both")
+    bar.set_label(f"{unit} a pixel", parse_math=False)
 
 
 def _stretch(images: Iterable[Float], *, symmetric: bool) -> tuple[float, float]:
@@ -317,16 +324,40 @@ def group_page(
     shown = _worst(panels)
     columns = min(2, max(1, len(shown)))
     rows = max(1, math.ceil(len(shown) / columns))
-    size = (8.1 * columns, rows * (_panel_height(shown) + 0.75) + 1.0)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    cell = _CELL_WIDTH, _panel_height(shown) + _BETWEEN
+    size = (cell[0] * columns, cell[1] * rows + _TOP + _BOTTOM)
+    figure = Figure(figsize=size, dpi=_DPI)
     of_all = f", {len(shown)} of {len(panels)} visits" if len(shown) < len(panels) else ""
-    figure.suptitle(f"{title}: reference {reference} - warp, {unit}{of_all}", fontsize=15)
+    words = f"{title}: reference {reference} - warp, {unit}{of_all}"
+    figure.text(0.5, 1.0 - 0.2 / size[1], words, ha="center", va="center", **_WORDS)
+    figure.text(0.5, 0.1 / size[1], _LEGEND, ha="center", va="bottom", fontsize=9)
     limit = 4.0 * _median(np.array([panel.noise for panel in shown]))
-    parts = figure.subfigures(rows, columns, squeeze=False).ravel()
-    for part, panel in zip(parts, shown, strict=False):
-        _page_row(part, panel, limit if limit > 0.0 else 1.0)
-    figure.supxlabel(_LEGEND, fontsize=9)
+    for place, panel in enumerate(shown):
+        row, column = divmod(place, columns)
+        corner = (column * cell[0], size[1] - _TOP - (row + 1) * cell[1])
+        _page_row(_Sheet(figure, size, corner, cell[1] - _BETWEEN), panel, limit)
     _save(figure, path)
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Part of a figure on which axes are placed in inches: much faster than matplotlib's layout."""
+
+    figure: Figure
+    size: tuple[float, float]
+    corner: tuple[float, float]
+    height: float
+
+    def axes(self, left: float, width: float) -> Axes:
+        """Return axes as high as a panel."""
+        x, y = self.corner[0] + left, self.corner[1] + _UNDER
+        box = (x / self.size[0], y / self.size[1], width / self.size[0], self.height / self.size[1])
+        return self.figure.add_axes(box)
+
+    def colours(self, image: AxesImage, left: float) -> None:
+        """Draw the scale of an image."""
+        bar = self.figure.colorbar(image, cax=self.axes(left, 0.09), extend="both")
+        bar.ax.tick_params(labelsize=8)
 
 
 def _worst(panels: Sequence[VisitPanel]) -> list[VisitPanel]:
@@ -343,26 +374,29 @@ def _worst(panels: Sequence[VisitPanel]) -> list[VisitPanel]:
 def _panel_height(panels: Sequence[VisitPanel]) -> float:
     """Return the height of a panel in inches, from the shape of what it shows."""
     shape = panels[0].difference.shape if panels else (1, 1)
-    return float(np.clip(2.05 * shape[0] / shape[1], 0.8, 5.0))
+    return float(np.clip(_PANEL * shape[0] / shape[1], 0.5 * _PANEL, 2.5 * _PANEL))
 
 
-def _page_row(part: SubFigure, panel: VisitPanel, limit: float) -> None:
-    axes = part.subplots(1, 3, squeeze=False, sharex=True, sharey=True)[0]
+def _page_row(sheet: _Sheet, panel: VisitPanel, limit: float) -> None:
+    axes = [sheet.axes(left, _PANEL) for left in _LEFTS]
     span = _span(panel)
     empty = np.full_like(panel.difference, np.nan)
-    drawn = _show(axes[0], panel.difference, panel.box, span, "cividis")
-    _show(axes[1], empty if panel.model is None else panel.model, panel.box, span, "cividis")
+    model = empty if panel.model is None else panel.model
     rest = empty if panel.model is None else panel.residual
-    residual = _show(axes[2], rest, panel.box, (-limit, limit), "PuOr_r")
+    scale = limit if limit > 0.0 else 1.0
+    drawn = _show(axes[0], panel.difference, panel.box, span, "cividis")
+    _show(axes[1], model, panel.box, span, "cividis")
+    residual = _show(axes[2], rest, panel.box, (-scale, scale), "PuOr_r")
+    sheet.colours(drawn, _LEFTS[1] + _PANEL + 0.07)
+    sheet.colours(residual, _LEFTS[2] + _PANEL + 0.07)
     for axis, title in zip(axes, panel.titles, strict=True):
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title, fontsize=10, parse_math=False)
         axis.tick_params(labelsize=8)
         axis.locator_params(nbins=4)
+    for axis in axes[1:]:
+        axis.tick_params(labelleft=False)
     axes[0].set_ylabel("y, tract pixels", fontsize=8)
     axes[1].set_xlabel("x, tract pixels", fontsize=8)
-    for image, own in ((drawn, list(axes[:2])), (residual, [axes[2]])):
-        bar = part.colorbar(image, ax=own, fraction=0.04, pad=0.02, extend="both")
-        bar.ax.tick_params(labelsize=8)
 
 
 def _span(panel: VisitPanel) -> tuple[float, float]:
@@ -413,4 +447,6 @@ def _colours(name: str) -> Colormap:
 
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # a name that the font lacks
+        figure.savefig(path, format="png")

@@ -28,7 +28,7 @@ def covered_by(spec: SurveySpec, plan: VisitPlan) -> Bool:
     covered = _on_chip(u + _ragged(v, rng), _CHIP[0] * spec.size, gap)
     covered &= _on_chip(v + _ragged(u, rng), _CHIP[1] * spec.size, gap)
     if plan.edge is not None:
-        covered &= _inside_border(spec, plan.edge, rng)
+        covered &= _inside_border(spec, plan.edge, covered, rng)
     return covered
 
 
@@ -63,14 +63,19 @@ def _ragged(along: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.
 
 
 def _inside_border(
-    spec: SurveySpec, edge: tuple[float, float, int], rng: np.random.Generator
+    spec: SurveySpec, edge: tuple[float, float, int], covered: Bool, rng: np.random.Generator
 ) -> Bool:
-    """Return the inner side of a straight border that leaves a fraction of one patch."""
+    """Return the inner side of a straight border that leaves a fraction of one patch.
+
+    The fraction is that of all the patch's pixels, those in a gap between chips counted as missing.
+    """
     angle, fraction, patch = edge
     height, width = spec.shape
     x, y = np.arange(width)[None, :], np.arange(height)[:, None]
     outward = math.cos(angle) * x + math.sin(angle) * y
     outward = outward + _ragged(math.cos(angle) * y - math.sin(angle) * x, rng)
     offset = spec.boxes[patch].offset
-    limit = np.quantile(outward[:, offset : offset + spec.size], fraction)
+    patch_of = np.s_[:, offset : offset + spec.size]
+    share = fraction / max(float(covered[patch_of].mean()), fraction)
+    limit = np.quantile(outward[patch_of][covered[patch_of]], share)
     return np.asarray(outward <= limit)

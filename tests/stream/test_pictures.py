@@ -1,0 +1,282 @@
+"""Pictures: what is drawn is right, and drawing never fails on what real warps hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import MaskedImage, MatchConfig, match_backgrounds
+from stream.pictures import (
+    Coadd,
+    Tile,
+    VisitPanel,
+    block_mean,
+    coadd_before_after,
+    group_page,
+    mosaic,
+    visit_panel,
+)
+from stream.simulate import SurveySpec, simulate
+
+PLANES = {"BAD": 0, "SAT": 1, "CR": 3, "DETECTED": 5, "NO_DATA": 8}
+
+
+def flat(
+    level: float,
+    *,
+    shape: tuple[int, int] = (60, 80),
+    variance: float = 4.0,
+    origin: tuple[int, int] = (0, 0),
+    noise: float = 0.0,
+) -> MaskedImage:
+    """Return a warp of one level."""
+    rng = np.random.default_rng(int(level))
+    return MaskedImage(
+        (level + noise * rng.normal(size=shape)).astype(np.float32),
+        np.zeros(shape, dtype=np.int32),
+        np.full(shape, variance, dtype=np.float32),
+        PLANES,
+        origin=origin,
+    )
+
+
+def holed(warp: MaskedImage, plane: str, value: float = 1e9) -> MaskedImage:
+    """Return the warp with a masked corner of a foolish value."""
+    image, mask = warp.image.copy(), warp.mask.copy()
+    image[:20, :20] = value
+    mask[:20, :20] |= 1 << PLANES[plane]
+    return MaskedImage(image, mask, warp.variance, PLANES, origin=warp.origin)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return width and height of a PNG."""
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+def colours_of(path: Path) -> int:
+    """Return how many colours a PNG has: an empty picture has few."""
+    with Image.open(path) as image:
+        return len(image.convert("RGB").getcolors(1 << 24) or [])
+
+
+def test_a_coadd_weighs_by_inverse_variance() -> None:
+    """Levels 10 and 20 with variances 1 and 4 make 12."""
+    coadd = Coadd()
+    coadd.add(flat(10, variance=1.0))
+    coadd.add(flat(20, variance=4.0))
+    assert np.allclose(coadd.tile().image, 12.0)
+
+
+def test_a_coadd_takes_the_models() -> None:
+    """With the models added the coadd is that of the reference's level."""
+    coadd = Coadd()
+    coadd.add(flat(10))
+    coadd.add(flat(25), np.full((60, 80), -15.0, dtype=np.float32))
+    assert np.allclose(coadd.tile().image, 10.0)
+
+
+@pytest.mark.parametrize("plane", ["BAD", "CR", "NO_DATA"])
+def test_a_coadd_leaves_bad_pixels_out(plane: str) -> None:
+    """A pixel bad in one warp is that of the other; bad in all, it is NaN."""
+    one, both = Coadd(), Coadd()
+    for warp in (flat(10), holed(flat(10), plane)):
+        one.add(warp)
+        both.add(holed(warp, plane))
+    assert np.allclose(one.tile().image, 10.0)
+    assert np.isnan(both.tile().image[:20, :20]).all()
+    assert np.allclose(both.tile().image[20:], 10.0)
+
+
+def test_a_coadd_keeps_its_sources() -> None:
+    """Detected pixels belong into a coadd though a match does not use them."""
+    coadd = Coadd()
+    coadd.add(holed(flat(10), "DETECTED", 500.0))
+    assert np.allclose(coadd.tile().image[:20, :20], 500.0)
+
+
+def test_a_warp_without_a_good_pixel_changes_nothing() -> None:
+    """A warp that is all NaN, and a model with NaN, add nothing where they are NaN."""
+    coadd = Coadd()
+    coadd.add(flat(10))
+    empty = flat(10)
+    coadd.add(MaskedImage(np.full_like(empty.image, np.nan), empty.mask, empty.variance, PLANES))
+    coadd.add(flat(30), np.full((60, 80), np.nan))
+    assert np.allclose(coadd.tile().image, 10.0)
+
+
+def test_an_empty_coadd_says_so() -> None:
+    """A coadd of nothing is refused."""
+    with pytest.raises(ValueError, match="no warp was added"):
+        Coadd().tile()
+
+
+def test_a_mosaic_puts_tiles_where_they_lie() -> None:
+    """Tiles lie at their origins, overlaps are averaged, gaps are NaN."""
+    left = Tile(np.full((4, 6), 1.0), (10, 5))
+    right = Tile(np.full((4, 6), 3.0), (14, 7))
+    whole = mosaic([right, left])
+    assert whole.origin == (10, 5)
+    assert whole.image.shape == (6, 10)
+    assert whole.image[0, 0] == 1.0
+    assert whole.image[2, 4] == 2.0
+    assert whole.image[5, 9] == 3.0
+    assert np.isnan(whole.image[0, 9])
+
+
+def test_a_tiles_box_is_its_pixels_edges() -> None:
+    """Pixel centres are integers, so edges lie at halves."""
+    assert Tile(np.zeros((4, 6)), (10, 5)).box == (9.5, 15.5, 4.5, 8.5)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 7])
+def test_block_means_are_means_of_what_is_finite(factor: int) -> None:
+    """Each block is the mean of its finite pixels; the slow way gives the same."""
+    rng = np.random.default_rng(factor)
+    image = rng.normal(size=(23, 31))
+    image[rng.uniform(size=image.shape) < 0.3] = np.nan
+    image[:factor, :factor] = np.nan
+    fast = block_mean(image, factor)
+    for (j, i), value in np.ndenumerate(fast):
+        block = image[j * factor : (j + 1) * factor, i * factor : (i + 1) * factor]
+        good = block[np.isfinite(block)]
+        assert np.isnan(value) if good.size == 0 else value == pytest.approx(good.mean())
+
+
+def test_a_panel_shows_reference_less_warp_and_the_rest() -> None:
+    """Difference is reference - warp, residual that less the model, masked pixels are NaN."""
+    panel = visit_panel(
+        7, flat(30), holed(flat(10), "DETECTED"), np.full((60, 80), 18.0), fit_rms=0.5, ratio=1.1
+    )
+    good = np.isfinite(panel.difference)
+    assert np.allclose(panel.difference[good], 20.0)
+    assert np.allclose(panel.residual[good], 2.0)
+    assert not good[:19, :19].any()
+    assert good[20:].all()
+    assert panel.noise == pytest.approx(np.sqrt(8.0))
+    assert panel.titles == ("visit 7: difference", "model, rms 0.5", "residual, mse/var 1.100")
+
+
+def test_a_panels_planes_are_those_of_the_config() -> None:
+    """What a match does not use is grey: another list of planes, other grey pixels."""
+    config = MatchConfig(bad_mask_planes=("SAT",))
+    panel = visit_panel(7, flat(30), holed(flat(10), "DETECTED", 5.0), None, config=config)
+    assert np.isfinite(panel.difference).all()
+
+
+def test_large_warps_are_averaged_and_their_noise_with_them() -> None:
+    """A thumbnail has at most some hundred pixels a side, its noise falls with their number."""
+    panel = visit_panel(1, flat(9, shape=(600, 450)), flat(8, shape=(600, 450)), None)
+    assert max(panel.difference.shape) <= 150
+    assert panel.noise == pytest.approx(np.sqrt(8.0) / 4)
+
+
+@pytest.mark.parametrize("errors", [True, False])
+@pytest.mark.parametrize("shape", [(60, 80), (120, 60), (60, 400)])
+def test_a_coadds_picture_is_about_1600_pixels_wide(
+    tmp_path: Path, shape: tuple[int, int], errors: bool
+) -> None:
+    """The picture is readable on a screen, whatever the shape of the field."""
+    tiles = [Tile(np.random.default_rng(k).normal(size=shape), (100, 200)) for k in range(4)]
+    path = tmp_path / "deep" / "coadd.png"
+    coadd_before_after(
+        path,
+        tiles[0],
+        tiles[1],
+        title="A field",
+        unit="count",
+        errors=(tiles[2], tiles[3]) if errors else None,
+    )
+    assert size_of(path)[0] == 1600
+    assert colours_of(path) > 200
+
+
+def panels_of(count: int) -> list[VisitPanel]:
+    """Return `count` panels with falling mse/variance."""
+    reference = flat(30, noise=2.0)
+    return [
+        visit_panel(
+            visit,
+            reference,
+            flat(10 + visit, noise=2.0),
+            np.full((60, 80), 20.0 - visit),
+            fit_rms=0.01,
+            ratio=2.0 - 0.01 * visit,
+        )
+        for visit in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_a_page_takes_any_number_of_visits(tmp_path: Path, count: int) -> None:
+    """None, one, two or many visits make a page; it grows in height."""
+    path = tmp_path / "page.png"
+    group_page(path, panels_of(count), reference=30, title="a/b/1/2/r", unit="count")
+    width, height = size_of(path)
+    assert 700 <= width <= 1700
+    assert height < 1300
+
+
+def test_a_page_of_hundreds_shows_the_worst(tmp_path: Path) -> None:
+    """A page is bounded: of 60 visits it shows the 24 of largest mse/variance, in order."""
+    from stream.pictures import _worst  # noqa: PLC0415 - what is shown, without pixels
+
+    panels = panels_of(60)
+    assert [panel.visit for panel in _worst(panels)] == list(range(24))
+    group_page(tmp_path / "page.png", panels[:26], reference=30, title="g", unit="count")
+    assert size_of(tmp_path / "page.png")[1] < 5000
+
+
+def test_visits_without_models_are_shown_with_the_reason(tmp_path: Path) -> None:
+    """No overlap, all masked, all NaN: the page is drawn and says why."""
+    nothing = flat(10)
+    nothing = MaskedImage(
+        np.full_like(nothing.image, np.nan),
+        nothing.mask,
+        np.full_like(nothing.variance, np.inf),
+        PLANES,
+    )
+    panel = visit_panel(5, flat(30), nothing, None, note="no overlap")
+    assert panel.titles == ("visit 5: difference", "no overlap", "residual")
+    group_page(tmp_path / "page.png", [panel], reference=30, title="g", unit="count")
+    empty = Tile(np.full((30, 40), np.nan))
+    coadd_before_after(tmp_path / "coadd.png", empty, empty, title="nothing", unit="count")
+    assert size_of(tmp_path / "coadd.png")[0] == 1600
+
+
+def test_titles_are_text_not_mathematics(tmp_path: Path) -> None:
+    """Names with dollar signs are drawn as they are: they come from strangers."""
+    panel = visit_panel(5, flat(30), flat(10), None, note="failed: $x_{")
+    group_page(tmp_path / "page.png", [panel], reference=1, title="$\\frac{\u661f", unit="$")
+    tile = Tile(np.random.default_rng(1).normal(size=(30, 40)))
+    coadd_before_after(tmp_path / "coadd.png", tile, tile, title="$\\frac{$", unit="$a$")
+    assert size_of(tmp_path / "page.png")[0] > 0
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
+    """No figure stays behind, no setting is changed: a library's picture is no global state."""
+    before = dict(mpl.rcParams)
+    group_page(tmp_path / "page.png", panels_of(1), reference=3, title="g", unit="count")
+    assert dict(mpl.rcParams) == before
+
+
+def test_matching_flattens_the_coadd() -> None:
+    """On a simulated group the coadd's error against truth is an order smaller after matching."""
+    spec = SurveySpec(seed=2, patches=1, visits=5, bands=("r",), size=192)
+    warps = list(simulate(spec))
+    results = match_backgrounds(
+        [warp.image for warp in warps], MatchConfig(bin_size=48), reference=0
+    )
+    before, after = Coadd(), Coadd()
+    for warp, result in zip(warps, results, strict=True):
+        truth = warp.sources + warps[0].sky
+        before.add(warp.image, -truth)
+        model = 0.0 if result.model is None else result.model.image()
+        after.add(warp.image, model - truth)
+    spread = [np.nanstd(block_mean(c.tile().image, 16)) for c in (before, after)]
+    assert spread[0] > 5 * spread[1]
