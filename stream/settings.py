@@ -44,6 +44,7 @@ PARENT_BYTES = 512 * MIB
 """What the process that feeds the workers needs for itself: libraries, state, messages."""
 
 _LARGEST_PORT = 65_535
+_LEAST_SESSION_S = 6.0  # brokers refuse a shorter session unless configured otherwise
 _BYTES_OF_A_BIN = 12  # value and error as float32, count as int32
 _BYTES_OF_A_MESSAGE = 8192  # names, digests and scalars, generously
 
@@ -171,12 +172,14 @@ class Settings(BaseModel):
     partitions: int = Field(
         default=8, ge=1, le=1024, description="partitions of an embedded log when it is made"
     )
-    session_timeout_s: Seconds = Field(
-        default=10.0,
-        description="silence after which Kafka gives this copy's partitions to another",
-    )
-    broker_grace_s: Seconds = Field(
+    broker_grace_s: Annotated[Seconds, Field(le=86_400)] = Field(
         default=120.0, description="time without a broker after which the service exits with code 3"
+    )
+    session_timeout_s: Annotated[float, Field(ge=0, le=1800, allow_inf_nan=False)] = Field(
+        default=0.0,
+        validate_default=True,
+        description="silence after which Kafka gives this copy's partitions to another; 0: 10 s, "
+        "or less where broker_grace_s is short",
     )
     max_message_bytes: Annotated[ByteSize, Field(ge=65_536, le=64 * MIB)] = Field(
         default=ByteSize(4 * MIB),
@@ -290,6 +293,14 @@ class Settings(BaseModel):
     def _listen(cls, value: str) -> str:
         return "off" if value.strip().lower() == "off" else str(parse_address(value))
 
+    @field_validator("session_timeout_s")
+    @classmethod
+    def _shorter_than_grace(cls, value: float, info: ValidationInfo) -> float:
+        if value > 0 or "broker_grace_s" not in info.data:
+            return value
+        grace: float = info.data["broker_grace_s"]
+        return min(10.0, max(_LEAST_SESSION_S, grace / 2), 0.9 * grace)
+
     @field_validator("workers")
     @classmethod
     def _as_many_as_fit(cls, value: int, info: ValidationInfo) -> int:
@@ -385,6 +396,13 @@ def _impossible_log(settings: Settings) -> Iterator[Problem]:
             ("log", "bootstrap_servers"),
             "the log is either a file or Kafka",
             "take one of the two away",
+        )
+    elif settings.session_timeout_s >= settings.broker_grace_s:
+        yield Problem(
+            ("session_timeout_s", "broker_grace_s"),
+            f"a healthy group may be silent for {settings.session_timeout_s:g} s, and the service "
+            f"would give up after {settings.broker_grace_s:g} s",
+            "make broker_grace_s larger than session_timeout_s",
         )
     for root in settings.allow:
         if not root.is_dir():

@@ -152,6 +152,18 @@ def test_file_or_kafka(tmp_path: Path) -> None:
     assert problem.settings == ("log", "bootstrap_servers")
 
 
+def test_patience_with_brokers() -> None:
+    """The service waits for its brokers longer than a healthy group may take."""
+    problem = refusal(bootstrap_servers="a:1", session_timeout_s=10, broker_grace_s=10)
+    assert problem.settings == ("session_timeout_s", "broker_grace_s")
+
+
+@pytest.mark.parametrize(("grace", "session"), [(120, 10), (16, 8), (8, 6), (2, 1.8)])
+def test_session_within_patience(grace: float, session: float) -> None:
+    """Unless it is given, the session is as long as the patience with brokers allows."""
+    assert make(broker_grace_s=grace).session_timeout_s == pytest.approx(session)
+
+
 def test_log_needs_a_folder(tmp_path: Path) -> None:
     """A file in a folder that is not there cannot be made."""
     problem = refusal(log=tmp_path / "nowhere" / "x.db", allow=[tmp_path])
