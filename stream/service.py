@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from core.groups import Partition, Phase
+from core.groups import Group, Partition, Phase
 from stream.census import Census, keep_counting
 from stream.log.seam import Poll
 from stream.owner import Owner, Shared, Status
@@ -125,6 +125,11 @@ class Service:
         """Describe up to `most` groups in a state, the longest waiting first."""
         waiting = self._census.longest.get(state, [])[:most]
         return [{"group": one.group, "since": one.since / 1000, **one.detail} for one in waiting]
+
+    def find(self, key: str) -> Group | None:
+        """Return a group of one of our partitions by its key; to be read only."""
+        found = (owner.state.groups.get(key) for owner in self._owners.values())
+        return next((group for group in found if group is not None), None)
 
     def _view(self, owner: Owner) -> PartitionView:
         lag = self._ends.get(owner.partition, 0) - owner.position.next_offset

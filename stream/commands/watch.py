@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import click
@@ -41,7 +41,7 @@ async def _print(settings: Settings, *, new: bool, once: bool, json_: bool) -> N
             click.echo(text)
 
 
-async def follow(settings: Settings, *, new: bool, once: bool) -> AsyncIterator[Record]:
+async def follow(settings: Settings, *, new: bool, once: bool) -> AsyncGenerator[Record, None]:
     """Yield the records of models, summaries and dead letters.
 
     Parameters
