@@ -33,7 +33,7 @@ check_python() {
 others() {
     local minor
     for minor in 13 12 11; do
-        if command -v "python3.$minor" >/dev/null && [[ "$PYTHON" != "python3.$minor" ]]; then
+        if "python3.$minor" -c "import venv" 2>/dev/null; then
             printf '; python3.%s is here: say PYTHON=python3.%s' "$minor" "$minor"
             return
         fi

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from core import groups
 from schemas import DeadReason
 from stream.telemetry import PartitionView, Snapshot, Telemetry
+from tests.programs import require_program
 
 NAMES = {
     "assigned_partitions",
@@ -109,11 +109,9 @@ def text(telemetry: Telemetry) -> str:
 @pytest.mark.promtool
 def test_promtool_approves(telemetry: Telemetry) -> None:
     """Prometheus' own checker finds nothing to mend."""
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is missing")
+    promtool = require_program("promtool", "apt-get install prometheus")
     busy(telemetry)
-    done = subprocess.run(  # noqa: S603  # the program was found on the path just now
+    done = subprocess.run(  # noqa: S603 - found on the path
         [promtool, "check", "metrics"],
         input=telemetry.exposition(),
         capture_output=True,

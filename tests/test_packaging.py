@@ -1,0 +1,192 @@
+"""Locks, set-up and image: what is installed is what was tested."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.house import ROOT
+
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[\w.+!]+)(?: ; (?P<marker>.+?))? \\$")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def pins(lock: str) -> dict[tuple[str, str], tuple[str, set[str]]]:
+    """Read a lock: version and hashes of each package and marker."""
+    found: dict[tuple[str, str], tuple[str, set[str]]] = {}
+    hashes: set[str] = set()
+    for line in (ROOT / lock).read_text().splitlines():
+        if match := PIN.match(line):
+            hashes = set()
+            found[match["name"], match["marker"] or ""] = (match["version"], hashes)
+        else:
+            hashes.add(line.strip().removesuffix(" \\"))
+    return found
+
+
+def names(lock: str) -> set[str]:
+    """List the packages of a lock."""
+    return {name for name, _ in pins(lock)}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_has_hashes(lock: str) -> None:
+    """Every package is pinned to one version with its sha256 sums, and nothing else is said."""
+    for package, (_, hashes) in pins(lock).items():
+        assert hashes, package
+        for one in hashes:
+            assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one), (package, one)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_address(lock: str) -> None:
+    """A lock names no index, no folder and no host."""
+    text = (ROOT / lock).read_text()
+    assert [word for word in ("://", "index", "find-links", " @ ", "file:") if word in text] == []
+
+
+def test_locks_agree() -> None:
+    """What is developed with is what is shipped, and more."""
+    assert pins(LOCKS[0]).items() <= pins(LOCKS[1]).items()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lock"),
+    [
+        (PROJECT["project"]["dependencies"], LOCKS[0]),
+        (PROJECT["build-system"]["requires"], LOCKS[0]),
+        (PROJECT["dependency-groups"]["build"], LOCKS[0]),
+        (PROJECT["dependency-groups"]["dev"], LOCKS[1]),
+    ],
+)
+def test_lock_holds_what_is_wanted(wanted: list[str], lock: str) -> None:
+    """Each requirement is locked, in a version that it allows."""
+    for requirement in map(Requirement, wanted):
+        versions = [v for (name, _), (v, _) in pins(lock).items() if name == requirement.name]
+        assert versions, requirement
+        assert all(requirement.specifier.contains(version) for version in versions), requirement
+
+
+def test_build_is_locked_as_asked() -> None:
+    """What builds our package in the environment is what the package says builds it."""
+    assert PROJECT["build-system"]["requires"] == PROJECT["dependency-groups"]["build"]
+
+
+# -- one set-up for all ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["Makefile", "Dockerfile"])
+def test_one_way_to_install(file: str) -> None:
+    """People, CI and the image are set up by the same script, which alone calls pip."""
+    text = (ROOT / file).read_text()
+    assert "ops/setup.sh" in text
+    assert not re.search(r"\bpip3? install|\buv pip (install|sync)", text)
+
+
+def test_ci_goes_the_same_way() -> None:
+    """CI runs the commands that everybody runs, and is allowed to skip nothing."""
+    script = (ROOT / ".ci/run").read_text()
+    assert script.splitlines()[-2:] == ["make check", "make test"]
+    assert "export CI=true" in script
+
+
+def test_set_up_is_strict() -> None:
+    """Packages come by hash, as wheels, and our own builds without fetching anything."""
+    script = (ROOT / "ops/setup.sh").read_text()
+    for flag in ("--require-hashes", "--only-binary :all:", "--no-build-isolation", "--no-index"):
+        assert flag in script
+
+
+@pytest.mark.parametrize("script", [".ci/run", "ops/setup.sh"])
+def test_scripts(script: str) -> None:
+    """Scripts can be run, and parse."""
+    assert os.access(ROOT / script, os.X_OK)
+    subprocess.run(["/bin/bash", "-n", ROOT / script], check=True)  # noqa: S603 - our own script
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a tree in which nothing can be installed: its lock asks for what nobody has."""
+    (tmp_path / "ops").mkdir()
+    shutil.copy(ROOT / "ops/setup.sh", tmp_path / "ops")
+    (tmp_path / "pyproject.toml").touch()
+    missing = f"evensky-has-no-such-package==1 --hash=sha256:{'0' * 64}\n"
+    for lock in LOCKS:
+        (tmp_path / lock).write_text(missing)
+    return tmp_path
+
+
+def set_up(tree: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the set-up with no index within reach."""
+    return subprocess.run(  # noqa: S603 - our own script
+        [tree / "ops/setup.sh", "develop", LOCKS[0], ".venv"],
+        env={"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "HOME": str(tree), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_offline_then_interrupted(tree: Path) -> None:
+    """Without an index the set-up says what it lacks and can be run again; killed, starts anew."""
+    first = set_up(tree)
+    assert first.returncode == 1
+    assert "evensky-has-no-such-package" in first.stderr
+    assert "run the same command again" in first.stderr
+    (tree / ".venv/here").touch()
+    assert "making .venv" not in set_up(tree).stderr
+    (tree / ".venv/.unfinished").touch()
+    assert "making .venv" in set_up(tree).stderr
+    assert not (tree / ".venv/here").exists()
+
+
+def test_old_python(tree: Path) -> None:
+    """A Python that is too old is refused in a sentence that says what would do."""
+    old = tree / "python-old"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\n[ "$1" = --version ]\n')
+    old.chmod(0o755)
+    done = set_up(tree, PYTHON=str(old))
+    assert done.returncode == 2
+    assert "needs Python 3.11 or newer" in done.stderr
+    assert "Python 3.9.2" in done.stderr
+
+
+def test_no_python(tree: Path) -> None:
+    """A Python that is not there is named, with the line that installs one."""
+    done = set_up(tree, PYTHON="python-of-nobody")
+    assert done.returncode == 2
+    assert "there is no python-of-nobody" in done.stderr
+    assert "apt-get install python3" in done.stderr
+
+
+# -- the image -------------------------------------------------------------------------------------
+
+
+def test_image() -> None:
+    """The image stands on a pinned base, runs as nobody in particular, and tells its health."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    bases = [line.split()[-3 if " AS " in line else -1] for line in lines if line[:5] == "FROM "]
+    assert len(bases) == 2
+    assert all(re.fullmatch(r"[\w./-]+:\d+\.\d+\.\d+[\w.-]*", base) for base in bases)
+    users = [line.split()[1] for line in lines if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in {"root", "0"}
+    assert any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+def test_image_takes_what_exists() -> None:
+    """Everything that the image copies is in the tree and not kept out of the build."""
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for line in (ROOT / "Dockerfile").read_text().splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+                assert source not in ignored
