@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from schemas.fields import (
     MAX_VISITS,
     Digest,
+    Factor,
     Line,
     Name,
     Natural,
@@ -114,10 +115,10 @@ class WarpArrived(Identified, frozen=True, kw_only=True):
     size: Natural | None = None
     shape: tuple[Natural, Natural] | None = None
     mjd_tai: float | None = None
-    scale: float = 1.0
+    scale: Factor = 1.0
     unit: Line | None = None
     sky: Sky = "unknown"
-    psf_fwhm: float | None = None
+    psf_fwhm: Factor | None = None
     expected: Annotated[int, Meta(ge=1, le=MAX_VISITS)] | None = None
 
     def __post_init__(self) -> None:
@@ -165,7 +166,7 @@ class GroupManifest(Identified, frozen=True, kw_only=True):
     ce_type: ClassVar[str] = "group.manifest.v1"
 
     version: Natural = 0
-    visits: Visits
+    visits: Annotated[Visits, Meta(min_length=1)]
     reference: Natural | None = None
     deadline: Annotated[float, Meta(gt=0, le=MAX_DEADLINE_S)] | None = None
 

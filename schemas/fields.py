@@ -19,6 +19,7 @@ __all__ = [
     "MAX_INTEGER",
     "MAX_VISITS",
     "Digest",
+    "Factor",
     "Kind",
     "Line",
     "Name",
@@ -59,6 +60,7 @@ Digest = Annotated[
     str,
     Meta(min_length=64, max_length=64, extra_json_schema={"pattern": "^[0-9a-f]{64}$"}),
 ]
+Factor = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Visits = Annotated[
     tuple[Natural, ...],

@@ -11,6 +11,7 @@ from schemas.events import Identified
 from schemas.fields import (
     MAX_INTEGER,
     Digest,
+    Factor,
     Kind,
     Line,
     Natural,
@@ -214,7 +215,7 @@ class BackgroundModel(Identified, frozen=True, kw_only=True):
     verdict: Verdict = "none"
     verdict_profile: Line | None = None
     verdict_reasons: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
-    scale: float = 1.0
+    scale: Factor = 1.0
     unit: Line | None = None
     config_digest: Digest
     input_digest: Digest | None

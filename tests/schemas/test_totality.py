@@ -65,7 +65,7 @@ def cut_and_flipped(draw: st.DrawFn) -> tuple[int, bytes]:
     return number, bytes(value[start:stop])
 
 
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(cut_and_flipped())
 def test_a_damaged_message_is_a_message_or_refused(damaged: tuple[int, bytes]) -> None:
     """Bits that flip and ends that are cut off."""
@@ -111,7 +111,7 @@ def _replace(draw: st.DrawFn, fields: dict[str, object], name: str) -> None:
         del fields[name]
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(field_changed())
 def test_a_message_with_odd_fields_is_a_message_or_refused(changed: tuple[int, bytes]) -> None:
     """Wrong types, huge integers, NaN, absent fields, and choices that are none."""
