@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from core import MaskedImage, MatchConfig, match_backgrounds
+from stream import pictures
 from stream.pictures import (
     Coadd,
     Tile,
@@ -176,8 +177,9 @@ def test_large_warps_are_averaged_and_their_noise_with_them() -> None:
     assert panel.noise == pytest.approx(np.sqrt(8.0) / 4)
 
 
-@pytest.mark.parametrize("errors", [True, False])
-@pytest.mark.parametrize("shape", [(60, 80), (120, 60), (60, 400)])
+@pytest.mark.parametrize(
+    ("shape", "errors"), [((60, 80), False), ((120, 60), False), ((60, 400), True)]
+)
 def test_a_coadds_picture_is_about_1600_pixels_wide(
     tmp_path: Path, shape: tuple[int, int], errors: bool
 ) -> None:
@@ -212,7 +214,7 @@ def panels_of(count: int) -> list[VisitPanel]:
     ]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_page_takes_any_number_of_visits(tmp_path: Path, count: int) -> None:
     """None, one, two or many visits make a page; it grows in height."""
     path = tmp_path / "page.png"
@@ -222,14 +224,15 @@ def test_a_page_takes_any_number_of_visits(tmp_path: Path, count: int) -> None:
     assert height < 1300
 
 
-def test_a_page_of_hundreds_shows_the_worst(tmp_path: Path) -> None:
-    """A page is bounded: of 60 visits it shows the 24 of largest mse/variance, in order."""
-    from stream.pictures import _worst  # noqa: PLC0415 - what is shown, without pixels
-
+def test_a_page_of_hundreds_shows_the_worst(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page is bounded: of 60 visits it draws those of largest mse/variance, in order."""
     panels = panels_of(60)
-    assert [panel.visit for panel in _worst(panels)] == list(range(24))
-    group_page(tmp_path / "page.png", panels[:26], reference=30, title="g", unit="count")
-    assert size_of(tmp_path / "page.png")[1] < 5000
+    assert [panel.visit for panel in pictures._worst(panels)] == list(range(24))  # noqa: SLF001 - what is shown, without pixels
+    monkeypatch.setattr(pictures, "_PAGE", 4)
+    group_page(tmp_path / "page.png", panels, reference=30, title="g", unit="count")
+    assert size_of(tmp_path / "page.png")[1] < 700
 
 
 def test_visits_without_models_are_shown_with_the_reason(tmp_path: Path) -> None:
