@@ -5,20 +5,23 @@ it stands, leaves the others alone. It is forked from a fork server: a clean, si
 process that has imported what jobs need, so a new worker is there in some milliseconds and never
 holds a copy of the parent's locks, sockets or event loop.
 
-A worker must not outlive its parent. The parent's end is the end of the fork server (the server
-waits on a pipe of the parent), and that the kernel makes the worker's end (PR_SET_PDEATHSIG). A
-worker that watched a pipe itself could not do so in an endless loop of C code.
+A worker must not outlive its parent, however the parent ends, nor may it live on unseen when the
+fork server is killed. So each has a lifeline: a pipe into which nobody writes, and whose other end
+only the parent holds. The kernel kills the worker when that end is closed (F_SETSIG). A thread of
+the worker that watched the pipe could not do so in an endless loop of C code, and PR_SET_PDEATHSIG
+watches the fork server, not the parent.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import fcntl
 import multiprocessing
+import os
 import pickle
 import resource
 import signal
-import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -29,7 +32,6 @@ from stream.faults import WarpFault
 __all__ = ["Broken", "Done", "Worker", "WorkerDiedError"]
 
 _PRELOADED = ["stream.onethread", "stream.jobs"]
-_PR_SET_PDEATHSIG = 1
 _GREETING_S = 60.0
 _REAP_S = 5.0
 
@@ -82,15 +84,17 @@ class Worker:
     def __init__(self, memory_bytes: int) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
-        self._pipe, theirs = context.Pipe()
+        self._pipe, pipe = context.Pipe()
+        lifeline, self._lifeline = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_serve, args=(theirs, memory_bytes), name="evensky-worker", daemon=True
+            target=_serve, args=(pipe, lifeline, memory_bytes), name="evensky-worker", daemon=True
         )
-        self._process.start()
-        theirs.close()
+        with pipe, lifeline:
+            self._process.start()
         self.pid = self._process.pid
         self.sentinel = self._process.sentinel
         self.condemned = False
+        self._calling = threading.Lock()
         self._await_greeting()
 
     def _await_greeting(self) -> None:
@@ -109,13 +113,14 @@ class Worker:
         WorkerDiedError
             If the worker ended first; it is condemned then.
         """
-        try:
-            self._pipe.send((function, args))
-            answer: Done | Broken = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            self.kill()
-            raise WorkerDiedError from error
-        return answer
+        with self._calling:
+            try:
+                self._pipe.send((function, args))
+                answer: Done | Broken = self._pipe.recv()
+            except (EOFError, OSError) as error:
+                self.kill()
+                raise WorkerDiedError from error
+            return answer
 
     def kill(self) -> None:
         """End the worker wherever it stands. Harmless if it has ended."""
@@ -125,11 +130,13 @@ class Worker:
 
     def reap(self) -> str:
         """Wait for the end of a worker that was killed or died, and say how it ended."""
+        self._lifeline.close()
         self._process.join(_REAP_S)
         code = self._process.exitcode
+        with self._calling:  # whoever calls must notice first: its descriptor may be reused
+            self._pipe.close()
         with contextlib.suppress(ValueError):
             self._process.close()
-        self._pipe.close()
         return _described(code)
 
 
@@ -144,8 +151,9 @@ def _described(code: int | None) -> str:
 # The worker's side
 
 
-def _serve(pipe: Connection, memory_bytes: int) -> None:
+def _serve(pipe: Connection, lifeline: Connection, memory_bytes: int) -> None:
     """Do the parent's jobs one after the other, until it hangs up."""
+    _hang_on(lifeline)
     _confine(memory_bytes)
     with contextlib.suppress(EOFError, OSError, MemoryError):
         pipe.send_bytes(b"ready")
@@ -153,11 +161,21 @@ def _serve(pipe: Connection, memory_bytes: int) -> None:
             pipe.send_bytes(_answer(pipe))
 
 
+def _hang_on(lifeline: Connection) -> None:
+    """Have the kernel kill this process when the lifeline's other end is closed."""
+    descriptor = lifeline.fileno()
+    fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
+    if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere it is SIGIO, which ends a process too
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if lifeline.poll():  # closed before the kernel watched it
+        os._exit(0)
+
+
 def _confine(memory_bytes: int) -> None:
-    """Leave Ctrl-C to the parent, die with it, and set the limits."""
+    """Leave Ctrl-C to the parent, and set the limits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

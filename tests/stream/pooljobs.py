@@ -1,0 +1,104 @@
+"""What the pool's tests have its workers do; a module of its own, as workers import it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+__all__ = [
+    "add",
+    "allocate",
+    "die_first",
+    "die_of",
+    "exit_at_once",
+    "fail",
+    "limits",
+    "loop",
+    "segfault",
+    "sleep",
+    "threads",
+    "unpicklable",
+]
+
+
+def add(left: int, right: int) -> int:
+    """Return the sum."""
+    return left + right
+
+
+def sleep(seconds: float) -> int:
+    """Sleep, and return this worker's process id."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def die_of(number: int) -> None:
+    """End this worker by a signal."""
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def die_first(tally: str, deaths: int) -> int:
+    """End the worker as often as `deaths` says, noted in a file, then return the attempt."""
+    path = Path(tally)
+    attempt = (int(path.read_text()) if path.exists() else 0) + 1
+    path.write_text(str(attempt))
+    if attempt <= deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return attempt
+
+
+def segfault() -> None:
+    """Read address 0."""
+    ctypes.string_at(0)
+
+
+def exit_at_once() -> None:
+    """End the process as a library might that thinks it is its own."""
+    os._exit(3)
+
+
+def loop() -> None:
+    """Never come to an end, and never give another thread a chance."""
+    while True:
+        pass
+
+
+def allocate(size: int) -> float:
+    """Touch so many bytes."""
+    return float(np.ones(size // 8).sum())
+
+
+def fail(message: str) -> None:
+    """Raise what no job should raise."""
+    raise ZeroDivisionError(message)
+
+
+def unpicklable() -> object:
+    """Return what cannot travel."""
+    return lambda: None
+
+
+def threads() -> tuple[int, bool, dict[str, str]]:
+    """Return how many threads run here, whether jobs are loaded, and what the environment says."""
+    return (
+        len(list(Path("/proc/self/task").iterdir())),
+        "stream.jobs" in sys.modules,
+        {name: value for name, value in os.environ.items() if name.endswith("_THREADS")},
+    )
+
+
+def limits() -> tuple[int, int, bool]:
+    """Return the limits on data and core files, and whether Ctrl-C is ignored."""
+    return (
+        resource.getrlimit(resource.RLIMIT_DATA)[0],
+        resource.getrlimit(resource.RLIMIT_CORE)[0],
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+    )
