@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from stream.rebuild import background
 __all__ = ["Gathered", "gather", "mse_ratio"]
 
 Image = NDArray[np.floating]
+
+_READABLE: Final = ("reference", "matched", "no_overlap")
 
 
 @dataclass(slots=True)
@@ -62,24 +65,35 @@ def gather(
     Of all warps only the reference stays in memory.
     """
     gathered = Gathered()
-    usable = [model for model in models if model.status in ("reference", "matched")]
-    base = next((read(model.visit) for model in usable if model.is_reference), None)
-    for model in usable:
+    readable = [model for model in models if model.status in _READABLE]
+    base = next((read(model.visit) for model in readable if model.is_reference), None)
+    for model in readable:
         warp = base if model.is_reference and base is not None else read(model.visit)
         image = None if model.model is None else background(model.model).image()
-        _add(gathered, warp, image, None if planted is None else planted(model.visit))
-        if base is not None and image is not None:
-            panel = visit_panel(
-                model.visit,
-                base,
-                warp,
-                image,
-                fit_rms=model.fit_rms,
-                ratio=mse_ratio(model),
-                config=config,
-            )
-            gathered.panels.append(panel)
+        if model.status != "no_overlap":
+            _add(gathered, warp, image, None if planted is None else planted(model.visit))
+        if base is not None and not model.is_reference:
+            gathered.panels.append(_panel(model, base, warp, image, config))
     return gathered
+
+
+def _panel(
+    model: schemas.BackgroundModel,
+    base: core.MaskedImage,
+    warp: core.MaskedImage,
+    image: NDArray[np.float32] | None,
+    config: core.MatchConfig,
+) -> VisitPanel:
+    return visit_panel(
+        model.visit,
+        base,
+        warp,
+        image,
+        fit_rms=model.fit_rms,
+        ratio=mse_ratio(model),
+        note="no overlap" if model.status == "no_overlap" else "",
+        config=config,
+    )
 
 
 def mse_ratio(model: schemas.BackgroundModel) -> float | None:
