@@ -24,26 +24,13 @@ def manifests(described: Iterable[Described]) -> Iterator[schemas.GroupManifest]
     for one in described:
         visits.setdefault(one.message.group, set()).add(one.message.visit)
     for group, members in visits.items():
-        yield schemas.GroupManifest(
-            campaign=group.campaign,
-            skymap=group.skymap,
-            tract=group.tract,
-            patch=group.patch,
-            band=group.band,
-            visits=tuple(sorted(members)),
-        )
+        yield schemas.GroupManifest(**group.fields, visits=tuple(sorted(members)))
 
 
 def closings(described: Iterable[Described]) -> Iterator[schemas.GroupClosed]:
     """Yield, for each group among the files, the message that closes it."""
     for group in dict.fromkeys(one.message.group for one in described):
-        yield schemas.GroupClosed(
-            campaign=group.campaign,
-            skymap=group.skymap,
-            tract=group.tract,
-            patch=group.patch,
-            band=group.band,
-        )
+        yield schemas.GroupClosed(**group.fields)
 
 
 @dataclass(frozen=True, slots=True)

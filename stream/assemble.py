@@ -63,8 +63,7 @@ class _Case:
     @property
     def common(self) -> dict[str, Any]:
         """Fields that every message of the revision has."""
-        identity = {name: getattr(self.group, name) for name in self.group.__struct_fields__}
-        return identity | {"revision": self.frozen.revision, "kind": str(self.frozen.kind)}
+        return self.group.fields | {"revision": self.frozen.revision, "kind": str(self.frozen.kind)}
 
 
 class Assembler:

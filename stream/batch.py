@@ -124,9 +124,7 @@ async def match_group(
 
 def value_of(model: schemas.BackgroundModel) -> bytes:
     """Return the bytes of a model's message, as they stand in the log."""
-    return schemas.encode(
-        model, id="batch", source="evensky/match", time="1970-01-01T00:00:00Z"
-    ).value
+    return schemas.encode_value(model)
 
 
 def _digest(message: schemas.WarpArrived) -> str:

@@ -57,7 +57,9 @@ def read(record: Record, at: int, partitions: int) -> GroupEvent | Tick | Dead:
         Never an exception: whatever a stranger wrote has an answer.
     """
     try:
-        attributes, message = schemas.decode(record.key, record.headers, record.value)
+        attributes, message = schemas.decode(
+            record.key, record.headers, record.value, schemas.EVENT_LIMITS
+        )
     except schemas.SchemaError as error:
         return Dead(error, "decode")
     if isinstance(message, schemas.ClockTick):
@@ -86,14 +88,10 @@ def _addressed(
             "validate",
             f"{attributes.type} is not an input event; it was sent to the wrong topic",
         )
-    right = schemas.partition_of(record.key or b"", partitions)
-    if right != record.partition:
-        return _dead(
-            schemas.DeadReason.MISROUTED,
-            "route",
-            f"key {record.key!r} belongs on partition {right}, not {record.partition}: "
-            "partition by Kafka's murmur2 (librdkafka: partitioner=murmur2_random)",
-        )
+    try:
+        schemas.check_partition(record.key or b"", record.partition, partitions)
+    except schemas.SchemaError as error:
+        return Dead(error, "route")
     event = _event(message, at, schemas.event_time_us(attributes))
     return GroupEvent(message.group.key, event)
 

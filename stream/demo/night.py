@@ -204,11 +204,7 @@ def _manifests(night: Night) -> Iterator[schemas.GroupManifest]:
     for entry in night.survey.groups:
         if entry.expected_visits is not None:
             yield schemas.GroupManifest(
-                campaign=entry.campaign,
-                skymap=entry.skymap,
-                tract=entry.tract,
-                patch=entry.patch,
-                band=entry.band,
+                **schemas.GroupId.parse(entry.key).fields,
                 visits=entry.expected_visits,
                 deadline=night.seconds + 3.0 if entry.trigger == "deadline" else None,
             )
