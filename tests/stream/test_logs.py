@@ -58,6 +58,12 @@ def test_one_object_a_line() -> None:
     }
 
 
+def test_reading_order() -> None:
+    """Every line begins with when, how bad and what."""
+    (line,) = lines(lambda: structlog.get_logger("stream.x").info("frozen", a=1))
+    assert list(line)[:3] == ["timestamp", "level", "event"]
+
+
 def test_logger_made_before() -> None:
     """A logger that a module made at its import obeys what is set up later."""
     logger = structlog.get_logger("stream.early")
