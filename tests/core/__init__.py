@@ -1,0 +1,1 @@
+"""Tests of the mathematics and of the group's state machine."""

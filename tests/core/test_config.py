@@ -130,5 +130,5 @@ def test_polynomials_say_that_they_are_to_come() -> None:
 
 def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:
     """A misspelt name is a ValueError that lists the right ones."""
-    with pytest.raises(ConfigError, match="binsize.*bin_size"):
+    with pytest.raises(ConfigError, match=r"binsize.*bin_size"):
         MatchConfig.from_mapping({"binsize": 64})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 
 from core import MaskedImage, MatchConfig
 
@@ -107,7 +108,7 @@ def clipped_moments(pixels: list[float], sigma: float, iterations: int) -> Momen
 
 
 def statistic(pixels: list[float], config: MatchConfig) -> tuple[float, float]:
-    """A bin's value and its standard error, in double."""
+    """Return a bin's value and its standard error, in double."""
     n, mean, var = plain_moments(pixels)
     if config.grid_statistic == "MEANCLIP":
         n, mean, var = clipped_moments(pixels, config.num_sigma_clip, config.num_iter)
@@ -143,10 +144,8 @@ def grid(pixels: Rows, config: MatchConfig) -> tuple[Rows, Rows, list[list[int]]
     values: Rows = []
     errors: Rows = []
     counts: list[list[int]] = []
-    for y0, y1 in zip(y_edges, y_edges[1:], strict=False):
-        cells = [
-            _accepted(pixels, x0, x1, y0, y1) for x0, x1 in zip(x_edges, x_edges[1:], strict=False)
-        ]
+    for y0, y1 in pairwise(y_edges):
+        cells = [_accepted(pixels, x0, x1, y0, y1) for x0, x1 in pairwise(x_edges)]
         found = [statistic(cell, config) for cell in cells]
         values.append([f32(value) for value, _ in found])
         errors.append([f32(error) for _, error in found])
