@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import get_type_hints
 
 __all__ = ["KafkaSettings"]
@@ -126,8 +126,3 @@ class KafkaSettings:
     def transactional_id(self, topic: str, partition: int) -> str:
         """Return the one id under which whoever owns this partition writes."""
         return f"{self.app}.{topic}.{partition}"
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of all settings."""
-        return tuple(field.name for field in fields(cls))

@@ -1,0 +1,1 @@
+"""What operates evensky does what it says."""
