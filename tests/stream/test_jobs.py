@@ -1,0 +1,397 @@
+"""What workers do with warps."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import core
+from stream import fits, jobs
+from stream.fits import DecodeLimits
+from stream.jobs import JobFault, Matched, Measured, WarpInput
+from stream.pool import WorkerPool
+from tests.shared import shared_path
+from tests.stream.warps import PLANES, checksum, planted, warp
+
+CONFIG = core.MatchConfig(bin_size=16)
+LIMITS = DecodeLimits()
+SHAPE = (80, 64)
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a worker that has decoded nothing yet."""
+    monkeypatch.setattr(jobs, "_kept", jobs._Kept())  # noqa: SLF001 - a worker's memory
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the list that the size of each decoded file is added to."""
+    sizes: list[int] = []
+    real = fits.decode
+
+    def counted(data: bytes, limits: DecodeLimits | None = None) -> core.MaskedImage:
+        sizes.append(len(data))
+        return real(data, limits)
+
+    monkeypatch.setattr(fits, "decode", counted)
+    return sizes
+
+
+def sky(level: float, *, seed: int = 1, slope: float = 0.0) -> core.MaskedImage:
+    """Return noise of sigma 1 on a sloping sky, with a source that DETECTED covers."""
+    random = np.random.default_rng(seed)
+    x = np.arange(SHAPE[1], dtype=np.float32)
+    image = (level + slope * x + random.normal(0.0, 1.0, SHAPE)).astype(np.float32)
+    mask = np.zeros(SHAPE, np.int32)
+    image[10:14, 20:24], mask[8:16, 18:26] = 5000.0, 1 << PLANES["DETECTED"]
+    return core.MaskedImage(image, mask, np.ones(SHAPE, np.float32), PLANES, (400, -20))
+
+
+def without(exposure: core.MaskedImage, *names: str) -> core.MaskedImage:
+    """Return the exposure without some of its mask planes."""
+    planes = {n: b for n, b in exposure.planes.items() if n not in names}
+    mask = exposure.mask & ~exposure.bits(names)
+    return core.MaskedImage(exposure.image, mask, exposure.variance, planes, exposure.origin)
+
+
+def matched(reference: WarpInput, science: WarpInput) -> Matched:
+    """Return a match that must not be a fault."""
+    answer = jobs.match(reference, science, CONFIG, LIMITS)
+    assert isinstance(answer, Matched)
+    return answer
+
+
+def measured(given_warp: WarpInput) -> Measured:
+    """Return a measurement that must not be a fault."""
+    answer = jobs.measure(given_warp, CONFIG, LIMITS)
+    assert isinstance(answer, Measured)
+    return answer
+
+
+# Measuring
+
+
+def test_a_measurement_is_cores() -> None:
+    """What is measured is what core measures on the same pixels, with shape and origin."""
+    exposure = planted((60, 50), origin=(7, -8))
+    answer = measured(warp(exposure, 12))
+    taken = core.selection_statistics(exposure, CONFIG)
+    assert (answer.mean, answer.variance, answer.count) == (
+        taken.mean,
+        taken.variance,
+        taken.count,
+    )
+    assert (answer.visit, answer.shape, answer.origin) == (12, (60, 50), (7, -8))
+    assert answer.checksum == warp(exposure, 12).checksum
+
+
+def test_a_warp_without_good_pixels_is_measured() -> None:
+    """A warp of NaN is no fault: it has no mean, and no pixel."""
+    exposure = planted()
+    exposure.image.fill(np.nan)
+    answer = measured(warp(exposure))
+    assert np.isnan(answer.mean)
+    assert answer.count == 0
+
+
+def test_the_scale_is_applied_before_measuring() -> None:
+    """Scale multiplies the mean, and its square the variance of the pixels."""
+    plain, scaled = measured(warp(sky(100.0))), measured(warp(sky(100.0), scale=2.0))
+    assert scaled.mean == 2 * plain.mean
+    assert scaled.variance == 4 * plain.variance
+
+
+# Matching
+
+
+def test_a_match_is_cores() -> None:
+    """Model and figures are those of core on the same pixels."""
+    reference, science = sky(120.0, seed=1), sky(100.0, seed=2, slope=0.1)
+    answer = matched(warp(reference, 1), warp(science, 2))
+    direct = core.match_background(reference, science, CONFIG)
+    assert (answer.visit, answer.status, answer.reason) == (2, "matched", None)
+    assert answer.origin == (400, -20)
+    assert answer.background is not None
+    assert answer.background.image().tobytes() == direct.model.image().tobytes()
+    assert (answer.fit_rms, answer.matched_mse, answer.diff_im_var) == (
+        direct.fit_rms,
+        direct.matched_mse,
+        direct.diff_im_var,
+    )
+
+
+def test_the_planted_difference_is_found() -> None:
+    """The model is the planted difference of the two skies, to a fraction of the noise."""
+    answer = matched(warp(sky(120.0, seed=1), 1), warp(sky(100.0, seed=2, slope=0.1), 2))
+    assert answer.background is not None
+    truth = 20.0 - 0.1 * np.arange(SHAPE[1])
+    assert np.abs(answer.background.image() - truth).max() < 0.7
+
+
+def test_scales_are_applied_before_matching() -> None:
+    """Two exposures of one sky in different units, scaled to one system, need no model."""
+    science = sky(100.0)
+    half = replace(science, image=science.image / np.float32(2))
+    answer = matched(warp(science, 1), warp(half, 2, scale=2.0))
+    assert answer.background is not None
+    assert not answer.background.image().any()
+
+
+def test_the_variance_is_scaled_by_the_square() -> None:
+    """The expected variance of the difference grows with the square of a scale."""
+    both = matched(warp(sky(1.0, seed=1), 1), warp(sky(1.0, seed=2), 2))
+    scaled = matched(warp(sky(1.0, seed=1), 1, 3.0), warp(sky(1.0, seed=2), 2, 3.0))
+    assert both.diff_im_var == pytest.approx(2.0)
+    assert scaled.diff_im_var == pytest.approx(18.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(1e-3, 1e3))
+def test_scaling_is_in_float32(scale: float) -> None:
+    """Scaled pixels are float32 products, as the coadder's are."""
+    exposure = sky(100.0)
+    scaled = jobs._scaled(exposure, scale)  # noqa: SLF001 - the bits of the products
+    factor = np.float32(scale)
+    assert scaled.image.dtype == scaled.variance.dtype == np.float32
+    assert scaled.image.tobytes() == (exposure.image * factor).tobytes()
+    assert scaled.variance.tobytes() == (exposure.variance * (factor * factor)).tobytes()
+
+
+def test_no_overlap_is_a_status() -> None:
+    """Warps with no good pixel in common are told apart from fits that failed."""
+    left, right = sky(1.0), sky(2.0)
+    left.image[:, 32:] = np.nan
+    right.image[:, :32] = np.nan
+    answer = matched(warp(left, 1), warp(right, 2))
+    assert (answer.status, answer.background, answer.fit_rms) == ("no_overlap", None, None)
+    assert "no overlap" in str(answer.reason)
+
+
+def test_a_fit_that_cannot_be_made_has_failed() -> None:
+    """An error of the fit is the status failed, with core's sentence as its reason."""
+    config = core.MatchConfig(bin_size=60, undersample_style=core.UndersampleStyle.THROW_EXCEPTION)
+    answer = jobs.match(warp(sky(1.0), 1), warp(sky(2.0), 2), config, LIMITS)
+    assert isinstance(answer, Matched)
+    assert (answer.status, answer.background, answer.matched_mse) == ("failed", None, None)
+    assert "AKIMA" in str(answer.reason)
+
+
+@pytest.mark.parametrize(
+    ("reference", "science", "flags"),
+    [
+        ((), (), ()),
+        (("DETECTED",), (), ("sources_unmasked",)),
+        ((), ("DETECTED",), ("sources_unmasked",)),
+    ],
+)
+def test_unmasked_sources_are_flagged(
+    reference: tuple[str, ...], science: tuple[str, ...], flags: tuple[str, ...]
+) -> None:
+    """Where either warp has no DETECTED plane, a fit takes stars for sky, and says so."""
+    answer = matched(
+        warp(without(sky(1.0), *reference), 1), warp(without(sky(2.0, seed=2), *science), 2)
+    )
+    assert answer.flags == flags
+
+
+def test_an_empty_detected_plane_is_as_good_as_none() -> None:
+    """A DETECTED plane without a pixel masks nothing."""
+    empty = sky(1.0)
+    empty.mask.fill(0)
+    assert matched(warp(sky(2.0), 1), warp(empty, 2)).flags == ("sources_unmasked",)
+
+
+def test_matches_do_not_depend_on_what_was_kept() -> None:
+    """A match gives the same whether its warps were decoded before or not."""
+    reference, science = warp(sky(120.0), 1), warp(sky(100.0, seed=2), 2)
+    first, again = matched(reference, science), matched(reference, science)
+    assert first.background is not None
+    assert again.background is not None
+    assert first.background.image().tobytes() == again.background.image().tobytes()
+    assert replace(first, background=None) == replace(again, background=None)
+
+
+# Faults
+
+
+def test_a_bad_file_is_an_answer() -> None:
+    """A warp that cannot be decoded is a JobFault with its visit and reason."""
+    bad = WarpInput(7, "0" * 64, b"Dear sir", 1.0)
+    answer = jobs.measure(bad, CONFIG, LIMITS)
+    assert isinstance(answer, JobFault)
+    assert (answer.visit, answer.reason) == (7, "not_fits")
+
+
+@pytest.mark.parametrize("visit", [1, 2])
+def test_a_fault_names_the_warp_at_fault(visit: int) -> None:
+    """In a match the fault is the reference's or the warp's, whichever it is."""
+    pair = {v: warp(sky(1.0, seed=v), v) for v in (1, 2)}
+    pair[visit] = replace(pair[visit], data=pair[visit].data[:4000], checksum="cut")
+    answer = jobs.match(pair[1], pair[2], CONFIG, LIMITS)
+    assert isinstance(answer, JobFault)
+    assert (answer.visit, answer.reason) == (visit, "truncated")
+
+
+def test_a_warp_of_another_box_is_at_fault() -> None:
+    """A warp whose shape or origin is not the reference's cannot be matched."""
+    moved = replace(sky(1.0), origin=(0, 0))
+    smaller = planted((40, 30))
+    for other in (moved, smaller):
+        answer = jobs.match(warp(sky(1.0), 1), warp(other, 2), CONFIG, LIMITS)
+        assert isinstance(answer, JobFault)
+        assert (answer.visit, answer.reason) == (2, "wrong_shape")
+
+
+def test_limits_hold_in_jobs() -> None:
+    """A warp beyond the limits is a fault, not a worker's death."""
+    answer = jobs.measure(warp(sky(1.0)), CONFIG, DecodeLimits(max_side=10))
+    assert isinstance(answer, JobFault)
+    assert answer.reason == "too_large"
+
+
+@pytest.mark.parametrize("name", ["selection_statistics", "match_background"])
+def test_a_lack_of_memory_is_an_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that runs out in the mathematics is the fault out_of_memory."""
+
+    def starve(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(core, name, starve)
+    one, two = warp(sky(1.0), 1), warp(sky(2.0), 2)
+    measure = name == "selection_statistics"
+    answer = jobs.measure(two, CONFIG, LIMITS) if measure else jobs.match(one, two, CONFIG, LIMITS)
+    assert answer == JobFault(2, "out_of_memory", answer.message)  # type: ignore[union-attr]
+
+
+# What a worker keeps
+
+
+def test_a_reference_is_decoded_once(decoded: list[int]) -> None:
+    """However many warps are matched to it, a worker decodes a reference once."""
+    reference = warp(sky(1.0), 1)
+    for visit in range(2, 6):
+        matched(reference, warp(sky(2.0, seed=visit), visit))
+    assert len(decoded) == 5
+
+
+def test_a_warp_in_another_scale_is_another_warp(decoded: list[int]) -> None:
+    """What is kept is kept by checksum and scale."""
+    one = warp(sky(1.0), 1)
+    means = [measured(replace(one, scale=scale)).mean for scale in (1.0, 2.0, 1.0)]
+    assert means[1] == 2 * means[0] == 2 * means[2]
+    assert len(decoded) == 2
+
+
+def test_what_is_kept_is_bounded_in_bytes(decoded: list[int]) -> None:
+    """The warp that was used longest ago goes first."""
+    size = 12 * SHAPE[0] * SHAPE[1]
+    room_for_two = DecodeLimits(cache_bytes=2 * size)
+    one, two, three = (warp(sky(1.0, seed=seed), seed) for seed in (1, 2, 3))
+    for each in (one, two, one, three):
+        jobs.measure(each, CONFIG, room_for_two)
+    assert jobs._kept.size == 2 * size  # noqa: SLF001 - a worker's memory
+    assert len(decoded) == 3
+    jobs.measure(one, CONFIG, room_for_two)
+    assert len(decoded) == 3
+    jobs.measure(two, CONFIG, room_for_two)
+    assert len(decoded) == 4
+
+
+def test_nothing_need_be_kept(decoded: list[int]) -> None:
+    """Without room for a single warp, each job decodes."""
+    for _ in range(2):
+        jobs.measure(warp(sky(1.0)), CONFIG, DecodeLimits(cache_bytes=0))
+    assert len(decoded) == 2
+    assert jobs._kept.size == 0  # noqa: SLF001 - a worker's memory
+
+
+def test_bad_files_are_not_kept() -> None:
+    """A file that failed fails again."""
+    bad = WarpInput(7, "0" * 64, b"Dear sir", 1.0)
+    assert jobs.measure(bad, CONFIG, LIMITS) == jobs.measure(bad, CONFIG, LIMITS)
+
+
+# Travelling
+
+
+def test_values_are_frozen_and_travel() -> None:
+    """What goes to a worker and comes back is frozen, and survives pickling."""
+    one, two = warp(sky(1.0), 1), warp(sky(2.0, seed=2), 2)
+    answer = matched(one, two)
+    for value in (one, measured(one), JobFault(1, "missing", "gone")):
+        assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - ours
+    back = pickle.loads(pickle.dumps(answer))  # noqa: S301 - ours
+    assert back.background.image().tobytes() == answer.background.image().tobytes()  # type: ignore[union-attr]
+    with pytest.raises(FrozenInstanceError):
+        one.visit = 3  # type: ignore[misc]
+
+
+async def test_jobs_run_in_workers() -> None:
+    """A worker gives what the parent would have computed itself."""
+    one, two = warp(sky(1.0), 1), warp(sky(2.0, seed=2), 2)
+    pool = WorkerPool(1, 30.0, 1 << 30, 3)
+    await pool.start()
+    try:
+        assert await pool.run(jobs.measure, one, CONFIG, LIMITS) == measured(one)
+        away = await pool.run(jobs.match, one, two, CONFIG, LIMITS)
+    finally:
+        await pool.close(0)
+    here = matched(one, two)
+    assert isinstance(away, Matched)
+    assert away.background is not None
+    assert here.background is not None
+    assert away.background.image().tobytes() == here.background.image().tobytes()
+    assert replace(away, background=None) == replace(here, background=None)
+
+
+# Real warps
+
+
+def _real(path: Path, visit: int) -> WarpInput:
+    data = path.read_bytes()
+    return WarpInput(visit, checksum(data), data, 1.0)
+
+
+def _ratio(reference: WarpInput, science: WarpInput) -> float:
+    answer = jobs.match(reference, science, core.MatchConfig(bin_size=64), LIMITS)
+    assert isinstance(answer, Matched)
+    assert (answer.status, answer.flags) == ("matched", ())
+    assert answer.matched_mse is not None
+    assert answer.diff_im_var
+    return answer.matched_mse / answer.diff_im_var
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("band", "ratio"), [("g", 1.0331), ("r", 1.0040), ("i", 1.0391)])
+def test_sdss_matches_as_well_as_its_noise_allows(band: str, ratio: float) -> None:
+    """With LSST's settings and bins of 64 px, what SDSS pairs leave is 1.004 - 1.039 of noise."""
+    paths = sorted(shared_path("warps", "sdss_s82").glob(f"sdss_{band}_*.fits.fz"))
+    pair = [_real(path, visit) for visit, path in enumerate(paths)]
+    assert _ratio(*pair) == pytest.approx(ratio, abs=1e-4)
+
+
+@pytest.mark.shared
+def test_saao_is_matched_to_its_best_night() -> None:
+    """Of the SAAO nights visit 100 is chosen; changing seeing leaves 1.04 - 6.3 of the noise."""
+    config = core.MatchConfig(bin_size=64)
+    paths = sorted(shared_path("warps", "saao_kb13475").glob("*.fits.gz"))
+    nights = [_real(path, int(path.name[7:11])) for path in paths]
+    answers = [jobs.measure(night, config, LIMITS) for night in nights]
+    statistics = [
+        core.SelectionStatistics(a.mean, a.variance, a.count)
+        for a in answers
+        if isinstance(a, Measured)
+    ]
+    best = nights[core.reference_costs(statistics, config).index]
+    assert best.visit == 100
+    ratios = [_ratio(best, night) for night in nights if night is not best]
+    assert len(ratios) == 11
+    assert min(ratios) >= 1.04
+    assert max(ratios) <= 6.3
