@@ -1,0 +1,209 @@
+"""The workshop: what it asks for, in what order, and what it makes of faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+import core
+from core import groups
+from stream import fits, jobs
+from stream.batch import group_files
+from stream.describe import Described
+from stream.fits import DecodeLimits, WarpError, WarpFault
+from stream.workshop import Fulfilled, Workshop
+from tests.stream.night import CONFIG, arrival, write_warp
+
+T = TypeVar("T")
+
+
+class Shelf:
+    """A store of files, which notes what is asked of it and may lose some."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.lost: dict[str, int] = {}
+        self.held = self.most = 0
+
+    async def fetch(self, uri: str, checksum: str, size: int | None) -> bytes:
+        """Return the bytes, or what a file that is lost gives from the n-th time on."""
+        name = uri.rsplit("/", 1)[1]
+        self.asked.append(name)
+        self.held += 1
+        self.most = max(self.most, self.held)
+        await asyncio.sleep(0)
+        self.held -= 1
+        if name in self.lost and self.asked.count(name) > self.lost[name]:
+            raise WarpError(WarpFault.MISSING, f"{name} is gone")
+        path = Path(uri.removeprefix("file://"))
+        data = await asyncio.to_thread(path.read_bytes)
+        assert len(data) == size
+        assert checksum
+        return data
+
+
+class Bench:
+    """A pool that runs jobs at once, and notes them."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, tuple[int, ...]]] = []
+
+    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Run a job here and now."""
+        warps = [arg.visit for arg in args if isinstance(arg, jobs.WarpInput)]
+        self.done.append((getattr(function, "__name__", "job"), tuple(warps)))
+        return function(*args)
+
+
+class Notes:
+    """What the workshop told of measurements."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+
+    async def __call__(self, measured: Sequence[jobs.Measured]) -> None:
+        """Note one batch."""
+        self.batches.append([one.visit for one in measured])
+
+
+def frozen_of(paths: Sequence[Path], reference: int | None = None) -> groups.Frozen:
+    """Return the revision of some files."""
+    (batch,) = group_files(Described(path, arrival(path)) for path in paths)
+    return batch.frozen(reference)
+
+
+def work(
+    frozen: groups.Frozen,
+    shelf: Shelf,
+    known: dict[int, groups.Measurement] | None = None,
+    slots: int = 3,
+) -> tuple[Fulfilled, Bench, Notes]:
+    """Work a revision through."""
+    bench, notes = Bench(), Notes()
+
+    async def run() -> Fulfilled:
+        workshop = Workshop(shelf, bench, CONFIG, DecodeLimits(), slots)
+        return await workshop.fulfil(frozen, known or {}, notes)
+
+    return asyncio.run(run()), bench, notes
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Return four warps."""
+    return [write_warp(tmp_path, visit) for visit in (1, 2, 3, 4)]
+
+
+def test_each_is_measured_once_and_matched_once(paths: list[Path]) -> None:
+    """Every member is measured, then every one but the reference is matched to it."""
+    done, bench, notes = work(frozen_of(paths), Shelf())
+    assert done.reference in (1, 2, 3, 4)
+    measured = [visits for name, visits in bench.done if name == "measure"]
+    matched = [visits for name, visits in bench.done if name == "match"]
+    others = {1, 2, 3, 4} - {done.reference}
+    assert sorted(measured) == [(1,), (2,), (3,), (4,)]
+    assert sorted(matched) == sorted((done.reference, visit) for visit in others)
+    assert notes.batches == [[1, 2, 3, 4]]
+
+
+def test_the_choice_is_cores(paths: list[Path]) -> None:
+    """Reference and costs are what the core chooses for the same exposures."""
+    done, _, _ = work(frozen_of(paths), Shelf())
+    choice = core.select_reference([fits.decode(p.read_bytes()) for p in paths], CONFIG)
+    assert done.reference == choice.index + 1
+    assert tuple(done.costs.values()) == choice.costs
+
+
+def test_known_measurements_are_used(paths: list[Path]) -> None:
+    """What was measured before is not measured again."""
+    first, _, _ = work(frozen_of(paths), Shelf())
+    known = {v: m for v, m in first.measured.items() if isinstance(m, groups.Measurement) and v < 4}
+    again, bench, notes = work(frozen_of(paths), Shelf(), known)
+    assert [visits for name, visits in bench.done if name == "measure"] == [(4,)]
+    assert notes.batches == [[4]]
+    assert again.reference == first.reference
+    assert again.costs == first.costs
+
+
+def test_a_named_reference_is_taken(paths: list[Path]) -> None:
+    """A manifest's reference goes before the costs."""
+    for visit in (1, 2, 3, 4):
+        done, _, _ = work(frozen_of(paths, visit), Shelf())
+        assert done.reference == visit
+
+
+def test_a_lost_warp_fails_alone(paths: list[Path]) -> None:
+    """A warp that cannot be had is neither measured nor matched, and the rest is done."""
+    shelf = Shelf()
+    shelf.lost[paths[1].name] = 0
+    done, bench, notes = work(frozen_of(paths), shelf)
+    assert isinstance(done.measured[2], groups.Failed)
+    assert done.measured[2].reason.startswith("missing")
+    assert 2 not in done.matched
+    assert all(2 not in visits for _, visits in bench.done)
+    assert notes.batches == [[1, 3, 4]]
+
+
+def test_a_warp_lost_before_its_match_fails_alone(paths: list[Path]) -> None:
+    """A warp that is lost between measuring and matching leaves the reference as it is."""
+    shelf = Shelf()
+    shelf.lost[paths[2].name] = 1
+    done, _, _ = work(frozen_of(paths, 1), shelf)
+    assert done.reference == 1
+    fault = done.matched[3].result
+    assert isinstance(fault, jobs.JobFault)
+    assert fault.reason == "missing"
+    assert isinstance(done.matched[2].result, jobs.Matched)
+
+
+def test_a_lost_reference_is_replaced(paths: list[Path]) -> None:
+    """When the reference is lost another is chosen, and all are matched to that one."""
+    shelf = Shelf()
+    shelf.lost[paths[0].name] = 1
+    done, _, _ = work(frozen_of(paths, 1), shelf)
+    assert done.reference in (2, 3, 4)
+    assert isinstance(done.measured[1], groups.Failed)
+    assert {tried.reference for tried in done.matched.values()} == {done.reference}
+    assert set(done.matched) == {2, 3, 4} - {done.reference}
+
+
+def test_nothing_readable(paths: list[Path]) -> None:
+    """When no warp can be had there is no reference, and that is an answer."""
+    shelf = Shelf()
+    shelf.lost = {path.name: 0 for path in paths}
+    done, bench, notes = work(frozen_of(paths), shelf)
+    assert done.reference is None
+    assert done.matched == {}
+    assert bench.done == []
+    assert notes.batches == []
+
+
+def test_no_more_than_the_slots(tmp_path: Path) -> None:
+    """However large the group, only so many warps are held at the same time."""
+    many = [write_warp(tmp_path, visit) for visit in range(1, 13)]
+    shelf = Shelf()
+    work(frozen_of(many), shelf, slots=2)
+    assert shelf.most <= 2
+
+
+def test_a_group_of_one_needs_no_pixels(paths: list[Path]) -> None:
+    """An incomplete revision is published without reading anything."""
+    shelf = Shelf()
+    done, bench, _ = work(frozen_of(paths[:1]), shelf)
+    assert done.reference == 1
+    assert shelf.asked == []
+    assert bench.done == []
+
+
+def test_other_units_are_not_compared(tmp_path: Path) -> None:
+    """Warps in two units are not subtracted; no pixel of the stranger is read for a match."""
+    paths = [write_warp(tmp_path, 1), write_warp(tmp_path, 2, BUNIT="adu")]
+    done, bench, _ = work(frozen_of(paths, 1), Shelf())
+    fault = done.matched[2].result
+    assert isinstance(fault, jobs.JobFault)
+    assert (fault.reason, fault.visit) == ("wrong_unit", 2)
+    assert all(name == "measure" for name, _ in bench.done)
