@@ -90,7 +90,7 @@ def _as_frozen(member: Member) -> FrozenMember:
 def _kind(header: Header, held: set[int]) -> Kind:
     if header.frozen == 0:
         return Kind.INITIAL
-    return Kind.RETRACTION if header.size > 0 and not held else Kind.UPDATE
+    return Kind.UPDATE if held else Kind.RETRACTION
 
 
 def _gone(members: Mapping[int, Member], held: set[int]) -> tuple[int, ...]:

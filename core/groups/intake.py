@@ -72,25 +72,35 @@ def _inherit(new: Member, old: Member) -> Member:
 def _counted(draft: Draft, old: Member | None, new: Member) -> Header:
     header, expected = draft.header, draft.expected
     before, after = digest_in(old, expected), digest_in(new, expected)
-    first = old is None
-    named = first and expected is not None and names(expected, new.visit)
-    header = replace(
+    changed = header.changed + (after != new.frozen) - (before != new.frozen)
+    first, last = _window(draft, expected, changed, moved=before != after)
+    return replace(
         header,
         last_arrival=header.last_arrival if new.withdrawn else draft.at,
-        heard=header.heard + first,
-        accounted=header.accounted + named,
+        first_change=first,
+        last_change=last,
+        heard=header.heard + (old is None),
+        accounted=header.accounted + (old is None and _is_named(expected, new.visit)),
         present=header.present + (after is not None) - (before is not None),
-        changed=header.changed + (after != new.frozen) - (before != new.frozen),
+        changed=changed,
     )
-    return header if before == after else _changed(header, expected, draft.at)
 
 
-def _changed(header: Header, expected: Expected | None, at: int) -> Header:
-    """Note when changes began and when they last went on; a change taken back is none."""
-    if not is_pending(header, expected):
-        return replace(header, first_change=None, last_change=None)
-    first = at if header.first_change is None else header.first_change
-    return replace(header, first_change=first, last_change=at)
+def _is_named(expected: Expected | None, visit: int) -> bool:
+    return expected is not None and names(expected, visit)
+
+
+def _window(
+    draft: Draft, expected: Expected | None, changed: int, *, moved: bool
+) -> tuple[int | None, int | None]:
+    """Return when changes began and when they last went on; a change taken back is none."""
+    header = draft.header
+    if not moved:
+        return header.first_change, header.last_change
+    if changed == 0 and not is_renamed(header, expected):
+        return None, None
+    first = draft.at if header.first_change is None else header.first_change
+    return first, draft.at
 
 
 def is_pending(header: Header, expected: Expected | None) -> bool:
@@ -126,14 +136,17 @@ def _recounted(draft: Draft, new: Expected) -> Header:
     members = draft.group.members
     held = {v: d for v, m in members.items() if (d := digest_in(m, new)) is not None}
     before = {v: d for v, m in members.items() if (d := digest_in(m, draft.expected)) is not None}
-    header = replace(
+    changed = sum(held.get(v) != m.frozen for v, m in members.items())
+    moved = held != before or (is_renamed(draft.header, new) and new.reference in held)
+    first, last = _window(draft, new, changed, moved=moved)
+    return replace(
         draft.header,
+        first_change=first,
+        last_change=last,
         accounted=sum(visit in members for visit in new.visits),
         present=len(held),
-        changed=sum(held.get(v) != m.frozen for v, m in members.items()),
+        changed=changed,
     )
-    moved = held != before or (is_renamed(header, new) and new.reference in held)
-    return _changed(header, new, draft.at) if moved else header
 
 
 def _take_closed(draft: Draft, event: Closed) -> Draft:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -38,7 +39,7 @@ def test_redelivery_changes_nothing() -> None:
     [
         (arrived(1, time=9), withdrawn(1, 1, time=1), arrived(1, 2, time=0)),
         (arrived(1, time=1), arrived(1, time=2), withdrawn(1, time=3)),
-        (arrived(1, time=1, digest="z"), withdrawn(1, time=1), arrived(1, time=2)),
+        (arrived(1, time=1, digest="a"), arrived(1, time=1, digest="z"), withdrawn(1, time=1)),
         (arrived(1, digest="a"), arrived(1, digest="b"), arrived(1, digest="c")),
     ],
     ids=["version", "event-time", "withdrawal-after-arrival", "digest"],
@@ -52,6 +53,13 @@ def test_last_by_rank_stands(rising: tuple[Event, ...]) -> None:
         member = told.group.members[1]
         assert (member.digest, member.withdrawn) == (top.digest, isinstance(top, Withdrawn))
         assert _counters(told) == counters(told.group)
+
+
+def test_same_warp_in_two_places_stands_where_it_stands_in_any_order() -> None:
+    """Two events that differ in nothing but the payload leave the same one behind."""
+    here, there = (replace(arrived(1), payload=place) for place in (b"here", b"there"))
+    for order in ((here, there), (there, here)):
+        assert run((0, order[0]), (1, order[1])).group.members[1].payload == b"there"
 
 
 def test_each_event_names_its_outcome() -> None:
@@ -87,7 +95,9 @@ def test_transition_of_an_event_puts_one_member_however_many_there_are() -> None
 
 def test_late_is_said_of_what_changes_a_frozen_group() -> None:
     """An accepted event after the first freeze is late; a duplicate is not."""
-    told = run((0, arrived(1)), (0, arrived(2)), (0, closed()))
+    told = run((0, arrived(1)))
+    assert not told.at(0, arrived(2)).late
+    told.at(0, closed())
     assert told.at(1, arrived(3)).late
     assert told.at(1, withdrawn(2)).late
     assert not told.at(1, arrived(3)).late

@@ -129,6 +129,15 @@ def test_what_is_due_at_restore_fires_with_the_next_record() -> None:
     assert [key for key, _ in again.advance(due)] == [k for k, _ in told.partition.advance(due)]
 
 
+def test_timer_that_a_new_policy_puts_into_the_past_fires_at_the_clock() -> None:
+    """Read back under a shorter deadline, what is overdue happens now, not then."""
+    told = run((0, arrived(1)), (0, arrived(2)), (300, arrived(1)))
+    again = told.changelog.restore(lambda _: Policy(deadline_ms=50))
+    assert again.next_due() == 50
+    fired = [put.frozen[0].at for _, put in again.advance(310)]
+    assert (fired, again.clock) == ([300], 310)
+
+
 def test_policy_is_asked_by_group() -> None:
     """Groups of one partition can have different policies."""
     slow = Partition(lambda key: POLICY if key == "a" else Policy())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.groups import Kind, Outcome, Phase, Trigger, next_timer, superseded
+from dataclasses import replace
+
+from core.groups import Kind, Outcome, Phase, TimerFired, Trigger, next_timer, step, superseded
 from tests.core.groups.drive import (
     POLICY,
     Run,
@@ -178,6 +180,14 @@ def test_results_from_inside_freeze_nothing() -> None:
     told.partition.feed("live/sky/9813/40/r", measured(4, "warp-4-0"))
     assert next_timer(told.group, POLICY) == before
     assert len(told.history()) == 1
+
+
+def test_overdue_rule_waits_for_a_record() -> None:
+    """Even what is overdue is frozen by a record, never by a result."""
+    told = run((0, arrived(1)), (0, arrived(2)), (0, closed()), (1, arrived(3)))
+    for result in (replace(published(1), at=5000), replace(measured(1), at=5000)):
+        assert step(told.group, result, POLICY).frozen == ()
+    assert len(step(told.group, TimerFired(5000), POLICY).frozen) == 1
 
 
 def test_completeness_of_an_update_follows_the_newest_set() -> None:

@@ -150,6 +150,12 @@ def test_quiet_is_not_prolonged_by_redelivery() -> None:
     assert next_timer(told.group, POLICY) == 55
 
 
+def test_withdrawal_is_no_arrival() -> None:
+    """Quiet is not prolonged by what goes away."""
+    told = run(*_THREE, (3, arrived(4)), (20, withdrawn(1)))
+    assert next_timer(told.group, POLICY) == 53
+
+
 def test_withdrawal_takes_a_quorum_back() -> None:
     """Quiet counts members, not visits heard of."""
     told = run(*_THREE, (5, withdrawn(1)))
@@ -176,6 +182,12 @@ def test_manifest_brings_its_own_deadline() -> None:
     """A deadline in a manifest counts from the manifest, and goes before the policy's."""
     told = run((10, arrived(1)), (11, arrived(2)), (30, manifest(1, 2, 3, deadline=1000)))
     assert next_timer(told.group, POLICY) == 1030
+
+
+def test_deadline_of_zero_fires_with_its_manifest() -> None:
+    """A manifest may say that nothing more is waited for."""
+    told = run((10, manifest(1, 2, deadline=0)))
+    assert (told.last().trigger, told.last().at) == (Trigger.DEADLINE, 10)
 
 
 def test_deadline_that_a_manifest_shortens_into_the_past_fires_with_it() -> None:
@@ -224,6 +236,13 @@ def test_withdrawal_alone_does_not_open_an_incomplete_group() -> None:
     assert next_timer(told.group, POLICY) == 430
     told.tick(430)
     assert (told.last().kind, told.last().incomplete) == (Kind.RETRACTION, False)
+
+
+def test_visit_outside_the_set_does_not_open_an_incomplete_group() -> None:
+    """What would be no member is not waited with."""
+    told = run((0, manifest(1, 2)), (0, arrived(1)), (400, None), (410, arrived(9)))
+    assert told.last().incomplete
+    assert next_timer(told.group, POLICY) is None
 
 
 def test_spent_deadline_of_a_manifest_does_not_close_a_group_that_opens_again() -> None:

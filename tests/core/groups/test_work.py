@@ -101,10 +101,11 @@ def test_failed_members_are_not_matched() -> None:
 
 def test_reference_that_turns_out_unreadable_is_replaced() -> None:
     """When the reference fails another is chosen, and what was matched to it is matched again."""
-    measured, matched = _stats(1, 2, 3, best=2), {1: _Against(2)}
-    assert next_work(_frozen(1, 2, 3), measured, matched, _CONFIG) == MatchThese(2, (3,))
+    frozen, measured = _frozen(1, 2, 3, 4), _stats(1, 2, 3, 4, best=2)
+    matched = {1: _Against(2), 3: _Against(2)}
+    assert next_work(frozen, measured, matched, _CONFIG) == MatchThese(2, (4,))
     measured[2] = Failed("missing")
-    assert next_work(_frozen(1, 2, 3), measured, matched, _CONFIG) == MatchThese(1, (3,))
+    assert next_work(frozen, measured, matched, _CONFIG) == MatchThese(1, (3, 4))
 
 
 def test_lone_survivor_is_the_reference() -> None:
