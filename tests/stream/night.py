@@ -77,7 +77,7 @@ def write_warp(
         mask[:, gone] = 1 << PLANES["NO_DATA"]
     variance = np.full((64, 64), 4.0, np.float32)
     exposure = core.MaskedImage(image, mask, variance, PLANES, (100, 200))
-    path = folder / f"warp-{header.get('BAND', 'r')}-{visit}.fits"
+    path = folder / f"warp-{str(header.get('BAND', 'r')).replace('/', '_')}-{visit}.fits"
     path.write_bytes(fits.encode(exposure, {"VISIT": visit, "BUNIT": "nJy", **GROUP, **header}))
     return path
 
