@@ -202,9 +202,10 @@ class LogFile:
         self._refuse_other_format()
 
     def _refuse_foreign(self) -> None:
-        # Before anything is written: a file of somebody else stays as it is.
-        ours = self._one("PRAGMA application_id") == _APPLICATION_ID
-        if not ours and self._one("SELECT count(*) FROM sqlite_master") > 0:
+        # Before anything is written: a file of somebody else stays as it is. The tables are looked
+        # at first, because another process may be making this very file between the two looks.
+        full = self._one("SELECT count(*) FROM sqlite_master") > 0
+        if full and self._one("PRAGMA application_id") != _APPLICATION_ID:
             raise LogRefusedError(f"{self.path} {_REFUSED[sqlite3.SQLITE_NOTADB]}")
 
     def _use_wal(self) -> None:

@@ -24,7 +24,7 @@ from stream.assemble import Assembler
 from stream.describe import Described, Override, describe
 from stream.fetch import Fetcher, FetchLimits
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
-from stream.log.seam import Outgoing, OwnerLog
+from stream.log.seam import LogRefusedError, Outgoing, OwnerLog
 from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pulse import Pulse
@@ -223,7 +223,9 @@ class Night:
         """Wait until there are so many summaries (or letters, models), and return them."""
         async with asyncio.timeout(60):
             while True:
-                found: list[Any] = await getattr(self, what)() if self.path.exists() else []
+                found: list[Any] = []
+                with contextlib.suppress(LogRefusedError):  # it may not be made yet
+                    found = await getattr(self, what)()
                 if len(found) >= count:
                     return found
                 await asyncio.sleep(0.02)

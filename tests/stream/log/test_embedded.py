@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -368,3 +369,17 @@ async def test_partitions_take_turns(embedded: EmbeddedBench) -> None:
     await activate(owner, *range(PARTITIONS))
     polls = [await owner.poll(10, 0.1) for _ in range(PARTITIONS)]
     assert {partition for poll in polls for partition in poll.records} == set(range(PARTITIONS))
+
+
+def test_two_may_make_the_same_file(tmp_path: Path) -> None:
+    """Whoever comes while another makes the file finds a log, and never a stranger's file."""
+    for number in range(40):
+        path = tmp_path / f"{number}.db"
+        with ThreadPoolExecutor(4) as pool:
+            files = list(pool.map(lambda _, path=path: _made(path), range(4)))
+        assert files == [3, 3, 3, 3]
+
+
+def _made(path: Path) -> int:
+    with LogFile(path, 3) as file:
+        return file.partitions
