@@ -66,6 +66,9 @@ class Batch:
             case inbox.Tick():
                 self.ticked = True
                 self.outcomes["tick"] += 1
+            case inbox.GroupEvent() if (full := self._overflow(read)) is not None:
+                self.dead.append((record, full))
+                self.outcomes["dead"] += 1
             case inbox.GroupEvent():
                 self._feed(read)
 
@@ -78,6 +81,16 @@ class Batch:
             clock=self._state.clock,
             partitions=self._partitions,
         )
+
+    def _overflow(self, read: inbox.GroupEvent) -> inbox.Dead | None:
+        """Refuse one visit more than a summary can name: its revision could not be published."""
+        group = self._state.groups.get(read.group)
+        if not isinstance(read.event, groups.Arrived | groups.Withdrawn) or group is None:
+            return None
+        if read.event.visit in group.members or len(group.members) < schemas.MAX_VISITS:
+            return None
+        sentence = f"the group {read.group} has {schemas.MAX_VISITS} visits, which is the most"
+        return inbox.Dead(schemas.SchemaError(schemas.DeadReason.TOO_LARGE, sentence), "group")
 
     def _feed(self, read: inbox.GroupEvent) -> None:
         transition = self._state.feed(read.group, read.event)
