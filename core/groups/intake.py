@@ -97,7 +97,7 @@ def _window(
     header = draft.header
     if not moved:
         return header.first_change, header.last_change
-    if changed == 0 and not is_renamed(header, expected):
+    if changed == 0 and not _is_renamed(header, expected):
         return None, None
     first = draft.at if header.first_change is None else header.first_change
     return first, draft.at
@@ -105,10 +105,10 @@ def _window(
 
 def is_pending(header: Header, expected: Expected | None) -> bool:
     """Tell whether the newest frozen revision, if any, is not what would be frozen now."""
-    return header.changed > 0 or is_renamed(header, expected)
+    return header.changed > 0 or _is_renamed(header, expected)
 
 
-def is_renamed(header: Header, expected: Expected | None) -> bool:
+def _is_renamed(header: Header, expected: Expected | None) -> bool:
     """Tell whether a manifest names another reference than when the newest one was frozen."""
     if header.frozen == 0 or expected is None or expected.reference is None:
         return False
@@ -137,7 +137,7 @@ def _recounted(draft: Draft, new: Expected) -> Header:
     held = {v: d for v, m in members.items() if (d := digest_in(m, new)) is not None}
     before = {v: d for v, m in members.items() if (d := digest_in(m, draft.expected)) is not None}
     changed = sum(held.get(v) != m.frozen for v, m in members.items())
-    moved = held != before or (is_renamed(draft.header, new) and new.reference in held)
+    moved = held != before or (_is_renamed(draft.header, new) and new.reference in held)
     first, last = _window(draft, new, changed, moved=moved)
     return replace(
         draft.header,

@@ -57,7 +57,7 @@ _manifests = st.builds(
 )
 
 events: st.SearchStrategy[Event] = st.one_of(
-    _arrivals, _arrivals, _arrivals, _withdrawals, _manifests, st.builds(closed, st.integers(1, 2))
+    *[_arrivals] * 5, _withdrawals, _manifests, st.builds(closed, st.integers(1, 2))
 )
 inside: st.SearchStrategy[Event] = st.one_of(
     st.builds(measured, _VISITS), st.builds(published, st.integers(0, 4), st.none() | _VISITS)
@@ -75,7 +75,9 @@ def _timed(steps: Sequence[tuple[int, str, Event | None]]) -> list[Record]:
 def logs(keys: str = "ab", max_size: int = 25) -> st.SearchStrategy[list[Record]]:
     """Make logs of input records, ticks among them, with a last tick long after."""
     record = st.tuples(_STEPS, st.sampled_from(keys), st.none() | events)
-    ended = st.lists(record, max_size=max_size).map(lambda made: [*made, (5000, keys[0], None)])
+    ended = st.lists(record, min_size=5, max_size=max_size).map(
+        lambda made: [*made, (5000, keys[0], None)]
+    )
     return ended.map(_timed)
 
 

@@ -20,6 +20,7 @@ from core.groups import (
     next_timer,
     step,
 )
+from core.groups.table import ROWS
 from tests.core.groups import strategies as logs
 from tests.core.groups.drive import (
     POLICY,
@@ -75,6 +76,32 @@ def test_fold_of_the_puts_is_the_state_after_each_event(log: list[Record], polic
         assert again.timers() == told.partition.timers()
 
 
+def _publish_next(told: Run, key: str) -> None:
+    group = told.partition.groups.get(key)
+    if group is not None and group.frozen:
+        told.at(told.partition.clock, published(min(group.frozen)), key=key)
+
+
+@logs.law
+@given(logs.logs(), logs.policies, st.data())
+def test_phase_moves_as_the_table_says(
+    log: list[Record], policy: Policy, data: st.DataObject
+) -> None:
+    """A group never goes from one phase to another without a row from the one to the other."""
+    moves = {(row.source, row.target) for row in ROWS} | {(phase, phase) for phase in Phase}
+    told, phases = Run(policy), dict[str, Phase]()
+    for record in log:
+        told.read([record])
+        if data.draw(st.booleans()):
+            _publish_next(told, record[1])
+        for key, put in told.said:
+            header = put.header
+            if header is not None:
+                assert (phases.get(key, Phase.OPEN), header.phase) in moves
+                phases[key] = header.phase
+        told.said.clear()
+
+
 @logs.law
 @given(logs.logs(), logs.policies, st.data())
 def test_results_from_inside_decide_no_revision(
@@ -86,6 +113,8 @@ def test_results_from_inside_decide_no_revision(
         busy.read([record])
         for event in data.draw(st.lists(logs.inside, max_size=2)):
             busy.at(busy.partition.clock, event, key=record[1])
+        if data.draw(st.booleans()):
+            _publish_next(busy, record[1])
     for key in "ab":
         assert busy.history(key) == plain.history(key)
 
