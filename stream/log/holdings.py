@@ -18,6 +18,8 @@ __all__ = ["Backoff", "Contact", "Fences", "Holding", "Holdings", "Status"]
 
 P = TypeVar("P")
 
+_MOMENT_S = 2.0
+
 
 class Status(Enum):
     """How far a holding has come; no record is touched unless it is ACTIVE."""
@@ -200,10 +202,14 @@ class Contact:
 
     grace_s: float
     _stamp: int | None = None
-    _since: float | None = None
+    _silent_s: float = 0.0
+    _asked: float | None = None
 
     def lost(self, stamp: int | None, now: float) -> bool:
         """Say whether it has been silent for too long.
+
+        A time in which nobody asked, because we were busy or stopped, says little of the broker
+        and counts for a moment only.
 
         Parameters
         ----------
@@ -212,6 +218,10 @@ class Contact:
         now : float
             In seconds, of a clock that does not jump.
         """
-        if stamp is None or stamp != self._stamp or self._since is None:
-            self._stamp, self._since = stamp, now
-        return now - self._since > self.grace_s
+        passed = 0.0 if self._asked is None else min(_MOMENT_S, now - self._asked)
+        self._asked = now
+        if stamp is None or stamp != self._stamp:
+            self._stamp, self._silent_s = stamp, 0.0
+        else:
+            self._silent_s += passed
+        return self._silent_s > self.grace_s

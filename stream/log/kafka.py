@@ -122,10 +122,11 @@ class KafkaOwner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._holdings: Holdings[Writer] = Holdings(self._drop)
         self._backoff = Backoff(settings.rejoin_first_s, settings.rejoin_most_s)
-        self._contact = Contact(settings.broker_grace_s)
+        self._fetches = Contact(settings.broker_grace_s)
+        self._joins = Contact(settings.broker_grace_s)
         self._fences = Fences()
         self._rejoin_at: float | None = None
-        self._joining_since: float | None = None
+        self._joining = False
         self._fetching: asyncio.Task[Fetched] | None = None
 
     @property
@@ -167,11 +168,12 @@ class KafkaOwner:
 
     def _assigned(self, partitions: list[int]) -> None:
         self._holdings.assign(partitions)
-        self._joining_since = self._rejoin_at = None
+        self._joining = False
+        self._rejoin_at = None
 
     def _revoked(self) -> None:
         self._holdings.revoke()
-        self._joining_since = self._joining_since or monotonic()
+        self._joining = True
 
     def _drop(self, writer: Writer) -> None:
         self._spawn(writer.stop())
@@ -237,11 +239,11 @@ class KafkaOwner:
 
     def _check_contact(self) -> None:
         now = monotonic()
-        since = self._joining_since
-        joining = since is not None and now - since > self._settings.broker_grace_s
         fetching = [one.partition for one in self._holdings.active() if not one.paused]
         stamps = [self._member.stamp(partition) or 0 for partition in fetching]
-        if joining or self._contact.lost(max(stamps, default=None), now):
+        unfetched = self._fetches.lost(max(stamps, default=None), now)
+        unjoined = self._joins.lost(0 if self._joining else None, now)
+        if unfetched or unjoined:
             raise LogUnavailableError(
                 f"Kafka at {self._settings.bootstrap_servers} was silent for "
                 f"{self._settings.broker_grace_s:g} s"

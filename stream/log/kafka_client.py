@@ -131,20 +131,17 @@ async def _stop_producer(producer: AIOKafkaProducer) -> None:
         await producer.client.close()
 
 
-async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None:
+async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
+    """Hand records to a producer; they are written when the returned futures are done."""
     sent = []
     for one in records:
         future = await producer.send(
-            one.topic,
-            value=one.value,
-            key=one.key,
-            partition=one.partition,
-            headers=list(one.headers),
+            one.topic, one.value, one.key, one.partition, headers=list(one.headers)
         )
         # When one fails the others' errors are of no interest, but asyncio wants them seen.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
         sent.append(future)
-    await asyncio.gather(*sent)
+    return sent
 
 
 def _record(one: Any) -> Record:
@@ -256,7 +253,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]
         The client's position steps over transaction markers and aborted records, ours cannot.
         """
         place = self._place(partition)
-        stable: int = self._consumer.last_stable_offset(place)
+        stable = int(self._consumer.last_stable_offset(place) or 0)
         return None if await self._consumer.position(place) >= stable else stable
 
     async def prove(self, partition: int) -> None:
@@ -299,10 +296,13 @@ class Writer:
         """Write all or nothing; after any error the outcome is unknown."""
         async with self._busy:
             await self._producer.begin_transaction()
+            # Records before offsets: while the broker ends the transaction before, the client asks
+            # again after 20 ms for a partition, but after 100 ms for offsets.
+            sent = await _send(self._producer, records)
             if next_offset is not None:
                 offsets = {self._place: next_offset}
                 await self._producer.send_offsets_to_transaction(offsets, self._group)
-            await _send(self._producer, records)
+            await asyncio.gather(*sent)
             await self._producer.commit_transaction()
 
     async def stop(self) -> None:
@@ -328,7 +328,7 @@ class Publisher:
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Append; durable on all in-sync replicas when it returns."""
-        await _send(self._producer, records)
+        await asyncio.gather(*await _send(self._producer, records))
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -473,7 +473,7 @@ class Admin:
     async def config(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return each topic's configuration, with the broker's defaults filled in."""
         wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-        answers = await self._client.describe_configs(wanted)
+        answers: Any = await self._client.describe_configs(wanted)
         return {
             name: {entry[0]: entry[1] for entry in entries}
             for answer in answers
@@ -489,7 +489,7 @@ class Admin:
             NewTopic(spec.name, spec.partitions, copies, topic_configs={**spec.config, **more})
             for spec in specs
         ]
-        answer = await self._client.create_topics(new)
+        answer: Any = await self._client.create_topics(new)
         for name, code, *why in answer.topic_errors:
             error = kafka_errors.for_code(code)
             if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):

@@ -73,7 +73,7 @@ class KafkaSettings:
     rejoin_most_s: float = 30.0
     fetch_bytes: int = 16 * _MIB
     fetch_partition_bytes: int = _MIB
-    batch_bytes: int = 128 * 1024
+    batch_bytes: int = 200 * 1024
     request_bytes: int = 16 * _MIB
 
     def __post_init__(self) -> None:

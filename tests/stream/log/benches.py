@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader, create_topics
@@ -176,7 +177,7 @@ class KafkaBench(Bench):
             offsets = await admin.list_consumer_group_offsets(self.settings.app)
         finally:
             await admin.close()
-        found: int | None = offsets[(self.topics.warps, partition)].offset
+        found: int | None = offsets[TopicPartition(self.topics.warps, partition)].offset
         return found
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:

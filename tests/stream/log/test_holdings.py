@@ -119,11 +119,18 @@ def test_three_fences_within_ten_minutes_are_too_many() -> None:
 def test_a_silent_broker_is_lost_after_its_grace() -> None:
     """Any change of the stamp is a sign of life; while no answer is due, none is missed."""
     contact = Contact(10.0)
-    assert not contact.lost(1, 0.0)
-    assert not contact.lost(1, 10.0)
+    assert not any(contact.lost(1, float(now)) for now in range(11))
     assert contact.lost(1, 10.1)
     assert not contact.lost(2, 10.2)
-    assert not contact.lost(None, 100.0)
-    assert not contact.lost(2, 100.1)
-    assert not contact.lost(2, 110.0)
-    assert contact.lost(2, 110.2)
+    assert not any(contact.lost(None, float(now)) for now in range(11, 30))
+    assert not any(contact.lost(2, float(now)) for now in range(30, 41))
+    assert contact.lost(2, 40.1)
+
+
+def test_our_own_absence_is_not_the_brokers() -> None:
+    """After a long time in which nobody asked, the broker gets its time to answer."""
+    contact = Contact(10.0)
+    assert not contact.lost(1, 0.0)
+    assert not contact.lost(1, 1000.0)
+    assert not any(contact.lost(1, 1000.0 + now) for now in range(1, 9))
+    assert contact.lost(1, 1008.5)
