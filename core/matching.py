@@ -280,26 +280,34 @@ def _matched_mse(
     difference: NDArray[np.float32], good: NDArray[np.bool_], image: NDArray[np.float32]
 ) -> float:
     """Mean square of what the model leaves, over all good pixels and unclipped."""
-    pixels = []
-    with np.errstate(over="ignore", invalid="ignore"):
+
+    def left() -> Iterator[NDArray[np.float32]]:
         for rows in _row_blocks(image):
             block = difference[rows] - image[rows]
-            pixels.append(block[good[rows] & np.isfinite(block)])
-    return plain_moments(np.concatenate(pixels)).mean_square
+            yield block[good[rows] & np.isfinite(block)]
+
+    return plain_moments(_gathered(left())).mean_square
 
 
 def _diff_im_var(reference: MaskedImage, science: MaskedImage, config: MatchConfig) -> float:
     """Clipped mean of the difference's variance; a pixel's own NaN in the image is no matter."""
-    pixels = []
-    with np.errstate(invalid="ignore", over="ignore"):
+
+    def variances() -> Iterator[NDArray[np.float32]]:
         for rows in _row_blocks(reference.image):
             block = reference.variance[rows] + science.variance[rows]
             kept = np.isfinite(block)
             kept &= _unflagged(reference, rows, config)
             kept &= _unflagged(science, rows, config)
-            pixels.append(block[kept])
+            yield block[kept]
+
     clip = Clip(config.num_sigma_clip, config.num_iter)
-    return clipped_moments(np.concatenate(pixels), clip).mean
+    return clipped_moments(_gathered(variances()), clip).mean
+
+
+def _gathered(blocks: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One array of blocks whose arithmetic may overflow; the blocks are let go of."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.concatenate(list(blocks))
 
 
 def _row_blocks(image: NDArray[np.float32]) -> Iterator[slice]:
