@@ -40,6 +40,8 @@ class WarpFault(StrEnum):
     """A plane is not float32 (image, variance) or int32 (mask)."""
     WRONG_SHAPE = "wrong_shape"
     """A plane has no area, is not two-dimensional, or does not fit the others."""
+    WRONG_UNIT = "wrong_unit"
+    """The image's unit is not the reference's."""
 
 
 class WarpError(Exception):

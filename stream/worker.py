@@ -31,7 +31,10 @@ from stream.faults import WarpFault
 
 __all__ = ["Broken", "Done", "Worker", "WorkerDiedError"]
 
-_PRELOADED = ["stream.onethread", "stream.jobs"]
+_PRELOADED = ["stream.onethread", "stream.jobs", "stream.cli"]
+"""What the fork server has at hand. A new worker runs the main script again (multiprocessing does
+so), and the command's script imports `stream.cli`: a second if it were not there already."""
+
 _GREETING_S = 60.0
 _REAP_S = 5.0
 

@@ -87,10 +87,10 @@ def unpicklable() -> object:
 
 
 def threads() -> tuple[int, bool, dict[str, str]]:
-    """Return how many threads run here, whether jobs are loaded, and what the environment says."""
+    """Return how many threads run here, whether all is loaded, and what the environment says."""
     return (
         len(list(Path("/proc/self/task").iterdir())),
-        "stream.jobs" in sys.modules,
+        {"stream.jobs", "stream.cli"} <= sys.modules.keys(),
         {name: value for name, value in os.environ.items() if name.endswith("_THREADS")},
     )
 
