@@ -28,7 +28,7 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_house.py
 
 lock: setup-dev  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)

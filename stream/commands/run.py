@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import click
@@ -55,7 +56,7 @@ async def serve(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(settings: Settings, assembly: Assembly) -> Any:
+async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[None]:
     """Start the workers and the operators' server, and close them whatever happens."""
     web = None
     beat = asyncio.create_task(assembly.pulse.beat())
@@ -75,7 +76,7 @@ async def _running(settings: Settings, assembly: Assembly) -> Any:
 
 
 @contextlib.contextmanager
-def _signals(assembly: Assembly) -> Any:
+def _signals(assembly: Assembly) -> Iterator[None]:
     """Stop gently at the first signal; at the second, at once: what runs stays due."""
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
