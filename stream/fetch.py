@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import stat
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -75,11 +76,19 @@ class Fetcher:
         Directories below which files may be read; links in them are followed once, now.
     limits : FetchLimits, optional
         What it may use.
+    on_read : callable, optional
+        Called in the event loop with the bytes and the seconds of each file that was read.
     """
 
-    def __init__(self, roots: Iterable[Path | str], limits: FetchLimits | None = None) -> None:
+    def __init__(
+        self,
+        roots: Iterable[Path | str],
+        limits: FetchLimits | None = None,
+        on_read: Callable[[int, float], None] = lambda *_: None,
+    ) -> None:
         self._roots = tuple(Path(os.path.realpath(root)) for root in roots)
         self._limits = limits or FetchLimits()
+        self._on_read = on_read
         self._budget = _ByteBudget(self._limits.in_flight_bytes)
         self._reading = asyncio.Semaphore(self._limits.readers)
         self._threads = ThreadPoolExecutor(self._limits.readers, thread_name_prefix="evensky-fetch")
@@ -123,7 +132,10 @@ class Fetcher:
             msg = f"the file has {found.size} bytes, {size} were announced"
             raise WarpError(WarpFault.CHECKSUM, msg)
         async with self._budget.lent(found.size):
-            yield await self._insist(functools.partial(_read, found, checksum))
+            began = time.monotonic()
+            data = await self._insist(functools.partial(_read, found, checksum))
+            self._on_read(found.size, time.monotonic() - began)
+            yield data
 
     def close(self) -> None:
         """Give the threads back; what they are reading is abandoned."""

@@ -410,6 +410,18 @@ async def test_a_cancelled_fetch_gives_its_bytes_back(root: Path) -> None:
     fetcher.close()
 
 
+async def test_reads_are_told(root: Path) -> None:
+    """Each file that was read is told with its bytes and seconds, one that was refused is not."""
+    told: list[tuple[int, float]] = []
+    fetcher = Fetcher([root], QUICK, lambda *read: told.append(read))
+    uri = str(root / "night" / "a.fits")
+    await fetcher.fetch(uri)
+    await _fault(fetcher, uri, checksum="0" * 64)
+    fetcher.close()
+    assert [size for size, _ in told] == [len(CONTENT)]
+    assert 0 <= told[0][1] < 5
+
+
 def _open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
