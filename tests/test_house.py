@@ -84,7 +84,7 @@ def _defined(module: ModuleType) -> Iterator[str]:
 # -- what is not done here -------------------------------------------------------------------------
 
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore|pragma|mypy:|ruff:)(.*)")
-ARGUED = re.compile(r"(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|\[[\w, -]+\])\s+[#-]\s+.{6,}")
+ARGUED = re.compile(r"(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|\[[\w, -]+\])\s+[#-]\s+.{4,}")
 
 
 @pytest.mark.parametrize("folder", [*PACKAGES, "tests", "ops"])

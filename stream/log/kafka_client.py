@@ -149,7 +149,7 @@ def _record(one: Any) -> Record:
     return Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, headers)
 
 
-class Member(ConsumerRebalanceListener):  # type: ignore[misc]
+class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client ships no types
     """A member of the consumer group on the input topic.
 
     Parameters

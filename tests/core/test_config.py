@@ -42,7 +42,7 @@ def test_a_mapping_goes_to_json_and_back() -> None:
 
 def test_choices_accept_lsst_s_strings() -> None:
     """A choice may be LSST's string and is a member of its enumeration afterwards."""
-    config = MatchConfig(interp_style="CUBIC_SPLINE")  # type: ignore[arg-type]
+    config = MatchConfig(interp_style="CUBIC_SPLINE")  # type: ignore[arg-type]  # LSST's strings are taken
     assert config.interp_style is InterpStyle.CUBIC_SPLINE
 
 
@@ -119,7 +119,7 @@ def test_an_impossible_setting_is_refused_by_name(field: str, value: Any) -> Non
 def test_a_text_of_planes_is_not_its_letters() -> None:
     """A single string is not a sequence of one-letter planes when the settings are made."""
     with pytest.raises(ConfigError, match="bad_mask_planes"):
-        MatchConfig(bad_mask_planes="BAD")  # type: ignore[arg-type]
+        MatchConfig(bad_mask_planes="BAD")  # type: ignore[arg-type]  # the mistake itself
 
 
 def test_polynomials_say_that_they_are_to_come() -> None:

@@ -109,7 +109,7 @@ def test_the_planes_given_are_not_watched() -> None:
     planes["BAD"] = 7
     assert exposure.planes["BAD"] == 0
     with pytest.raises(TypeError):
-        exposure.planes["BAD"] = 7  # type: ignore[index]
+        exposure.planes["BAD"] = 7  # type: ignore[index]  # the law itself
 
 
 def test_an_exposure_passes_between_processes() -> None:

@@ -49,7 +49,7 @@ def test_names_that_other_programs_rely_on_are_there() -> None:
 def test_all_is_true(module: object) -> None:
     """A module's __all__ names what is there, once each."""
     loaded = importlib.import_module(module) if isinstance(module, str) else module
-    names = loaded.__all__  # type: ignore[attr-defined]
+    names = loaded.__all__  # type: ignore[attr-defined]  # a module found by name
     assert len(names) == len(set(names))
     assert all(hasattr(loaded, name) for name in names)
 

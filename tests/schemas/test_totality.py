@@ -51,7 +51,7 @@ def test_any_headers_are_attributes_or_refused(
     headers: list[tuple[str, bytes]], encoded: object
 ) -> None:
     """Noise above a good value."""
-    outcome(encoded.key, tuple(headers), encoded.value)  # type: ignore[attr-defined]
+    outcome(encoded.key, tuple(headers), encoded.value)  # type: ignore[attr-defined]  # examples are of all types
 
 
 @st.composite

@@ -49,7 +49,7 @@ def test_a_float_keeps_its_64_bits(value: float) -> None:
     data = pack(value)
     assert data[0] == 0xCB
     assert len(data) == 9
-    assert math.copysign(1, unpack(data)) == math.copysign(1, value)  # type: ignore[arg-type]
+    assert math.copysign(1, unpack(data)) == math.copysign(1, value)  # type: ignore[arg-type]  # it is a number here
 
 
 def test_fields_stand_in_the_order_of_their_definition() -> None:

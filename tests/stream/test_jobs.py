@@ -267,7 +267,7 @@ def test_a_lack_of_memory_is_an_answer(name: str, monkeypatch: pytest.MonkeyPatc
     one, two = warp(sky(1.0), 1), warp(sky(2.0), 2)
     measure = name == "selection_statistics"
     answer = jobs.measure(two, CONFIG, LIMITS) if measure else jobs.match(one, two, CONFIG, LIMITS)
-    assert answer == JobFault(2, "out_of_memory", answer.message)  # type: ignore[union-attr]
+    assert answer == JobFault(2, "out_of_memory", answer.message)  # type: ignore[union-attr]  # a fault is what is expected
 
 
 # What a worker keeps
@@ -328,9 +328,9 @@ def test_values_are_frozen_and_travel() -> None:
     for value in (one, measured(one), JobFault(1, "missing", "gone")):
         assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - ours
     back = pickle.loads(pickle.dumps(answer))  # noqa: S301 - ours
-    assert back.background.image().tobytes() == answer.background.image().tobytes()  # type: ignore[union-attr]
+    assert back.background.image().tobytes() == answer.background.image().tobytes()  # type: ignore[union-attr]  # a match is what is expected
     with pytest.raises(FrozenInstanceError):
-        one.visit = 3  # type: ignore[misc]
+        one.visit = 3  # type: ignore[misc]  # the law itself
 
 
 async def test_jobs_run_in_workers() -> None:

@@ -21,7 +21,7 @@ class _NeverWalked(dict[int, Member]):
     def _refuse(self, *_: object) -> object:
         raise AssertionError("an ordinary event went through all members")
 
-    __iter__ = keys = values = items = copy = __or__ = _refuse  # type: ignore[assignment]
+    __iter__ = keys = values = items = copy = __or__ = _refuse  # type: ignore[assignment]  # any way round is refused
 
 
 def _steps(work: Callable[[], object]) -> int:
@@ -72,7 +72,7 @@ def test_event_does_not_walk_through_the_members(event: Event) -> None:
     for members in (10, 1000):
         group = _group(members, frozen=True)
         group.members = _NeverWalked(group.members)
-        steps.append(_steps(lambda group=group: step(group, event, _POLICY)))  # type: ignore[misc]
+        steps.append(_steps(lambda group=group: step(group, event, _POLICY)))  # type: ignore[misc]  # the type of a lambda cannot be told
     assert steps[0] == steps[1]
 
 
@@ -87,7 +87,7 @@ def test_publishing_does_not_walk_through_the_members() -> None:
 def test_expected_set_is_searched_and_not_walked() -> None:
     """An arrival in a group with a manifest costs the logarithm of the set at most."""
     small, large = (_group(members, frozen=False) for members in (10, 5000))
-    cost = [_steps(lambda g=g: step(g, arrived(9999), _POLICY)) for g in (small, large)]  # type: ignore[misc]
+    cost = [_steps(lambda g=g: step(g, arrived(9999), _POLICY)) for g in (small, large)]  # type: ignore[misc]  # the type of a lambda cannot be told
     assert cost[0] == cost[1]
 
 
@@ -99,5 +99,5 @@ def test_cost_does_not_grow_with_open_groups() -> None:
         for number in range(groups):
             partition.feed(f"group-{number}", arrived(1))
         assert len(partition.timers()) == groups
-        cost.append(_steps(lambda p=partition: p.feed("group-5", arrived(2))))  # type: ignore[misc]
+        cost.append(_steps(lambda p=partition: p.feed("group-5", arrived(2))))  # type: ignore[misc]  # the type of a lambda cannot be told
     assert cost[0] == cost[1]

@@ -230,7 +230,7 @@ async def everything(log: ReaderLog, *topics: str) -> list[Record]:
 async def first(records: AsyncIterator[Record], number: int) -> list[Record]:
     """Return the first records of an endless reading, and end it."""
     found: list[Record] = []
-    async with asyncio.timeout(PATIENCE_S), aclosing(records) as reading:  # type: ignore[type-var]
+    async with asyncio.timeout(PATIENCE_S), aclosing(records) as reading:  # type: ignore[type-var]  # a reader is an async generator
         async for record in reading:
             found.append(record)
             if len(found) == number:

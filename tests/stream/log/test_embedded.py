@@ -125,7 +125,7 @@ async def test_other_processes_publish_while_the_service_runs(embedded: Embedded
     for other in others:
         assert other.wait() == 0
         _kill(other)
-    assert sorted(found) == sorted([b"%d" % number for number in range(100)] * 2)  # type: ignore[type-var]
+    assert sorted(found) == sorted([b"%d" % number for number in range(100)] * 2)  # type: ignore[type-var]  # no value is a tombstone here
 
 
 async def test_one_service_owns_a_file(embedded: EmbeddedBench) -> None:

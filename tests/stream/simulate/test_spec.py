@@ -27,7 +27,7 @@ from stream.simulate.spec import BANDS, PIXEL_SCALE, SurveySpec, generator, plan
 def test_an_impossible_value_is_refused_by_name(name: str, value: object, says: str) -> None:
     """A value that cannot be is refused when the specification is made, with what can be."""
     with pytest.raises(ValueError, match=says):
-        SurveySpec(**{name: value})  # type: ignore[arg-type]
+        SurveySpec(**{name: value})  # type: ignore[arg-type]  # the mistake itself
 
 
 def test_patches_are_neighbours_that_overlap() -> None:
