@@ -27,6 +27,7 @@ __all__ = [
     "Coadd",
     "Tile",
     "VisitPanel",
+    "block_mean",
     "coadd_before_after",
     "group_page",
     "mosaic",

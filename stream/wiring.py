@@ -33,10 +33,12 @@ __all__ = [
     "assemble_service",
     "assembler",
     "decode_limits",
+    "fetch_limits",
     "kafka_settings",
     "owner_log",
     "publisher_log",
     "reader_log",
+    "slots",
     "worker_pool",
 ]
 

@@ -12,7 +12,7 @@ from stream.log.kafka import create_topics
 from stream.log.topics import Topics
 from stream.wiring import kafka_settings
 
-__all__ = ["command"]
+__all__ = ["command", "create"]
 
 
 @click.group("topics")

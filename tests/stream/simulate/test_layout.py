@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_groups_say_what_completes_them() -> None:
         assert (group.expected_count == len(group.visits)) == (group.trigger == "count")
 
 
-def _groups(spec: SurveySpec) -> tuple:  # type: ignore[type-arg]
+def _groups(spec: SurveySpec) -> tuple[Any, ...]:
     from stream.simulate import layout  # noqa: PLC0415 - a private name, for this test alone
 
     return layout._groups(spec)  # noqa: SLF001 - pixels are not needed to see the groups
