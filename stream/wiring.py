@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import core
 from core import groups
 from stream.assemble import Assembler
+from stream.counted import CountedStore
 from stream.fetch import Fetcher, FetchLimits
 from stream.fits import DecodeLimits
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
@@ -148,12 +150,16 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     telemetry = Telemetry()
     pulse = Pulse(telemetry.loop_lagged)
     pool = worker_pool(settings, telemetry)
-    store = _store(settings)
+    store = _store(settings, telemetry)
     log = owner_log(settings)
     values: dict[str, Any] = settings.policy_values()
     policy = groups.Policy(**values)
     workshop = Workshop(
-        store, pool, settings.match_config(), decode_limits(settings), slots(settings)
+        CountedStore(store, telemetry),
+        pool,
+        settings.match_config(),
+        decode_limits(settings),
+        slots(settings),
     )
     shared = Shared(
         log=log,
@@ -184,9 +190,9 @@ def fetch_limits(settings: Settings) -> FetchLimits:
     )
 
 
-def _store(settings: Settings) -> RememberingStore | Fetcher:
+def _store(settings: Settings, telemetry: Telemetry) -> RememberingStore | Fetcher:
     def make(roots: tuple[Path, ...]) -> Fetcher:
-        return Fetcher(roots, fetch_limits(settings))
+        return Fetcher(roots, fetch_limits(settings), partial(telemetry.storage_read, "file"))
 
     if settings.brokers and not settings.allow:
         sentence = "strangers write into Kafka, so no warp may be read that is not allowed"
