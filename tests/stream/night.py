@@ -20,6 +20,7 @@ import core
 import schemas
 from core import groups
 from stream import fits
+from stream.announce import closings, manifests
 from stream.assemble import Assembler
 from stream.describe import Described, Override, describe
 from stream.fetch import Fetcher, FetchLimits
@@ -34,12 +35,15 @@ from stream.workshop import Pool, Workshop
 
 __all__ = [
     "CONFIG",
+    "FAST",
     "Clock",
     "InlinePool",
     "Night",
     "arrival",
+    "closing_of",
     "events_of",
     "eventually",
+    "manifest_of",
     "read_all",
     "write_warp",
 ]
@@ -49,6 +53,14 @@ T = TypeVar("T")
 CONFIG = core.MatchConfig(bin_size=16)
 PLANES = {"NO_DATA": 8, "DETECTED": 5, "BAD": 0}
 START_S = 1_790_000_000.0
+FAST = groups.Policy(
+    quorum=2,
+    quiet_ms=60_000,
+    deadline_ms=600_000,
+    update_quiet_ms=10_000,
+    update_max_ms=30_000,
+)
+"""Hours made seconds: what a test would not wait for."""
 GROUP: dict[str, str | int] = {"SKYMAP": "rings", "TRACT": 7, "PATCH": 3, "BAND": "r"}
 
 
@@ -252,3 +264,16 @@ async def read_all(night: Night, topic: str) -> list[schemas.Message]:
 def events_of(paths: Sequence[Path], **changes: Any) -> list[schemas.WarpArrived]:
     """Return the announcements of files."""
     return [arrival(path, **changes) for path in paths]
+
+
+def manifest_of(*paths: Path, **changes: object) -> schemas.GroupManifest:
+    """Return the manifest that names exactly these files."""
+    described = [Described(path, arrival(path)) for path in paths]
+    (manifest,) = manifests(described)
+    return msgspec.structs.replace(manifest, **changes)
+
+
+def closing_of(path: Path) -> schemas.GroupClosed:
+    """Return the message that closes a file's group."""
+    (closing,) = closings([Described(path, arrival(path))])
+    return closing
