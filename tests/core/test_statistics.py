@@ -200,3 +200,10 @@ def test_equal_zeros_of_both_signs_have_a_positive_median() -> None:
     for values in ([0.0, -0.0, -0.0], [-0.0, -0.0, 0.0]):
         (median,) = quantiles(pixels(values), (0.5,))
         assert math.copysign(1.0, median) == 1.0
+
+
+@pytest.mark.parametrize(("edge", "left"), [(4.447803, 43), (4.447810, 41)])
+def test_the_first_limit_is_the_normal_sigma_of_the_quartiles(edge: float, left: int) -> None:
+    """With quartiles at -1 and 1 the 3 sigma limit is 6 times 0.741301109."""
+    sample = pixels([-edge, *[-1.0] * 20, 0.0, *[1.0] * 20, edge])
+    assert clipped_moments(sample, Clip(3, 1)).count == left
