@@ -199,6 +199,9 @@ class KafkaOwner:
             ends = {one.partition: end async for one, end in self._ends()}
         self._check_contact()
         revoked, assigned = self._holdings.changes()
+        for partition in revoked:  # what came before it went, or came again, is nobody's
+            records.pop(partition, None)
+            ends.pop(partition, None)
         return Poll(revoked, assigned, records, ends)
 
     async def _fetched(self, max_records: int, wait: float) -> Fetched:

@@ -71,6 +71,10 @@ def translated(settings: KafkaSettings) -> Iterator[None]:
         yield
     except REFUSED as error:
         raise LogRefusedError(f"{where} refuses: {error!r}") from error
+    except kafka_errors.KafkaConnectionError as error:
+        raise LogUnavailableError(
+            f"{where} does not answer; is a broker running, and is that its address?"
+        ) from error
     except FAILED as error:
         raise LogUnavailableError(f"{where} does not answer: {error!r}") from error
 

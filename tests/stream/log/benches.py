@@ -28,6 +28,7 @@ __all__ = [
     "assignment",
     "collect",
     "everything",
+    "first",
     "quick_settings",
     "until_caught_up",
     "values",
