@@ -160,6 +160,8 @@ class EmbeddedOwner:
             await self._writer.open()
             await self._writer.run(lambda file: file.ensure_topics(self._topics.names))
             self._claim = await self._writer.run(LogFile.claim)
+            # A restore reads the changelog to its end: it must not grow with every start.
+            await self._writer.run(lambda file: file.compact(self._topics.state))
             await self._reader.open()
             self._partitions = await self._reader.run(lambda file: file.partitions)
         except BaseException:
@@ -244,7 +246,7 @@ class EmbeddedOwner:
             chunk = await self._reader.run(partial(fetch, max_records=most, max_bytes=_CHUNK_BYTES))
             for record in chunk:
                 yield record
-            at = chunk[-1].offset + 1
+            at = chunk[-1].offset + 1 if chunk else end
 
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver input records from `offset` on."""

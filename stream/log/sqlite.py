@@ -57,6 +57,15 @@ _INSERT = """
 INSERT INTO record (stream, "offset", timestamp, key, value, headers) VALUES (?, ?, ?, ?, ?, ?)
 """
 
+# The newest record of all stays, whatever it is: SQLite gives the place of a deleted one again.
+_COMPACT = """
+DELETE FROM record WHERE stream IN (SELECT id FROM stream WHERE topic = :topic)
+AND id < (SELECT max(id) FROM record)
+AND (value IS NULL OR id NOT IN (
+    SELECT max(record.id) FROM record JOIN stream ON stream.id = record.stream
+    WHERE topic = :topic GROUP BY stream, key))
+"""
+
 _REFUSED = {
     sqlite3.SQLITE_NOTADB: "is not a log of evensky; give another file",
     sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a copy or give another file",
@@ -308,6 +317,14 @@ class LogFile:
         if row is None:
             raise LogRefusedError(f"{self.path} has no topic {topic} with partition {partition}")
         return row[0], count(row[1])
+
+    def compact(self, topic: str) -> int:
+        """Delete what later records of the same key supersede, and tombstones; return how many.
+
+        Offsets are kept, so a topic that was compacted has gaps, as on Kafka.
+        """
+        with self.transaction():
+            return self._sql.execute(_COMPACT, {"topic": topic}).rowcount
 
     def commit_position(self, topic: str, partition: int, next_offset: int) -> None:
         """Note, inside a `transaction`, up to where the owner has read a partition."""

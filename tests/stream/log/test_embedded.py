@@ -8,8 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader, create_topics
 from stream.log.seam import LogRefusedError, LogUnavailableError, Outgoing
@@ -385,3 +388,51 @@ def test_a_log_that_is_being_made_is_not_foreign(tmp_path: Path) -> None:
     """Whoever comes while another makes the file finds a log, and never a stranger's file."""
     with _Overtaken(tmp_path / "log.db", 3) as file:
         assert file.partitions == 3
+
+
+def _fold(file: LogFile, topic: str) -> dict[bytes | None, bytes]:
+    """Return the last value of each key, as a restore does."""
+    found: dict[bytes | None, bytes] = {}
+    for record in file.fetch(topic, 0, 0, max_records=1000, max_bytes=1 << 30):
+        if record.value is None:
+            found.pop(record.key, None)
+        else:
+            found[record.key] = record.value
+    return found
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.binary(max_size=2)), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_compaction_keeps_what_a_restore_sees(writes: list[tuple[str, bytes | None]]) -> None:
+    """After compaction the fold is the same, nothing is there twice, and no offset comes again."""
+    with TemporaryDirectory() as folder, LogFile(Path(folder) / "log.db", 1) as file:
+        file.ensure_topics(["state", "other"])
+        for key, value in writes:
+            with file.transaction():
+                file.append([Outgoing("state", 0, key.encode(), value)])
+                file.append([Outgoing("other", 0, key.encode(), value)])
+        before, end, last = _fold(file, "state"), file.bounds("state", 0)[1], file.last_place()
+        file.compact("state")
+        kept = file.fetch("state", 0, 0, max_records=1000, max_bytes=1 << 30)
+        assert _fold(file, "state") == before
+        assert len([one for one in kept if one.value is not None]) == len(before)
+        assert (file.bounds("state", 0)[1], file.last_place()) == (end, last)
+        assert len(file.fetch("other", 0, 0, max_records=99, max_bytes=1 << 30)) == len(writes)
+
+
+def test_the_newest_record_stays(tmp_path: Path) -> None:
+    """A tombstone that is the last record of all is kept, so that its place is not given again."""
+    with LogFile(tmp_path / "log.db", 1) as file:
+        file.ensure_topics(["state"])
+        for value in (b"1", b"2", None):
+            with file.transaction():
+                file.append([Outgoing("state", 0, b"k", value)])
+        assert file.compact("state") == 2
+        place = file.last_place()
+        with file.transaction():
+            file.append([Outgoing("state", 0, b"k", b"3")])
+        assert file.last_place() > place
+        assert [one.offset for one in file.fetch("state", 0, 0, max_records=9, max_bytes=99)] == [
+            2,
+            3,
+        ]
