@@ -1,12 +1,14 @@
 """The command line: which commands there are, and what an error looks like from outside.
 
 Exit codes: 0 all is well; 1 something in the data failed; 2 wrong usage or settings; 3 the broker
-or store stayed away.
+or store stayed away. As in shells: 130 interrupted, 141 nobody reads our output.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from importlib.metadata import version
 from typing import Final
@@ -31,13 +33,27 @@ _COMMANDS: Final = {
 }
 
 _EPILOG: Final = (
-    "Exit codes: 0 all is well; 1 something in the data failed; 2 wrong usage or settings; "
-    "3 the broker or store stayed away."
+    "Exit codes: 0 all is well; 1 something in the data failed; 2 wrong usage or settings, or "
+    "another service works on the log; 3 the broker or store stayed away; 130 interrupted."
 )
+_INTERRUPTED: Final = 130  # 128 and the number of the signal, as shells have it
+_READER_GONE: Final = 141
+_AWAY: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE)
+
+
+class _ReaderGone(Exception):  # noqa: N818 - nothing went wrong: who read our output has gone
+    """The other end of our pipe was closed."""
 
 
 class _Lazy(click.Group):
     """Commands that are imported when they are called, so that help comes at once."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; click would end a closed pipe with 1, which here means failed data."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(_COMMANDS)
@@ -67,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(cli.main(arguments, standalone_mode=False))
     except click.exceptions.Abort:
-        _end("interrupted", 130)
+        _end("interrupted", _INTERRUPTED)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -77,10 +93,13 @@ def main(arguments: list[str] | None = None) -> None:
         _end(str(error), 3)
     except WarpError as error:
         _end(str(error), 1)
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody left to tell.
-        sys.stderr.close()
-        sys.exit(1)
+    except _ReaderGone:
+        # What is still buffered would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_READER_GONE)
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        _end(f"{where}{error.strerror or error}", 3 if error.errno in _AWAY else 2)
 
 
 def _end(message: str, code: int) -> None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from stream.machine import Machine
 from stream.settings import Context, Problem, Settings, SettingsError
 
-__all__ = ["PREFIX", "explain", "load_settings"]
+__all__ = ["PREFIX", "explain", "load_settings", "shown"]
 
 PREFIX = "EVENSKY_"
 """What the names of our environment variables begin with."""
@@ -79,12 +79,12 @@ def load_settings(
 def explain(settings: Settings) -> str:
     """Draw a table of all settings: name, value, where it came from, what it is."""
     rows = [
-        (name, _shown(getattr(settings, name)), settings.origin(name), field.description or "")
+        (name, shown(getattr(settings, name)), settings.origin(name), field.description or "")
         for name, field in Settings.model_fields.items()
         if name != _MATCH
     ]
     rows += [
-        (f"{_MATCH}.{name}", _shown(value), settings.origin(f"{_MATCH}.{name}"), "matching")
+        (f"{_MATCH}.{name}", shown(value), settings.origin(f"{_MATCH}.{name}"), "matching")
         for name, value in settings.match_config().to_mapping().items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -188,10 +188,15 @@ def _problems(error: ValidationError, origins: Mapping[str, str]) -> Iterator[Pr
         sentence = (
             detail["msg"]
             .removeprefix("Value error, ")
-            .replace("Input", f"{_shown(detail['input'])}", 1)
+            .partition(", unable to parse")[0]
+            .replace("Input", _quoted(detail["input"]), 1)
         )
         place = origins.get(name, "default")
-        yield Problem((name,), sentence, f"it is the {field.description}", (place,))
+        yield Problem((name,), sentence, f"what it sets: {field.description}", (place,))
+
+
+def _quoted(value: object) -> str:
+    return repr(value) if isinstance(value, str) else shown(value)
 
 
 def _placed(problems: Iterable[Problem], origins: Mapping[str, str]) -> Iterator[Problem]:
@@ -200,13 +205,16 @@ def _placed(problems: Iterable[Problem], origins: Mapping[str, str]) -> Iterator
         yield replace(problem, origins=places)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as an operator would write it."""
     match value:
         case None:
             return "off"
         case tuple() | list():
             return ", ".join(map(str, value)) or "none"
         case int() if not isinstance(value, bool) and value >= 2**20:
-            return f"{int(value) / 2**20:g}MiB"
+            return f"{int(value) / 2**20:g}MiB" if value < 2**30 else f"{int(value) / 2**30:g}GiB"
+        case float():
+            return f"{value:g}"
         case _:
             return str(value)

@@ -7,7 +7,7 @@ consumer group alive. It therefore waits only for transactions, never for pixels
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -144,8 +144,13 @@ class Service:
         """Take in no more and finish what runs."""
         self._stop.set()
 
-    async def run(self) -> None:
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Work until `stop` is called, then finish within the grace time.
+
+        Parameters
+        ----------
+        started : callable
+            Told once that the log is open.
 
         Raises
         ------
@@ -154,9 +159,10 @@ class Service:
         Exception
             Whatever went wrong in a task of an owner: a mistake of ours must not go unseen.
         """
-        await self._shared.log.start()
-        self._spawn(keep_counting(self._states, MOST_GROUPS, self._counted), "census")
         try:
+            await self._shared.log.start()
+            started()
+            self._spawn(keep_counting(self._states, MOST_GROUPS, self._counted), "census")
             while not self._stop.is_set():
                 await self._once()
             await self._drain()

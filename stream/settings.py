@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ from pydantic import (
     field_validator,
 )
 
-from core import MatchConfig
+from core import ConfigError, MatchConfig
 from stream.machine import Machine
 
 __all__ = [
@@ -167,7 +167,7 @@ class Settings(BaseModel):
         default=None, description="stable name of this copy (Kafka's group.instance.id)"
     )
     topic_prefix: Name = Field(
-        default="evensky", description="stem of the topic names: PREFIX.warps, ..."
+        default="evensky", description="stem of the topic names, as in PREFIX.warps"
     )
     partitions: int = Field(
         default=8, ge=1, le=1024, description="partitions of an embedded log when it is made"
@@ -268,7 +268,7 @@ class Settings(BaseModel):
     # -- the service and its operators
     http: str = Field(
         default="127.0.0.1:9797",
-        description="HOST:PORT for /metrics, /healthz, /readyz, /groups; port 0: any free; or off",
+        description="where /metrics, /healthz, /readyz, /groups listen; port 0: any free; or off",
     )
     grace_s: Seconds = Field(
         default=30.0, description="time for running jobs to finish when the service is told to stop"
@@ -448,9 +448,8 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
 def _impossible_matching(settings: Settings) -> Iterator[Problem]:
     try:
         config = settings.match_config()
-    except ValueError as error:
-        named = tuple(f"match.{name}" for name in settings.match if name in str(error))
-        yield Problem(named or ("match",), str(error), "mend it there")
+    except ConfigError as error:
+        yield _refused(error)
         return
     bins = math.ceil(settings.max_warp_side_px / config.bin_size) ** 2
     size = bins * _BYTES_OF_A_BIN + _BYTES_OF_A_MESSAGE
@@ -462,6 +461,15 @@ def _impossible_matching(settings: Settings) -> Iterator[Problem]:
             "raise bin_size, lower max_warp_side_px to the survey's, or raise max_message_bytes "
             "here and on the models topic",
         )
+
+
+def _refused(error: ConfigError) -> Problem:
+    known = [field.name for field in fields(MatchConfig)]
+    if error.field in known:
+        sentence, remedy = f"{error.value!r} is not possible", f"it must be {error.expected}"
+    else:
+        sentence, remedy = "there is no such setting", f"there are {', '.join(known)}"
+    return Problem((f"match.{error.field}",), sentence, remedy)
 
 
 def _gib(size: float) -> str:

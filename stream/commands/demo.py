@@ -7,12 +7,14 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import Any, Final
 
 import click
-from rich.console import Console
 
 import schemas
-from stream.commands.simulate import simulated
+from stream.commands.help import SectionedCommand
+from stream.commands.output import busy, count_of, table_console
+from stream.commands.simulate import simulated, size_of, survey_options
 from stream.commands.watch import cloud_event, follow
 from stream.configure import load_settings
 from stream.demo.night import Night, NightError, play
@@ -23,10 +25,11 @@ from stream.settings import Settings
 
 __all__ = ["command"]
 
-_MARK = ".evensky-demo"
+_MARK: Final = ".evensky-demo"
+_PATIENCE_S: Final = 120.0
 
 
-@click.command("demo")
+@click.command("demo", cls=SectionedCommand)
 @click.argument(
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -34,20 +37,15 @@ _MARK = ".evensky-demo"
     metavar="[DIR]",
 )
 @click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=7,
-    show_default=True,
-    help="Seed of the simulated night.",
-)
-@click.option(
     "--seconds",
     type=click.FloatRange(1, 600),
     default=8.0,
+    metavar="SECONDS",
     show_default=True,
     help="Time over which the warps arrive.",
 )
-def command(directory: Path, seed: int, seconds: float) -> int:
+@survey_options
+def command(*, directory: Path, seconds: float, **survey: Any) -> int:
     """Simulate a night, level it live, and check the models against the planted truth.
 
     Everything is written to DIR [default: evensky-demo], which is emptied first if an earlier demo
@@ -56,21 +54,30 @@ def command(directory: Path, seed: int, seconds: float) -> int:
     configure_logs("auto", "warning")
     _clear(directory)
     click.echo("1. A night is simulated: stars, galaxies, and a sky of its own for every visit.")
-    survey = simulated(directory / "survey", seed=seed)
-    click.echo(f"   {len(survey.warps)} warps of {len(survey.groups)} groups.")
+    night = Night(
+        simulated(directory / "survey", **survey),
+        _settings(directory),
+        seconds,
+        seconds + _PATIENCE_S,
+    )
+    click.echo(f"   {size_of(night.survey)}.")
     click.echo("2. The service runs; the warps are announced in shuffled order.")
-    settings = _settings(directory)
-    try:
-        with GroupDisplay(title="groups") as display:
-            summaries = asyncio.run(play(Night(survey, settings, seconds), display))
-    except NightError as error:
-        raise click.ClickException(str(error)) from None
+    summaries = _played(night)
     click.echo("3. The published models are read back and compared with what was planted.")
     pictures = directory / "pictures"
-    found = asyncio.run(report(survey, settings, summaries, pictures))
-    asyncio.run(_write_messages(settings, directory / "messages.jsonl"))
+    with busy("drawing"):
+        found = asyncio.run(report(night.survey, night.settings, summaries, pictures))
+    asyncio.run(_write_messages(night.settings, directory / "messages.jsonl"))
     _tell(found, directory)
     return 0 if found.holds else 1
+
+
+def _played(night: Night) -> dict[str, schemas.GroupMatched]:
+    try:
+        with GroupDisplay(title="groups") as display:
+            return asyncio.run(play(night, display))
+    except NightError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _clear(directory: Path) -> None:
@@ -115,16 +122,17 @@ async def _write_messages(settings: Settings, path: Path) -> None:
 
 
 def _tell(found: Report, directory: Path) -> None:
-    Console().print(result_table([one.row for one in found.groups], unit="count"))
-    count = sum(len(one.models) for one in found.groups)
+    table_console().print(result_table([one.row for one in found.groups], unit="count"))
+    count = count_of(sum(len(one.models) for one in found.groups), "warp")
     click.echo(
-        f"Between visits the sky differed by {found.before:.2f} sigma (std over {count} warps, in "
+        f"Between visits the sky differed by {found.before:.2f} sigma (std over {count}, in "
         f"units of one pixel's noise); with the models it differs by {found.after:.3f}: "
         f"{found.before / found.after:.0f} times less."
     )
     for picture in found.pictures:
         click.echo(f"picture   {picture}")
     click.echo(f"messages  {directory / 'messages.jsonl'}")
-    click.echo(f"log       {directory / 'evensky.db'}   (evensky watch --once --log ...)")
+    click.echo(f"log       {directory / 'evensky.db'}")
+    click.echo(f"          (evensky watch --once --log {directory / 'evensky.db'})")
     if not found.holds:
         click.echo("The visits were not levelled as they should be.", err=True)

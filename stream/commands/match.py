@@ -12,17 +12,24 @@ from typing import Any
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import schemas
 from stream import fits
 from stream.assemble import Revision
-from stream.batch import BatchGroup, DuplicateVisitError, group_files, match_group, value_of
-from stream.commands.announce import describe_all
+from stream.batch import BatchGroup, match_group, value_of
+from stream.commands.announce import describe_all, refuse_doubles, tell_faults
+from stream.commands.help import SectionedCommand
 from stream.commands.identity import identity_options, override_from
 from stream.commands.options import as_json, settings_from, settings_options
+from stream.commands.output import (
+    busy,
+    count_of,
+    make_folder,
+    printable,
+    table_console,
+)
 from stream.describe import Undescribed
 from stream.fetch import Fetcher
 from stream.gather import gather, mse_ratio
@@ -49,7 +56,7 @@ class _Matched:
         return any(member.status == "failed" for member in self.revision.summary.members)
 
 
-@click.command("match")
+@click.command("match", cls=SectionedCommand)
 @click.argument(
     "files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILES..."
 )
@@ -84,13 +91,13 @@ def command(
     """
     settings = settings_from(values)
     configure_logs(settings.log_format, "warning")
-    described, faults = describe_all(files, override_from(values))
-    try:
-        batches = group_files(described)
-    except DuplicateVisitError as error:
-        raise click.UsageError(str(error)) from None
+    described, faults = describe_all(files, override_from(values, files))
+    batches = refuse_doubles(described)
     _require_reference(batches, reference)
-    matched = asyncio.run(_match(settings, batches, reference))
+    if output is not None:
+        make_folder(output)  # before the work, which may be long
+    with busy(f"matching {count_of(len(described), 'warp')}"):
+        matched = asyncio.run(_match(settings, batches, reference)) if batches else []
     if output is not None:
         for one in matched:
             _write(one, output / _folder(one, matched), settings)
@@ -99,7 +106,7 @@ def command(
 
 
 def _require_reference(batches: Sequence[BatchGroup], reference: int | None) -> None:
-    if reference is not None and not any(reference in batch.files for batch in batches):
+    if reference is not None and batches and not any(reference in batch.files for batch in batches):
         raise click.UsageError(f"--reference {reference} is not a visit of any of these files")
 
 
@@ -158,18 +165,25 @@ def _draw(one: _Matched, folder: Path, settings: Settings) -> None:
 
 
 def _report(matched: Sequence[_Matched], faults: Sequence[Undescribed], *, json_: bool) -> None:
-    for fault in faults:
-        click.echo(f"evensky: {fault.path}: {fault.message}", err=True)
+    tell_faults(faults)
     if json_:
         body = {"groups": [_group_json(one) for one in matched]}
         click.echo(msgspec.json.encode(body).decode())
         return
-    console = Console()
+    console = table_console()
     for one in matched:
         console.print(_table(one))
-        for member in one.revision.summary.members:
-            if member.reason:
-                click.echo(f"evensky: visit {member.visit}: {member.reason}", err=True)
+        _remark(one.revision.summary)
+
+
+def _remark(summary: schemas.GroupMatched) -> None:
+    """Say what the table has no room for."""
+    if summary.status == "incomplete":
+        click.echo(f"evensky: {summary.group.key}: one warp alone has nothing to match", err=True)
+    for member in summary.members:
+        if member.reason:
+            reason = printable(member.reason)
+            click.echo(f"evensky: visit {member.visit}: {member.status}: {reason}", err=True)
 
 
 def _group_json(one: _Matched) -> dict[str, Any]:

@@ -5,20 +5,75 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
 
-from stream.configure import load_settings
+from stream.commands.help import option
+from stream.configure import load_settings, shown
 from stream.settings import Settings
 
-__all__ = ["LOG_SETTINGS", "as_json", "settings_from", "settings_options"]
+__all__ = ["LOG_SETTINGS", "SECTIONS", "as_json", "settings_from", "settings_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LOG_SETTINGS: Final = ("log", "bootstrap_servers", "topic_prefix", "partitions", "broker_grace_s")
 """Settings that say which log is meant."""
+
+SECTIONS: Final = {
+    "The log": (
+        "log",
+        "bootstrap_servers",
+        "topic_prefix",
+        "partitions",
+        "app",
+        "instance",
+        "broker_grace_s",
+        "session_timeout_s",
+        "max_message_bytes",
+    ),
+    "When a group is complete": (
+        "quorum",
+        "quiet_s",
+        "deadline_s",
+        "min_members",
+        "update_quiet_s",
+        "update_max_s",
+    ),
+    "The matching": ("match", "verdict_profile"),
+    "Pixels and the processes that work on them": (
+        "allow",
+        "workers",
+        "worker_memory_bytes",
+        "job_timeout_s",
+        "max_attempts",
+        "max_due_groups",
+        "max_warp_bytes",
+        "max_warp_side_px",
+        "fetch_in_flight_bytes",
+        "missing_grace_s",
+    ),
+    "The service and its operators": (
+        "http",
+        "grace_s",
+        "log_format",
+        "log_level",
+        "ingest_max_records",
+        "ingest_max_ms",
+    ),
+}
+"""The settings under the headings and in the order of the help texts."""
+
+_SECTION_OF: Final = {name: heading for heading, names in SECTIONS.items() for name in names}
+
+_METAVARS: Final = {
+    "log": "FILE",
+    "bootstrap_servers": "HOST:PORT,...",
+    "http": "HOST:PORT",
+    "allow": "DIR",
+}
+_UNITS: Final = {"_s": "SECONDS", "_ms": "MILLISECONDS", "_bytes": "BYTES", "_px": "PIXELS"}
 
 _MATCH: Final = "match"
 
@@ -35,13 +90,14 @@ def settings_options(
     match : bool
         Also ``-c NAME=VALUE`` for the matching.
     """
-    chosen = [n for n in names or Settings.model_fields if n != _MATCH]
+    known = set(Settings.model_fields if names is None else names)
+    known = known | {_MATCH} if match else known - {_MATCH}
+    chosen = [name for name in _SECTION_OF if name in known]
 
     def decorate(command: F) -> F:
         for name in reversed(chosen):
-            command = _option(name, Settings.model_fields[name])(command)
-        if match:
-            command = _MATCH_OPTION(command)
+            one = _MATCH_OPTION if name == _MATCH else _option(name, Settings.model_fields[name])
+            command = one(command)
         return _CONFIG_OPTION(command)
 
     return decorate
@@ -67,13 +123,30 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
 def _option(name: str, field: FieldInfo) -> Callable[[F], F]:
     default = field.get_default(call_default_factory=True)
-    shown = "off" if default is None else default
-    text = f"{field.description}." + (
-        f" [default: {shown}]" if default not in (None, (), "") else ""
+    description = field.description or ""
+    text = f"{description[:1].upper()}{description[1:].rstrip('.')}."
+    if name == "allow":
+        text += " May be repeated."
+    if default not in (None, (), ""):
+        text += f" [default: {shown(default)}]"
+    return option(
+        _SECTION_OF[name],
+        f"--{name.replace('_', '-')}",
+        name,
+        multiple=name == "allow",
+        metavar=_metavar(name, field),
+        help=text,
     )
-    return click.option(
-        f"--{name.replace('_', '-')}", name, multiple=name == "allow", metavar="VALUE", help=text
-    )
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    """Return what stands for the value in the help: its unit, its choices, or its kind."""
+    if name in _METAVARS:
+        return _METAVARS[name]
+    if get_origin(field.annotation) is Literal:
+        return "|".join(get_args(field.annotation))
+    units = (unit for suffix, unit in _UNITS.items() if name.endswith(suffix))
+    return next(units, "N" if field.annotation is int else "NAME")
 
 
 def _pairs(
@@ -88,13 +161,15 @@ def _pairs(
     return tuple(pairs)
 
 
-_MATCH_OPTION = click.option(
+_MATCH_OPTION = option(
+    _SECTION_OF[_MATCH],
     "-c",
     "match_values",
     multiple=True,
     callback=_pairs,
     metavar="NAME=VALUE",
-    help="How to match, in LSST's names, for example -c bin_size=64; may be repeated.",
+    help="How to match, in LSST's names, for example -c bin_size=64; may be repeated. "
+    "`evensky run --print-settings` lists them.",
 )
 
 _CONFIG_OPTION = click.option(

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import click
 import structlog
 
+from stream.commands.help import SectionedCommand
 from stream.commands.options import settings_from, settings_options
 from stream.configure import explain
 from stream.logs import configure_logs
@@ -23,7 +25,9 @@ __all__ = ["command", "serve"]
 log = structlog.get_logger(__name__)
 
 
-@click.command("run", epilog="Ctrl-C finishes what runs; what is not finished stays due.")
+@click.command(
+    "run", cls=SectionedCommand, epilog="Ctrl-C finishes what runs; what is not finished stays due."
+)
 @settings_options(match=True)
 @click.option("--print-settings", is_flag=True, help="Print every setting and where it came from.")
 def command(*, print_settings: bool, **values: Any) -> int:
@@ -50,14 +54,20 @@ async def serve(settings: Settings) -> None:
     """
     assembly = assemble_service(settings)
     with _signals(assembly):
-        async with _running(settings, assembly):
-            await assembly.service.run()
+        async with _running(settings, assembly) as http:
+            await assembly.service.run(partial(_tell_started, assembly, http))
     log.info("stopped")
 
 
 @contextlib.asynccontextmanager
-async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[None]:
-    """Start the workers and the operators' server, and close them whatever happens."""
+async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]:
+    """Start the workers and the operators' server, and close them whatever happens.
+
+    Yields
+    ------
+    str
+        Where the server listens.
+    """
     web = None
     beat = asyncio.create_task(assembly.pulse.beat())
     try:
@@ -65,14 +75,18 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[None
             web = Web(settings.address, assembly.service, assembly.telemetry, assembly.pulse)
             await web.start()
         await assembly.pool.start()
-        log.info("starting", log=assembly.log.description, http=str(web.address) if web else "off")
-        yield
+        yield "off" if web is None else str(web.address)
     finally:
         beat.cancel()
         if web is not None:
             await web.close()
         await assembly.pool.close(0)
         assembly.store.close()
+
+
+def _tell_started(assembly: Assembly, http: str) -> None:
+    """Say what log it is; only an open log knows its partitions."""
+    log.info("started", log=assembly.log.description, http=http)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 import schemas
+from stream.commands.output import make_folder
 
 __all__ = ["command"]
 
@@ -36,11 +37,12 @@ def command(names: tuple[str, ...], output: Path | None) -> int:
     if unknown:
         types = ", ".join(sorted(schemas.MESSAGE_TYPES))
         raise click.UsageError(f"{unknown[0]} is not a message type; they are {types}")
+    if output is not None:
+        make_folder(output)
     for file in files.values():
         text = msgspec.json.format(msgspec.json.encode(known[file]), indent=2).decode() + "\n"
         if output is None:
             click.echo(text, nl=False)
         else:
-            output.mkdir(parents=True, exist_ok=True)
             (output / file).write_text(text, encoding="utf-8")
     return 0

@@ -5,22 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 import click
 import msgspec
 
 import schemas
+from stream.commands.help import SectionedCommand
 from stream.commands.options import LOG_SETTINGS, as_json, settings_from, settings_options
+from stream.commands.output import printable
 from stream.log.seam import Record
 from stream.log.topics import Topics
+from stream.logs import configure_logs
 from stream.settings import Settings
 from stream.wiring import reader_log
 
 __all__ = ["cloud_event", "command", "follow"]
 
 
-@click.command("watch", epilog="With --json each line is a CloudEvent in JSON, arrays as base64.")
+@click.command(
+    "watch",
+    cls=SectionedCommand,
+    epilog="With --json each line is a CloudEvent in JSON, arrays as base64. Ctrl-C stops.",
+)
 @settings_options(LOG_SETTINGS)
 @click.option("--new", is_flag=True, help="Begin with what comes from now on.")
 @click.option("--once", is_flag=True, help="Stop at the end instead of waiting for more.")
@@ -28,17 +36,37 @@ __all__ = ["cloud_event", "command", "follow"]
 def command(*, new: bool, once: bool, json_: bool, **values: Any) -> int:
     """Follow what is published: models, group summaries and dead letters."""
     settings = settings_from(values)
+    configure_logs(settings.log_format, "warning")
+    told = _Told(json_=json_)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_print(settings, new=new, once=once, json_=json_))
-    return 0
+        asyncio.run(_print(settings, told, new=new, once=once))
+    return 1 if told.unreadable else 0
 
 
-async def _print(settings: Settings, *, new: bool, once: bool, json_: bool) -> None:
-    async for record in follow(settings, new=new, once=once):
-        attributes, message = schemas.decode(record.key, record.headers, record.value)
-        text = cloud_event(attributes, message) if json_ else _line(message)
+@dataclass(slots=True)
+class _Told:
+    """What has been told so far, and how."""
+
+    json_: bool
+    unreadable: int = 0
+
+    def tell(self, record: Record) -> None:
+        try:
+            attributes, message = schemas.decode(record.key, record.headers, record.value)
+        except schemas.SchemaError as error:
+            self.unreadable += 1
+            place = f"{record.topic} [{record.partition}] {record.offset}"
+            click.echo(f"evensky: {place} cannot be read: {printable(str(error))}", err=True)
+            return
+        text = cloud_event(attributes, message) if self.json_ else _line(message)
         if text:
             click.echo(text)
+
+
+async def _print(settings: Settings, told: _Told, *, new: bool, once: bool) -> None:
+    async with contextlib.aclosing(follow(settings, new=new, once=once)) as records:
+        async for record in records:
+            told.tell(record)
 
 
 async def follow(settings: Settings, *, new: bool, once: bool) -> AsyncGenerator[Record, None]:
@@ -86,7 +114,7 @@ def _line(message: schemas.Message) -> str | None:
             return _summary(message)
         case schemas.DeadLetter():
             place = f"{message.topic} [{message.partition}] {message.offset}"
-            return f"dead letter  {place}: {message.reason}: {message.message}"
+            return f"dead letter  {place}: {message.reason}: {printable(message.message)}"
         case _:
             return None
 
@@ -107,7 +135,7 @@ def _summary(summary: schemas.GroupMatched) -> str:
     )
     lines = ["  ".join(said)]
     lines += [
-        f"    visit {member.visit}: {member.status}: {member.reason}"
+        f"    visit {member.visit}: {member.status}: {printable(member.reason)}"
         for member in summary.members
         if member.reason
     ]
