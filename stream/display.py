@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from types import TracebackType
 from typing import Literal, Self
 
@@ -51,6 +52,7 @@ _COLUMNS = {
     "reference": 9,
 }
 _AROUND = 7  # lines of the screen that are not groups
+_FEW = 2  # groups, from which on what they have in common is said once
 _FEWEST = 4  # groups, however small the screen
 _NONE = "-"
 
@@ -194,14 +196,29 @@ def group_table(
     views: Sequence[GroupView], title: str = "", note: str = "", rows: int = 40
 ) -> RenderableType:
     """Return the groups as a table of at most `rows` rows, the busiest first."""
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    common = _common(views)
+    heading = f"{title} of {common}" if title and common else title
+    table = Table(
+        title=Text(heading) if heading else None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for name, width in _COLUMNS.items():
         right = name in ("visits", "models")
         table.add_column(name, no_wrap=True, min_width=width, justify="right" if right else "left")
     for view in _shown(views, rows):
-        table.add_row(*_cells(view))
+        table.add_row(*_cells(view, view.group.removeprefix(f"{common}/")))
     below = [line for line in (_rest(views, rows), note) if line]
     return Group(table, *(Text(line) for line in below))
+
+
+def _common(views: Sequence[GroupView]) -> str:
+    """Return what all keys begin with: most of a screen's width would say the same in each row."""
+    if len(views) < _FEW:
+        return ""
+    levels = zip(*(view.group.split("/") for view in views), strict=False)
+    return "/".join(level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels))
 
 
 def _shown(views: Sequence[GroupView], rows: int) -> Sequence[GroupView]:
@@ -220,8 +237,8 @@ def _rest(views: Sequence[GroupView], rows: int) -> str:
     return f"{len(views)} groups in all: {parts}"
 
 
-def _cells(view: GroupView) -> Iterator[RenderableType]:
-    yield Text(view.group)
+def _cells(view: GroupView, name: str) -> Iterator[RenderableType]:
+    yield Text(name)
     yield Text(view.state, style=_STYLES[view.state])
     yield Text(_filled(view))
     yield _bar(view)

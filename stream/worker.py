@@ -22,8 +22,9 @@ import pickle
 import resource
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -92,7 +93,7 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(pipe, lifeline, memory_bytes), name="evensky-worker", daemon=True
         )
-        with pipe, lifeline:
+        with pipe, lifeline, _sigint_blocked():
             self._process.start()
         self.pid = self._process.pid
         self.sentinel = self._process.sentinel
@@ -141,6 +142,21 @@ class Worker:
         with contextlib.suppress(ValueError):
             self._process.close()
         return _described(code)
+
+
+@contextlib.contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Let the fork server be born deaf to Ctrl-C, which a terminal sends to all our processes.
+
+    It would ignore it by itself, but only once Python has started in it; before, it would end with
+    a traceback.
+    """
+    resource_tracker.ensure_running()  # or it starts below, and unblocks SIGINT behind itself
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _described(code: int | None) -> str:

@@ -41,7 +41,15 @@ from stream.workshop import Workshop
 
 __all__ = ["command"]
 
-_SETTINGS = ("workers", "worker_memory_bytes", "job_timeout_s", "max_warp_bytes", "verdict_profile")
+_SETTINGS = (
+    "workers",
+    "worker_memory_bytes",
+    "job_timeout_s",
+    "max_warp_bytes",
+    "max_warp_side_px",
+    "max_message_bytes",
+    "verdict_profile",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def _views(night: Night, stage: _Stage) -> Iterator[GroupView]:
             matched=0 if summary is None else _matched(summary),
             trigger="" if summary is None else summary.trigger,
             reference=None if summary is None else summary.reference,
-            revision=group.header.published,
+            revision=0 if summary is None else summary.revision,
         )
 
 
