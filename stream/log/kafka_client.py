@@ -1,7 +1,6 @@
 """aiokafka, and nothing else knows it: its clients, its errors, and what it must be kept from.
 
-Each class here is one client with the few calls that the log needs, speaking of our partitions
-and records; what the log makes of them stands in `stream.log.kafka`.
+Each class is one client with the few calls that `stream.log.kafka` needs, in our own terms.
 """
 
 from __future__ import annotations
