@@ -98,6 +98,11 @@ class Fetcher:
         """Bytes of the files that are being read or held."""
         return self._budget.used
 
+    def allow(self, roots: Iterable[Path | str]) -> None:
+        """Let files below these directories be read too."""
+        more = (Path(os.path.realpath(root)) for root in roots)
+        self._roots = tuple(dict.fromkeys((*self._roots, *more)))
+
     async def fetch(self, uri: str, checksum: str | None = None, size: int | None = None) -> bytes:
         """Return the bytes of a file; see `hold`, which also counts them while they are in use."""
         async with self.hold(uri, checksum, size) as data:

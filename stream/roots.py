@@ -7,8 +7,9 @@ the folders are named in the settings alone.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from stream.faults import WarpError, WarpFault
@@ -48,44 +49,31 @@ class RememberingStore:
 
     Parameters
     ----------
-    make : callable
-        Makes a fetcher of roots.
-    roots : tuple of Path
-        Those of the settings.
+    fetcher : Fetcher
+        With the roots of the settings.
     log : Path
         The file of the embedded log.
     """
 
-    def __init__(
-        self, make: Callable[[tuple[Path, ...]], Fetcher], roots: tuple[Path, ...], log: Path
-    ) -> None:
-        self._make = make
-        self._fixed = roots
+    def __init__(self, fetcher: Fetcher, log: Path) -> None:
+        self._fetcher = fetcher
         self._log = log
-        self._known = recall(log)
-        self._fetcher = make((*roots, *self._known))
+        fetcher.allow(recall(log))
 
     async def fetch(self, uri: str, checksum: str, size: int | None) -> bytes:
         """Return the verified bytes of a warp; roots are looked up again before it is refused."""
         try:
             return await self._fetcher.fetch(uri, checksum, size)
         except WarpError as error:
-            if error.reason is not WarpFault.FORBIDDEN or not self._learn():
+            if error.reason is not WarpFault.FORBIDDEN:
                 raise
-            return await self._fetcher.fetch(uri, checksum, size)
+        # Each refused warp looks for itself: of a group's, all may be refused at the same moment.
+        self._fetcher.allow(await asyncio.to_thread(recall, self._log))
+        return await self._fetcher.fetch(uri, checksum, size)
 
     def close(self) -> None:
         """Give the fetcher's threads back."""
         self._fetcher.close()
-
-    def _learn(self) -> bool:
-        known = recall(self._log)
-        if known == self._known:
-            return False
-        self._known = known
-        self._fetcher.close()
-        self._fetcher = self._make((*self._fixed, *known))
-        return True
 
 
 def _file(log: Path) -> Path:

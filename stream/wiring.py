@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import core
@@ -191,12 +190,9 @@ def fetch_limits(settings: Settings) -> FetchLimits:
 
 
 def _store(settings: Settings, telemetry: Telemetry) -> RememberingStore | Fetcher:
-    def make(roots: tuple[Path, ...]) -> Fetcher:
-        return Fetcher(roots, fetch_limits(settings), partial(telemetry.storage_read, "file"))
-
     if settings.brokers and not settings.allow:
         sentence = "strangers write into Kafka, so no warp may be read that is not allowed"
         raise SettingsError((Problem(("allow",), sentence, "name the folders that warps lie in"),))
-    if settings.brokers:
-        return make(settings.roots)
-    return RememberingStore(make, settings.roots, settings.log)
+    read = partial(telemetry.storage_read, "file")
+    fetcher = Fetcher(settings.roots, fetch_limits(settings), read)
+    return fetcher if settings.brokers else RememberingStore(fetcher, settings.log)

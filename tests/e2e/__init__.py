@@ -1,0 +1,1 @@
+"""The program as its users have it: processes, files, signals, brokers."""
