@@ -81,7 +81,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and turn what went wrong into a sentence and an exit code."""
     try:
-        sys.exit(cli.main(arguments, standalone_mode=False))
+        sys.exit(cli.main(arguments, prog_name="evensky", standalone_mode=False))
     except click.exceptions.Abort:
         _end("interrupted", _INTERRUPTED)
     except click.ClickException as error:

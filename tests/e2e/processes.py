@@ -20,7 +20,7 @@ import psutil
 
 import schemas
 from stream.announce import folders, manifests
-from stream.commands.announce import announce, describe_all
+from stream.commands.announce import Step, announce, describe_all
 from stream.configure import load_settings
 from stream.describe import Override
 from stream.log.seam import Record
@@ -99,7 +99,7 @@ class Place:
         described, faults = describe_all(files, Override())
         assert not faults
         arrivals = [one.message for one in described]
-        steps = [(list(manifests(described)), 0.0), (arrivals, 0.0)]
+        steps: list[Step] = [(list(manifests(described)), 0.0), (arrivals, 0.0)]
         asyncio.run(announce(self.settings, folders(described), steps))
 
     def records(self, topic: str) -> list[Record]:

@@ -65,7 +65,7 @@ SDSS = ("-c", "bin_size=64")
 
 
 @pytest.mark.shared
-def test_real_warps_in_batch(tmp_path: Path) -> None:
+def test_real_warps_in_batch() -> None:
     """Of SDSS's warps each band is one group, with LSST's own figures: 1.004 to 1.039."""
     files = sorted(shared_path("warps", "sdss_s82").glob("*.fits.fz"))
     told, _ = evensky("match", *files, "--workers", "1", "--json", *SDSS)

@@ -34,7 +34,7 @@ def test_kills_at_any_moment_lose_and_double_nothing(
         with running(place, tmp_path) as service:
             if chance.random() < 0.8:
                 service.until_it_says("started")
-            _idle(chance.uniform(0.0, 1.5))
+            _idle(chance.uniform(0.0, 1.0))
             service.kill()
         published(place).hold_exactly_once()
     with running(place, tmp_path) as service:

@@ -1,0 +1,81 @@
+"""`evensky match`: what it prints, writes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.stream.commands.conftest import Say
+from tests.stream.night import write_warp
+
+QUICK = ("--workers", "1", "-c", "bin_size=16")
+GROUP = {"campaign", "skymap", "tract", "patch", "band", "reference", "members"}
+MEMBER = {
+    *("visit", "status", "is_reference", "fit_rms", "matched_mse", "diff_im_var"),
+    *("cost", "verdict", "reason"),
+}
+
+
+def test_json_has_the_promised_fields(say: Say, warps: list[Path]) -> None:
+    """The document has exactly the fields that programs rely on; what is absent is null."""
+    said = say("match", *warps, *QUICK, "--json")
+    assert (said.code, said.err) == (0, "")
+    document = json.loads(said.out)
+    assert set(document) == {"groups"}
+    (group,) = document["groups"]
+    assert set(group) == GROUP
+    assert (group["skymap"], group["tract"], group["patch"], group["band"]) == ("rings", 7, 3, "r")
+    assert all(set(member) == MEMBER for member in group["members"])
+    assert [member["visit"] for member in group["members"]] == [1, 2, 3]
+    (reference,) = [member for member in group["members"] if member["is_reference"]]
+    assert reference["visit"] == group["reference"]
+    assert (reference["fit_rms"], reference["matched_mse"]) == (None, None)
+
+
+def test_a_bad_warp_fails_alone(say: Say, warps: list[Path]) -> None:
+    """A truncated file fails with its reason, a text file is named, the others are matched."""
+    warps[2].write_bytes(warps[2].read_bytes()[:20_000])
+    text = warps[0].with_name("notes.fits")
+    text.write_text("notes", encoding="utf-8")
+    said = say("match", *warps, text, *QUICK, "--json")
+    assert said.code == 1
+    assert str(text) in said.err
+    (group,) = json.loads(said.out)["groups"]
+    states = [member["status"] for member in group["members"]]
+    assert sorted(states[:2]) == ["matched", "reference"]
+    assert states[2] == "failed"
+    assert group["members"][2]["reason"].startswith("truncated")
+
+
+def test_files_written(say: Say, warps: list[Path]) -> None:
+    """With -o each visit has its model and the group its pictures, below the band."""
+    said = say("match", *warps, *QUICK, "-o", "out", "--reference", 2)
+    assert said.code == 0
+    assert "reference 2" in said.out
+    names = {path.relative_to("out").as_posix() for path in Path("out").rglob("*.*")}
+    models = {f"r/{visit}.model.msgpack" for visit in (1, 2, 3)}
+    assert names == {*models, "r/coadd.png", "r/group.png"}
+    assert Path("out/r/coadd.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_is_not_cut_in_a_pipe(say: Say, warps: list[Path]) -> None:
+    """Where there is no terminal the table is as wide as it needs to be."""
+    long = write_warp(warps[0].parent, 2**62 + 1)
+    said = say("match", *warps, long, *QUICK)
+    assert str(2**62 + 1) in said.out
+    assert "…" not in said.out
+
+
+def test_a_reference_that_is_not_there(say: Say, warps: list[Path]) -> None:
+    """A reference that none of the files is, is wrong use."""
+    said = say("match", *warps, "--reference", 9)
+    assert said.code == 2
+    assert "--reference 9" in said.err
+
+
+def test_one_warp_alone(say: Say, warps: list[Path]) -> None:
+    """A group of one is told to be incomplete, which is no failure."""
+    said = say("match", warps[0], *QUICK)
+    assert said.code == 0
+    assert "incomplete" in said.out
+    assert "nothing to match" in said.err
