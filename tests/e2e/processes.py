@@ -31,9 +31,11 @@ from stream.wiring import reader_log
 __all__ = [
     "MATCHING",
     "PATIENCE_S",
+    "PROGRAM",
     "Place",
     "Published",
     "Running",
+    "environment",
     "evensky",
     "model_files",
     "published",
@@ -48,7 +50,7 @@ PATIENCE_S: Final = 150.0
 
 MATCHING: Final = ("-c", "bin_size=32")
 
-_PROGRAM = Path(sys.executable).with_name("evensky")
+PROGRAM = Path(sys.executable).with_name("evensky")
 _WORKERS = ("--workers", "1", "--worker-memory-bytes", "1GiB")
 _LOOK_S = 0.05
 
@@ -62,7 +64,7 @@ def environment() -> dict[str, str]:
 def evensky(*words: object, code: int = 0, cwd: Path | None = None) -> tuple[str, str]:
     """Run a command to its end, hold it to an exit code, and return what it wrote."""
     done = subprocess.run(  # noqa: S603 - our own program
-        [_PROGRAM, *map(str, words)],
+        [PROGRAM, *map(str, words)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -162,7 +164,7 @@ def running(place: Place, folder: Path, *more: str) -> Iterator[Running]:
     words = ["run", *place.options, *place.service, "--http", "off", *_WORKERS, *MATCHING, *more]
     with log.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own program
-            [_PROGRAM, *words], stderr=stderr, stdout=stderr, env=environment()
+            [PROGRAM, *words], stderr=stderr, stdout=stderr, env=environment()
         )
     service = Running(process, log)
     try:

@@ -1,0 +1,104 @@
+"""The state as a changelog: what is read back is what was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import schemas
+from core import groups
+from stream.changelog import puts, restore
+from stream.log.seam import LogRefusedError, Record
+from tests.core.groups.drive import Record as Happened
+from tests.core.groups.strategies import inside, law, logs, policies
+
+KEYS = {"a": "live/s/0/0/r", "b": "live/s/0/1/r"}
+
+Put = tuple[bytes, bytes | None]
+
+
+def _played(
+    log: Sequence[Happened], between: Sequence[groups.Event], policy: groups.Policy
+) -> tuple[groups.Partition, list[Put]]:
+    """Live through a log, with results from inside between the records; return all puts."""
+    state, written = groups.Partition(lambda _: policy), list[Put]()
+    results = iter(between)
+    for at, key, event in log:
+        for group, transition in state.advance(at):
+            written.extend(puts(group, transition))
+        for happening in (event, next(results, None)):
+            if happening is not None:
+                one = replace(happening, at=state.clock)
+                written.extend(puts(KEYS[key], state.feed(KEYS[key], one)))
+    return state, written
+
+
+async def _records(written: Sequence[Put]) -> AsyncIterator[Record]:
+    for offset, (key, value) in enumerate(written):
+        yield Record("evensky.state", 0, offset, 0, key, value)
+
+
+def _position(clock: int, partitions: int = 4) -> Put:
+    position = schemas.Position(next_offset=7, clock=clock, partitions=partitions)
+    return schemas.POSITION_KEY, schemas.pack_position(position)
+
+
+def _compacted(written: Sequence[Put]) -> list[Put]:
+    last: dict[bytes, bytes | None] = {}
+    for key, value in written:
+        last.pop(key, None)
+        last[key] = value
+    return [(key, value) for key, value in last.items() if value is not None]
+
+
+def _held(state: groups.Partition) -> Mapping[str, groups.Group]:
+    return {key: group for key, group in state.groups.items() if group != groups.Group()}
+
+
+@law
+@given(logs("ab"), st.lists(inside, max_size=20), policies, st.booleans())
+async def test_restored_is_what_lived(
+    log: list[Happened], between: list[groups.Event], policy: groups.Policy, compacted: bool
+) -> None:
+    """Read back from every put, or from what compaction leaves, the state is the live one."""
+    state, written = _played(log, between, policy)
+    written = [*written, _position(state.clock)]
+    kept = _compacted(written) if compacted else written
+    restored = await restore(_records(kept), lambda _: policy, 4)
+    assert _held(restored.state) == _held(state)
+    assert restored.state.clock == state.clock
+    assert restored.state.timers() == state.timers()
+    assert (restored.records, restored.position.next_offset) == (len(kept), 7)
+
+
+async def test_nothing_written_is_a_new_partition() -> None:
+    """An empty changelog is a partition that begins at its first record."""
+    restored = await restore(_records([]), lambda _: groups.Policy(), 4)
+    assert restored.state.groups == {}
+    assert (restored.position.next_offset, restored.records) == (0, 0)
+
+
+async def test_another_number_of_partitions() -> None:
+    """State of another number of partitions is refused, since the same keys are elsewhere now."""
+    with pytest.raises(LogRefusedError, match="5 partitions and the log has 4"):
+        await restore(_records([_position(0, 5)]), lambda _: groups.Policy(), 4)
+
+
+DAMAGE: Sequence[Put] = (
+    (b"", b""),
+    (b"Z|unheard", b""),
+    (schemas.header_key(KEYS["a"]), b"\xc1"),
+    (schemas.member_key(KEYS["a"], 3), schemas.pack_state({"visit": "three"})),
+    (schemas.POSITION_KEY, b"\x80"),
+)
+
+
+@pytest.mark.parametrize("put", DAMAGE)
+async def test_damage_is_refused(put: Put) -> None:
+    """A record that cannot be read back ends the start; guessing would lose somebody's warps."""
+    with pytest.raises(LogRefusedError, match="cannot be read back"):
+        await restore(_records([put]), lambda _: groups.Policy(), 4)

@@ -1,0 +1,66 @@
+"""What pictures are drawn from."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+import core
+from stream.gather import gather, mse_ratio
+from tests.schemas import examples
+
+CONFIG = core.MatchConfig(bin_size=16)
+
+
+def _warp(level: float) -> core.MaskedImage:
+    shape = (32, 32)
+    return core.MaskedImage(
+        np.full(shape, level, np.float32),
+        np.zeros(shape, np.int32),
+        np.full(shape, 4.0, np.float32),
+        {"NO_DATA": 8, "DETECTED": 5},
+    )
+
+
+def test_ratio_of_nothing() -> None:
+    """Where the fit has no figures, or no variance, there is no ratio rather than a wrong one."""
+    model = examples.matched_model()
+    assert mse_ratio(model) == pytest.approx((model.matched_mse or 0) / (model.diff_im_var or 1))
+    assert mse_ratio(msgspec.structs.replace(model, diff_im_var=0.0)) is None
+
+
+def test_without_a_readable_warp_nothing_is_drawn() -> None:
+    """A model whose warp failed is left out; nothing of it is read."""
+    failed = msgspec.structs.replace(
+        examples.matched_model(),
+        status="failed",
+        reason="missing: it is gone",
+        model=None,
+        fit_rms=None,
+        matched_mse=None,
+        diff_im_var=None,
+    )
+    gathered = gather([failed], lambda _: pytest.fail("it was read"), CONFIG)
+    assert gathered.panels == []
+    with pytest.raises(ValueError, match="no warp"):
+        gathered.before.tile()
+
+
+def test_no_overlap_has_a_panel_and_no_part_in_the_coadd() -> None:
+    """A warp without overlap is shown, and does not spoil the coadd with a sky of its own."""
+    base = msgspec.structs.replace(
+        examples.matched_model(),
+        visit=1,
+        reference=1,
+        is_reference=True,
+        status="reference",
+        model=None,
+        fit_rms=None,
+        matched_mse=None,
+        diff_im_var=None,
+    )
+    apart = msgspec.structs.replace(base, visit=2, is_reference=False, status="no_overlap")
+    gathered = gather([base, apart], lambda visit: _warp(100.0 * visit), CONFIG)
+    assert len(gathered.panels) == 1
+    assert float(np.nanmax(gathered.after.tile().image)) == 100.0

@@ -1,0 +1,80 @@
+"""Settings into objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stream.configure import load_settings
+from stream.fetch import Fetcher
+from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
+from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
+from stream.log.seam import LogRefusedError
+from stream.machine import Machine
+from stream.roots import RememberingStore
+from stream.settings import Settings, SettingsError
+from stream.wiring import (
+    assemble_service,
+    decode_limits,
+    kafka_settings,
+    owner_log,
+    publisher_log,
+    reader_log,
+    slots,
+)
+
+BROKERS = "localhost:9092,other:9093"
+
+
+def _settings(**options: Any) -> Settings:
+    return load_settings({"workers": 2} | options, environment={}, machine=Machine(4, 2**34))
+
+
+def test_the_log_that_is_meant(tmp_path: Path) -> None:
+    """Brokers mean Kafka, their absence the embedded log, for each of its three users."""
+    file, brokers = _settings(log=tmp_path / "a.db"), _settings(bootstrap_servers=BROKERS)
+    assert isinstance(owner_log(file), EmbeddedOwner)
+    assert isinstance(publisher_log(file), EmbeddedPublisher)
+    assert isinstance(owner_log(brokers), KafkaOwner)
+    assert isinstance(publisher_log(brokers), KafkaPublisher)
+    assert isinstance(reader_log(brokers), KafkaReader)
+
+
+def test_a_log_to_read_must_be_there(tmp_path: Path) -> None:
+    """Reading makes no log: a name that was mistyped is told."""
+    with pytest.raises(LogRefusedError, match="no log"):
+        reader_log(_settings(log=tmp_path / "none.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_strangers_need_an_allow_list(tmp_path: Path) -> None:
+    """On Kafka nothing is read that is not allowed; beside a file its announcers are trusted."""
+    with pytest.raises(SettingsError, match="allow"):
+        assemble_service(_settings(bootstrap_servers=BROKERS))
+    kafka = assemble_service(_settings(bootstrap_servers=BROKERS, allow=(tmp_path,)))
+    file = assemble_service(_settings(log=tmp_path / "a.db"))
+    assert isinstance(kafka.store, Fetcher)
+    assert isinstance(file.store, RememberingStore)
+    kafka.store.close()
+    file.store.close()
+
+
+@pytest.mark.parametrize("grace", [1.0, 10.0, 120.0, 3600.0])
+def test_kafka_is_given_times_that_fit(grace: float) -> None:
+    """A poll may take as long as we wait for brokers, and a session ends before we give up."""
+    found = kafka_settings(_settings(bootstrap_servers=BROKERS, broker_grace_s=grace))
+    assert found.bootstrap_servers == BROKERS
+    assert found.max_poll_interval_ms > grace * 1000
+    assert found.session_timeout_ms < grace * 1000
+    assert found.rebalance_timeout_ms >= found.session_timeout_ms
+
+
+def test_bounds_of_a_worker(tmp_path: Path) -> None:
+    """A worker keeps at most a quarter of its memory, and each always has a job in reach."""
+    settings = _settings(log=tmp_path / "a.db", max_warp_side_px=100)
+    limits = decode_limits(settings)
+    assert limits.cache_bytes * 4 <= settings.worker_memory_bytes
+    assert (limits.max_side, limits.max_pixels) == (100, 10_000)
+    assert slots(settings) > settings.workers
