@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream.faults import WarpError, WarpFault
 from stream.fetch import Fetcher, FetchLimits
-from stream.roots import RememberingStore, recall, remember
+from stream.roots import recall, remember
 
 CONTENT = b"pixels" * 100
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -28,9 +29,11 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(log: Path) -> Iterator[RememberingStore]:
-    """Give a store that may read the log's own folder."""
-    store = RememberingStore(Fetcher([log.parent], FetchLimits(missing_grace_s=0.01)), log)
+def store(log: Path) -> Iterator[Fetcher]:
+    """Give a fetcher that may read the log's own folder, and what is remembered beside the log."""
+    store = Fetcher(
+        [log.parent], FetchLimits(missing_grace_s=0.01), recall=functools.partial(recall, log)
+    )
     yield store
     store.close()
 
@@ -70,9 +73,7 @@ def test_a_line_that_is_no_folder(log: Path, line: str) -> None:
     assert recall(log) == ()
 
 
-async def test_forbidden_until_announced(
-    store: RememberingStore, log: Path, tmp_path: Path
-) -> None:
+async def test_forbidden_until_announced(store: Fetcher, log: Path, tmp_path: Path) -> None:
     """A folder may be read from the moment it is remembered, and not before."""
     (uri,) = _warps(tmp_path / "survey")
     with pytest.raises(WarpError) as caught:
@@ -82,9 +83,7 @@ async def test_forbidden_until_announced(
     assert await store.fetch(uri, SHA, None) == CONTENT
 
 
-async def test_a_whole_group_from_a_new_folder(
-    store: RememberingStore, log: Path, tmp_path: Path
-) -> None:
+async def test_a_whole_group_from_a_new_folder(store: Fetcher, log: Path, tmp_path: Path) -> None:
     """Of warps fetched at the same moment from a folder just remembered, none is refused."""
     uris = _warps(tmp_path / "survey", 8)
     remember(log, [tmp_path / "survey"])
@@ -96,14 +95,12 @@ async def test_remembered_over_a_restart(log: Path, tmp_path: Path) -> None:
     """A store that is made later may read what was announced before."""
     (uri,) = _warps(tmp_path / "survey")
     remember(log, [tmp_path / "survey"])
-    store = RememberingStore(Fetcher([log.parent]), log)
+    store = Fetcher([log.parent], recall=functools.partial(recall, log))
     assert await store.fetch(uri, SHA, None) == CONTENT
     store.close()
 
 
-async def test_beside_an_announced_folder(
-    store: RememberingStore, log: Path, tmp_path: Path
-) -> None:
+async def test_beside_an_announced_folder(store: Fetcher, log: Path, tmp_path: Path) -> None:
     """A folder whose name only begins like an announced one stays forbidden."""
     (uri,) = _warps(tmp_path / "survey-secret")
     remember(log, [tmp_path / "survey"])

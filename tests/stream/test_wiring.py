@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from stream.configure import load_settings
-from stream.fetch import Fetcher
+from stream.faults import WarpError
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.seam import LogRefusedError
 from stream.machine import Machine
-from stream.roots import RememberingStore
+from stream.roots import remember
 from stream.settings import Settings, SettingsError
 from stream.wiring import (
     assemble_service,
@@ -49,16 +49,22 @@ def test_a_log_to_read_must_be_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_strangers_need_an_allow_list(tmp_path: Path) -> None:
+async def test_strangers_need_an_allow_list(tmp_path: Path) -> None:
     """On Kafka nothing is read that is not allowed; beside a file its announcers are trusted."""
     with pytest.raises(SettingsError, match="allow"):
         assemble_service(_settings(bootstrap_servers=BROKERS))
-    kafka = assemble_service(_settings(bootstrap_servers=BROKERS, allow=(tmp_path,)))
-    file = assemble_service(_settings(log=tmp_path / "a.db"))
-    assert isinstance(kafka.store, Fetcher)
-    assert isinstance(file.store, RememberingStore)
-    kafka.store.close()
-    file.store.close()
+    remember(tmp_path / "a.db", [tmp_path / "announced"])
+    (tmp_path / "announced").mkdir()
+    (tmp_path / "announced" / "warp").write_bytes(b"pixels")
+    wanted = str(tmp_path / "announced" / "warp")
+    (tmp_path / "allowed").mkdir()
+    file = assemble_service(_settings(log=tmp_path / "a.db", allow=(tmp_path / "allowed",)))
+    assert await file.fetcher.fetch(wanted) == b"pixels"
+    kafka = assemble_service(_settings(bootstrap_servers=BROKERS, allow=(tmp_path / "allowed",)))
+    with pytest.raises(WarpError, match="no allowed root"):
+        await kafka.fetcher.fetch(wanted)
+    kafka.fetcher.close()
+    file.fetcher.close()
 
 
 @pytest.mark.parametrize("grace", [1.0, 10.0, 120.0, 3600.0])
