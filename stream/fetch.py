@@ -16,7 +16,7 @@ import os
 import stat
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from stream.faults import WarpError, WarpFault
 
-__all__ = ["FetchLimits", "Fetcher", "local_path"]
+__all__ = ["FetchLimits", "Fetcher", "Held", "Want", "local_path"]
 
 T = TypeVar("T")
 
@@ -67,6 +67,29 @@ class FetchLimits:
     longest_pause_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A file that is wanted.
+
+    Attributes
+    ----------
+    uri : str
+        An absolute path, or a ``file:`` URL of this host.
+    checksum : str or None
+        sha256 of the file, lower-case hex.
+    size : int or None
+        Bytes that the file must have.
+    """
+
+    uri: str
+    checksum: str | None = None
+    size: int | None = None
+
+
+Held = bytes | WarpError
+"""A file's bytes, or why they cannot be had."""
+
+
 class Fetcher:
     """Reads files below allowed roots.
 
@@ -78,6 +101,10 @@ class Fetcher:
         What it may use.
     on_read : callable, optional
         Called in the event loop with the bytes and the seconds of each file that was read.
+    on_fault : callable, optional
+        Called in the event loop with what was wrong with each file that was not.
+    recall : callable, optional
+        Gives more roots, asked in a thread before a file outside the known ones is refused.
     """
 
     def __init__(
@@ -85,10 +112,15 @@ class Fetcher:
         roots: Iterable[Path | str],
         limits: FetchLimits | None = None,
         on_read: Callable[[int, float], None] = lambda *_: None,
+        *,
+        on_fault: Callable[[WarpFault], None] = lambda _: None,
+        recall: Callable[[], Iterable[Path]] = tuple,
     ) -> None:
         self._roots = tuple(Path(os.path.realpath(root)) for root in roots)
         self._limits = limits or FetchLimits()
         self._on_read = on_read
+        self._on_fault = on_fault
+        self._recall = recall
         self._budget = _ByteBudget(self._limits.in_flight_bytes)
         self._reading = asyncio.Semaphore(self._limits.readers)
         self._threads = ThreadPoolExecutor(self._limits.readers, thread_name_prefix="evensky-fetch")
@@ -98,49 +130,72 @@ class Fetcher:
         """Bytes of the files that are being read or held."""
         return self._budget.used
 
-    def allow(self, roots: Iterable[Path | str]) -> None:
-        """Let files below these directories be read too."""
-        more = (Path(os.path.realpath(root)) for root in roots)
-        self._roots = tuple(dict.fromkeys((*self._roots, *more)))
-
     async def fetch(self, uri: str, checksum: str | None = None, size: int | None = None) -> bytes:
-        """Return the bytes of a file; see `hold`, which also counts them while they are in use."""
-        async with self.hold(uri, checksum, size) as data:
-            return data
+        """Return the bytes of a file, or raise; they count as in flight only while it is read."""
+        async with self.hold(Want(uri, checksum, size)) as (held,):
+            if isinstance(held, WarpError):
+                raise held
+            return held
 
     @asynccontextmanager
-    async def hold(
-        self, uri: str, checksum: str | None = None, size: int | None = None
-    ) -> AsyncIterator[bytes]:
-        """Give the bytes of a file, counted as in flight until the context is left.
+    async def hold(self, *wants: Want) -> AsyncIterator[list[Held]]:
+        """Give the bytes of files, counted as in flight until the context is left.
 
         Parameters
         ----------
-        uri : str
-            An absolute path, or a ``file:`` URL of this host.
-        checksum : str, optional
-            sha256 of the file, lower-case hex.
-        size : int, optional
-            Bytes that the file must have.
+        *wants : Want
+            Files that are needed together. Their bytes are borrowed in one go, so that nobody
+            waits for bytes while holding others.
 
-        Raises
+        Yields
         ------
-        WarpError
-            `forbidden`, `missing`, `too_large`, `checksum`, `timeout` or `unreadable`.
+        list of bytes or WarpError
+            In the order of `wants`; an error is `forbidden`, `missing`, `too_large`, `checksum`,
+            `timeout` or `unreadable`.
         """
-        path = local_path(uri)
-        found = await self._insist(functools.partial(_locate, path, self._roots))
+        found = await asyncio.gather(*(self._told(self._find(want)) for want in wants))
+        sizes = [one.size for one in found if isinstance(one, _Found)]
+        async with self._budget.lent(sum(sizes)):
+            yield [
+                one if isinstance(one, WarpError) else await self._told(self._take(one, want))
+                for one, want in zip(found, wants, strict=True)
+            ]
+
+    async def _told(self, work: Coroutine[object, object, T]) -> T | WarpError:
+        """Turn a fault into a value, and tell of it."""
+        try:
+            return await work
+        except WarpError as error:
+            self._on_fault(error.reason)
+            return error
+
+    async def _find(self, want: Want) -> _Found:
+        path = local_path(want.uri)
+        found = await self._insist(functools.partial(self._locate, path))
         if found.size > self._limits.max_bytes:
             msg = f"the file has {found.size} bytes, {self._limits.max_bytes} are allowed"
             raise WarpError(WarpFault.TOO_LARGE, msg)
-        if size is not None and size != found.size:
-            msg = f"the file has {found.size} bytes, {size} were announced"
+        if want.size is not None and want.size != found.size:
+            msg = f"the file has {found.size} bytes, {want.size} were announced"
             raise WarpError(WarpFault.CHECKSUM, msg)
-        async with self._budget.lent(found.size):
-            began = time.monotonic()
-            data = await self._insist(functools.partial(_read, found, checksum))
-            self._on_read(found.size, time.monotonic() - began)
-            yield data
+        return found
+
+    def _locate(self, path: str) -> _Found:
+        """Find a file below the roots; of a folder that was allowed meanwhile, below those."""
+        found = _locate(path, self._roots)
+        if found is None:
+            more = (Path(os.path.realpath(root)) for root in self._recall())
+            self._roots = tuple(dict.fromkeys((*self._roots, *more)))
+            found = _locate(path, self._roots)
+        if found is None:
+            raise WarpError(WarpFault.FORBIDDEN, f"{path!r} is below no allowed root")
+        return found
+
+    async def _take(self, found: _Found, want: Want) -> bytes:
+        began = time.monotonic()
+        data = await self._insist(functools.partial(_read, found, want.checksum))
+        self._on_read(found.size, time.monotonic() - began)
+        return data
 
     def close(self) -> None:
         """Give the threads back; what they are reading is abandoned."""
@@ -270,12 +325,12 @@ class _Found:
     size: int
 
 
-def _locate(path: str, roots: tuple[Path, ...]) -> _Found:
-    """Return the file that a path leads to, if it may be read."""
+def _locate(path: str, roots: tuple[Path, ...]) -> _Found | None:
+    """Return the file that a path leads to, or None if it is below no root."""
     real = Path(os.path.realpath(path))
     root = next((root for root in roots if real.is_relative_to(root)), None)
     if root is None:
-        raise WarpError(WarpFault.FORBIDDEN, f"{path!r} is below no allowed root")
+        return None
     size = _regular_size(os.lstat(real))
     return _Found(root, real.relative_to(root).parts, size)
 

@@ -7,15 +7,11 @@ the folders are named in the settings alone.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from stream.faults import WarpError, WarpFault
-from stream.fetch import Fetcher
-
-__all__ = ["RememberingStore", "recall", "remember"]
+__all__ = ["recall", "remember"]
 
 
 def remember(log: Path, folders: Iterable[Path]) -> None:
@@ -42,38 +38,6 @@ def recall(log: Path) -> tuple[Path, ...]:
     except FileNotFoundError:
         return ()
     return tuple(folder for line in lines if (folder := _folder(line)) is not None)
-
-
-class RememberingStore:
-    """A fetcher whose roots grow when `evensky announce` is given new folders.
-
-    Parameters
-    ----------
-    fetcher : Fetcher
-        With the roots of the settings.
-    log : Path
-        The file of the embedded log.
-    """
-
-    def __init__(self, fetcher: Fetcher, log: Path) -> None:
-        self._fetcher = fetcher
-        self._log = log
-        fetcher.allow(recall(log))
-
-    async def fetch(self, uri: str, checksum: str, size: int | None) -> bytes:
-        """Return the verified bytes of a warp; roots are looked up again before it is refused."""
-        try:
-            return await self._fetcher.fetch(uri, checksum, size)
-        except WarpError as error:
-            if error.reason is not WarpFault.FORBIDDEN:
-                raise
-        # Each refused warp looks for itself: of a group's, all may be refused at the same moment.
-        self._fetcher.allow(await asyncio.to_thread(recall, self._log))
-        return await self._fetcher.fetch(uri, checksum, size)
-
-    def close(self) -> None:
-        """Give the fetcher's threads back."""
-        self._fetcher.close()
 
 
 def _file(log: Path) -> Path:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import core
 from core import groups
 from stream.assemble import Assembler
-from stream.counted import CountedStore
+from stream.faults import WarpFault
 from stream.fetch import Fetcher, FetchLimits
 from stream.fits import DecodeLimits
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
@@ -23,7 +23,7 @@ from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pool import AttemptRecord, WorkerPool
 from stream.pulse import Pulse
-from stream.roots import RememberingStore
+from stream.roots import recall
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
 from stream.telemetry import Telemetry
@@ -40,8 +40,18 @@ __all__ = [
     "publisher_log",
     "reader_log",
     "slots",
+    "tell_fault",
     "worker_pool",
 ]
+
+_STORAGE_FAULTS: Final = {
+    WarpFault.MISSING: "missing",
+    WarpFault.UNREADABLE: "refused",
+    WarpFault.TOO_LARGE: "refused",
+    WarpFault.TIMEOUT: "timeout",
+    WarpFault.TRUNCATED: "truncated",
+    WarpFault.CHECKSUM: "checksum",
+}
 
 _POLL_PATIENCE_MS = 60_000
 
@@ -132,7 +142,7 @@ class Assembly:
     service: Service
     log: OwnerLog
     pool: WorkerPool
-    store: RememberingStore | Fetcher
+    fetcher: Fetcher
     telemetry: Telemetry
     pulse: Pulse
 
@@ -149,12 +159,12 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     telemetry = Telemetry()
     pulse = Pulse(telemetry.loop_lagged)
     pool = worker_pool(settings, telemetry)
-    store = _store(settings, telemetry)
+    fetcher = _fetcher(settings, telemetry)
     log = owner_log(settings)
     values: dict[str, Any] = settings.policy_values()
     policy = groups.Policy(**values)
     workshop = Workshop(
-        CountedStore(store, telemetry),
+        fetcher,
         pool,
         settings.match_config(),
         decode_limits(settings),
@@ -177,7 +187,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         due_revisions=4 * settings.max_due_groups,
         grace_s=settings.grace_s,
     )
-    return Assembly(Service(shared, pool, pulse, limits), log, pool, store, telemetry, pulse)
+    return Assembly(Service(shared, pool, pulse, limits), log, pool, fetcher, telemetry, pulse)
 
 
 def fetch_limits(settings: Settings) -> FetchLimits:
@@ -189,10 +199,22 @@ def fetch_limits(settings: Settings) -> FetchLimits:
     )
 
 
-def _store(settings: Settings, telemetry: Telemetry) -> RememberingStore | Fetcher:
+def _fetcher(settings: Settings, telemetry: Telemetry) -> Fetcher:
     if settings.brokers and not settings.allow:
         sentence = "strangers write into Kafka, so no warp may be read that is not allowed"
         raise SettingsError((Problem(("allow",), sentence, "name the folders that warps lie in"),))
-    read = partial(telemetry.storage_read, "file")
-    fetcher = Fetcher(settings.roots, fetch_limits(settings), read)
-    return fetcher if settings.brokers else RememberingStore(fetcher, settings.log)
+    return Fetcher(
+        settings.roots,
+        fetch_limits(settings),
+        partial(telemetry.storage_read, "file"),
+        on_fault=partial(tell_fault, telemetry),
+        recall=tuple if settings.brokers else partial(recall, settings.log),
+    )
+
+
+def tell_fault(telemetry: Telemetry, fault: WarpFault) -> None:
+    """Count a file that was refused, or that the storage did not give."""
+    if fault is WarpFault.FORBIDDEN:
+        telemetry.uri_rejected("outside")
+    else:
+        telemetry.storage_error("read", _STORAGE_FAULTS.get(fault, "other"))

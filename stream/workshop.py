@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -17,6 +18,7 @@ import core
 import schemas
 from core import groups
 from stream import fits, jobs
+from stream.fetch import Held, Want
 
 __all__ = ["Fulfilled", "OnMeasured", "Pool", "Store", "Tried", "Workshop"]
 
@@ -27,8 +29,8 @@ OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
 class Store(Protocol):
     """Where bytes come from."""
 
-    async def fetch(self, uri: str, checksum: str, size: int | None) -> bytes:
-        """Return the verified bytes of a warp, or raise `fits.WarpError`."""
+    def hold(self, *wants: Want) -> AbstractAsyncContextManager[Sequence[Held]]:
+        """Give the verified bytes of warps, or what is wrong with each, for a while."""
         ...
 
 
@@ -159,12 +161,7 @@ class Workshop:
             await on_measured(good)
 
     async def _measure_one(self, arrival: schemas.WarpArrived) -> jobs.Measured | jobs.JobFault:
-        try:
-            async with self._slots:
-                warp = await self._fetch(arrival)
-                return await self._pool.run(jobs.measure, warp, self._config, self._limits)
-        except fits.WarpError as error:
-            return jobs.JobFault(arrival.visit, error.reason, error.message)
+        return await self._run(jobs.measure, arrival)
 
     async def _match(
         self,
@@ -186,25 +183,27 @@ class Workshop:
         self, reference: schemas.WarpArrived, science: schemas.WarpArrived
     ) -> Tried:
         started = time.monotonic()
-        result = _comparable(reference, science) or await self._run_match(reference, science)
+        refused = _comparable(reference, science)
+        if refused is not None:
+            return Tried(reference.visit, refused, time.monotonic() - started)
+        result = await self._run(jobs.match, reference, science)
         return Tried(reference.visit, result, time.monotonic() - started)
 
-    async def _run_match(
-        self, reference: schemas.WarpArrived, science: schemas.WarpArrived
-    ) -> jobs.Matched | jobs.JobFault:
-        at_fault = reference.visit
-        try:
-            async with self._slots:
-                first = await self._fetch(reference)
-                at_fault = science.visit
-                second = await self._fetch(science)
-                return await self._pool.run(jobs.match, first, second, self._config, self._limits)
-        except fits.WarpError as error:
-            return jobs.JobFault(at_fault, error.reason, error.message)
-
-    async def _fetch(self, arrival: schemas.WarpArrived) -> jobs.WarpInput:
-        data = await self._store.fetch(arrival.uri, arrival.checksum, arrival.size)
-        return jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale)
+    async def _run(
+        self, job: Callable[..., T], *arrivals: schemas.WarpArrived
+    ) -> T | jobs.JobFault:
+        """Run a job on warps that are held in memory for its time; a fault is an answer."""
+        wants = [Want(one.uri, one.checksum, one.size) for one in arrivals]
+        async with self._slots, self._store.hold(*wants) as held:
+            warps = []
+            for arrival, data in zip(arrivals, held, strict=True):
+                if isinstance(data, fits.WarpError):
+                    return jobs.JobFault(arrival.visit, data.reason, data.message)
+                warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
+            try:
+                return await self._pool.run(job, *warps, self._config, self._limits)
+            except fits.WarpError as error:
+                return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
 
 
 def _comparable(

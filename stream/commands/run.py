@@ -81,7 +81,7 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         if web is not None:
             await web.close()
         await assembly.pool.close(0)
-        assembly.store.close()
+        assembly.fetcher.close()
 
 
 def _tell_started(assembly: Assembly, http: str) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from stream import fetch
 from stream.faults import WarpError, WarpFault
-from stream.fetch import Fetcher, FetchLimits, local_path
+from stream.fetch import Fetcher, FetchLimits, Want, local_path
 
 CONTENT = b"SIMPLE  =                    T" * 100
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -210,6 +210,7 @@ def test_a_link_put_in_between_is_not_followed(root: Path, race: str) -> None:
     """A path that was checked cannot be bent before it is opened."""
     path = root / "night" / "a.fits"
     found = fetch._locate(str(path), (root,))  # noqa: SLF001 - the race is between the two
+    assert found is not None
     if race == "file":
         path.unlink()
         path.symlink_to(root.parent / "secret" / "key")
@@ -345,6 +346,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
     """A file that grew since it was found is another file."""
     path = root / "night" / "a.fits"
     found = fetch._locate(str(path), (root,))  # noqa: SLF001 - the race is between the two
+    assert found is not None
     path.write_bytes(CONTENT * 2)
     with pytest.raises(WarpError, match="changes while it is read"):
         fetch._read(found, None)  # noqa: SLF001 - see above
@@ -357,7 +359,7 @@ async def test_bytes_in_flight_are_bounded(root: Path) -> None:
     """Files that are held leave room for others only up to the bound; then these wait."""
     fetcher = _with(root, in_flight_bytes=2 * len(CONTENT))
     uri = str(root / "night" / "a.fits")
-    async with fetcher.hold(uri), fetcher.hold(uri):
+    async with fetcher.hold(Want(uri)), fetcher.hold(Want(uri)):
         assert fetcher.in_flight_bytes == 2 * len(CONTENT)
         waiting = asyncio.create_task(fetcher.fetch(uri))
         await asyncio.sleep(0.1)
@@ -370,6 +372,7 @@ async def test_bytes_in_flight_are_bounded(root: Path) -> None:
 async def test_files_are_served_in_the_order_of_asking(root: Path) -> None:
     """A large file that waits is not overtaken for ever by small ones."""
     (root / "small").write_bytes(b"s")
+    small = Want(str(root / "small"))
     fetcher = _with(root, in_flight_bytes=len(CONTENT) + 1)
     order: list[str] = []
 
@@ -377,7 +380,7 @@ async def test_files_are_served_in_the_order_of_asking(root: Path) -> None:
         await fetcher.fetch(str(root / name))
         order.append(name)
 
-    async with fetcher.hold(str(root / "small")), fetcher.hold(str(root / "small")):
+    async with fetcher.hold(small), fetcher.hold(small):
         jobs = [asyncio.create_task(take("night/a.fits"))]
         await asyncio.sleep(0.05)
         jobs += [asyncio.create_task(take("small")) for _ in range(3)]
@@ -400,7 +403,7 @@ async def test_a_cancelled_fetch_gives_its_bytes_back(root: Path) -> None:
     """Whoever stops waiting, for room or for bytes, leaves no room taken."""
     fetcher = _with(root, in_flight_bytes=len(CONTENT))
     uri = str(root / "night" / "a.fits")
-    async with fetcher.hold(uri):
+    async with fetcher.hold(Want(uri)):
         waiting = [asyncio.create_task(fetcher.fetch(uri)) for _ in range(2)]
         await asyncio.sleep(0.05)
         waiting[0].cancel()
@@ -420,6 +423,52 @@ async def test_reads_are_told(root: Path) -> None:
     fetcher.close()
     assert [size for size, _ in told] == [len(CONTENT)]
     assert 0 <= told[0][1] < 5
+
+
+async def test_files_that_belong_together_are_borrowed_in_one_go(root: Path) -> None:
+    """Jobs that each need two files never wait for each other with one in hand."""
+    fetcher = _with(root, in_flight_bytes=3 * len(CONTENT))
+    pair = (Want(str(root / "night" / "a.fits")), Want(str(root / "night" / "a.fits"), SHA))
+    most = 0
+
+    async def job() -> None:
+        nonlocal most
+        async with fetcher.hold(*pair) as held:
+            most = max(most, fetcher.in_flight_bytes)
+            assert held == [CONTENT, CONTENT]
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(asyncio.gather(*(job() for _ in range(6))), 20)
+    assert most == 2 * len(CONTENT)
+    assert fetcher.in_flight_bytes == 0
+    fetcher.close()
+
+
+async def test_of_two_files_the_bad_one_is_told(root: Path) -> None:
+    """A file that cannot be had is an error in its own place, and counts no bytes."""
+    told: list[WarpFault] = []
+    fetcher = Fetcher([root], QUICK, on_fault=told.append)
+    good, gone = Want(str(root / "night" / "a.fits")), Want(str(root / "none.fits"))
+    async with fetcher.hold(gone, good) as (first, second):
+        assert isinstance(first, WarpError)
+        assert first.reason is WarpFault.MISSING
+        assert second == CONTENT
+        assert fetcher.in_flight_bytes == len(CONTENT)
+    assert told == [WarpFault.MISSING]
+    fetcher.close()
+
+
+async def test_faults_are_told_once(root: Path) -> None:
+    """Each refusal and each failure of the storage is told by its name."""
+    told: list[WarpFault] = []
+    fetcher = Fetcher([root], QUICK, on_fault=told.append)
+    uri = str(root / "night" / "a.fits")
+    await _fault(fetcher, "http://host/a.fits")
+    await _fault(fetcher, uri, size=1)
+    await _fault(fetcher, uri, checksum="0" * 64)
+    await fetcher.fetch(uri)
+    fetcher.close()
+    assert told == [WarpFault.FORBIDDEN, WarpFault.CHECKSUM, WarpFault.CHECKSUM]
 
 
 def _open_files() -> int:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ def store(log: Path) -> Iterator[Fetcher]:
     )
     yield store
     store.close()
+
+
+def _store(log: Path) -> Fetcher:
+    return Fetcher([log.parent], FetchLimits(missing_grace_s=0.01), recall=partial(recall, log))
 
 
 def _warps(folder: Path, count: int = 1) -> list[str]:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from stream.configure import load_settings
-from stream.faults import WarpError
+from stream.faults import WarpError, WarpFault
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.seam import LogRefusedError
 from stream.machine import Machine
 from stream.roots import remember
 from stream.settings import Settings, SettingsError
+from stream.telemetry import Telemetry
 from stream.wiring import (
     assemble_service,
     decode_limits,
@@ -23,6 +24,7 @@ from stream.wiring import (
     publisher_log,
     reader_log,
     slots,
+    tell_fault,
 )
 
 BROKERS = "localhost:9092,other:9093"
@@ -84,3 +86,21 @@ def test_bounds_of_a_worker(tmp_path: Path) -> None:
     assert limits.cache_bytes * 4 <= settings.worker_memory_bytes
     assert (limits.max_side, limits.max_pixels) == (100, 10_000)
     assert slots(settings) > settings.workers
+
+
+@pytest.mark.parametrize(
+    ("fault", "series"),
+    [
+        (WarpFault.FORBIDDEN, 'evensky_uri_rejected_total{reason="outside"}'),
+        (WarpFault.MISSING, 'evensky_storage_errors_total{kind="missing",op="read"}'),
+        (WarpFault.TIMEOUT, 'evensky_storage_errors_total{kind="timeout",op="read"}'),
+        (WarpFault.CHECKSUM, 'evensky_storage_errors_total{kind="checksum",op="read"}'),
+        (WarpFault.UNREADABLE, 'evensky_storage_errors_total{kind="refused",op="read"}'),
+        (WarpFault.INTERNAL, 'evensky_storage_errors_total{kind="other",op="read"}'),
+    ],
+)
+def test_each_fault_has_its_series(fault: WarpFault, series: str) -> None:
+    """A fault of the storage is counted once, under its own name."""
+    telemetry = Telemetry()
+    tell_fault(telemetry, fault)
+    assert f"{series} 1.0" in telemetry.exposition().decode()
