@@ -366,7 +366,7 @@ async def _kill_and_launch(cluster: Cluster, bench: KafkaBench) -> None:
 
 async def _kill_for_good(cluster: Cluster, bench: KafkaBench) -> None:
     bench.settings = dataclasses.replace(
-        bench.settings, session_timeout_ms=2500, rebalance_timeout_ms=1500, broker_grace_s=2.0
+        bench.settings, session_timeout_ms=1000, rebalance_timeout_ms=1500, broker_grace_s=2.0
     )
     owner = await bench.started_owner()
     publisher = await bench.started_publisher()
