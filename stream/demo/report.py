@@ -108,15 +108,16 @@ async def report(
     summaries : mapping of str to GroupMatched
         Newest of each group.
     folder : Path
-        Where pictures go.
+        Where pictures go; a group without a reference has nothing to draw.
     """
     models = await _models(settings, summaries)
     groups = tuple(
         _result(survey, entry, summaries[entry.key], models[entry.key]) for entry in survey.groups
     )
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    gathered = {one.entry.key: _gather(survey, one, settings) for one in groups}
-    pictures = [*_coadds(groups, gathered, folder), *_pages(groups, gathered, folder)]
+    drawn = [one for one in groups if one.summary.reference is not None]
+    gathered = {one.entry.key: _gather(survey, one, settings) for one in drawn}
+    pictures = [*_coadds(drawn, gathered, folder), *_pages(drawn, gathered, folder)]
     return Report(groups, tuple(pictures))
 
 
@@ -196,7 +197,9 @@ def _mosaic(coadds: Iterable[Coadd]) -> Tile:
 def _pages(
     groups: Sequence[GroupResult], gathered: Mapping[str, Gathered], folder: Path
 ) -> Iterable[Path]:
-    """Draw a page for the group whose visits differed most."""
+    """Draw a page for the group whose visits differed most, if any was matched."""
+    if not groups:
+        return
     one = max(groups, key=lambda group: group.check.before.std)
     path = folder / f"group-{one.entry.patch}-{one.entry.band}.png"
     group_page(
