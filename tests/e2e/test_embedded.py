@@ -97,19 +97,13 @@ def test_stopped_gently(survey: SurveyManifest, tmp_path: Path, number: signal.S
     published(place).hold_complete(_expected(survey))
 
 
-def test_first_line_tells_what_log_it_is(tmp_path: Path) -> None:
-    """The first line names the log, its partitions, and that it is not Kafka."""
-    with running(Place.file(tmp_path / "evensky.db"), tmp_path, "--partitions", "3") as service:
-        service.until_it_says("\n")
+def test_one_service_a_log(tmp_path: Path) -> None:
+    """The first line names the log and that it is not Kafka; a second service ends with 2."""
+    place = Place.file(tmp_path / "evensky.db")
+    with running(place, tmp_path, "--partitions", "3") as service:
+        service.until_it_says("started")
         first = service.text().splitlines()[0]
+        _, told = evensky("run", *place.options, "--http", "off", "--workers", "1", code=2)
     assert "3 partitions" in first
     assert "not Kafka" in first
-
-
-def test_one_service_a_log(tmp_path: Path) -> None:
-    """A second service on the same log ends with 2 and names the first."""
-    place = Place.file(tmp_path / "evensky.db")
-    with running(place, tmp_path) as service:
-        service.until_it_says("started")
-        _, told = evensky("run", *place.options, "--http", "off", "--workers", "1", code=2)
     assert str(service.process.pid) in told
