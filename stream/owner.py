@@ -121,6 +121,7 @@ class Owner:
                 self._shared.policy_for,
                 self._shared.log.partitions,
             )
+            self._refuse_lost()  # whoever has it by now resumes where the state says
             await self._shared.log.resume(self.partition, restored.position.next_offset)
         except PartitionLostError as error:
             self.lose(error.why)
@@ -135,6 +136,10 @@ class Owner:
                 self._line_up(key, group.frozen[revision])
         if restored.records:
             log.info("partition restored", partition=self.partition, due=self.due)
+
+    def _refuse_lost(self) -> None:
+        if self.status is Status.LOST:
+            raise PartitionLostError(self.partition, "it was lost while it was read back")
 
     def lose(self, why: str) -> None:
         """Touch nothing of this partition any more."""
@@ -274,8 +279,9 @@ class Owner:
             self._tasks[key] = task
             task.add_done_callback(partial(self._ended, key))
 
-    def _ended(self, key: str, _: asyncio.Task[None]) -> None:
-        self._tasks.pop(key, None)
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:  # the group may be at work anew by now
+            del self._tasks[key]
         if self.status is Status.ACTIVE:
             self._begin()
 

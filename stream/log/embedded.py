@@ -35,6 +35,20 @@ _CHUNK_RECORDS = 1000
 _CHUNK_BYTES = 4 * 1024 * 1024
 
 
+async def _acquired(
+    executor: ThreadPoolExecutor | None, acquire: Callable[[], T], release: Callable[[T], None]
+) -> T:
+    """Acquire something in a thread; if cancelled meanwhile, let go of it again."""
+    acquiring = asyncio.get_running_loop().run_in_executor(executor, acquire)
+    try:
+        return await asyncio.shield(acquiring)
+    except asyncio.CancelledError:
+        await asyncio.wait({acquiring})
+        if acquiring.exception() is None:
+            release(acquiring.result())
+        raise
+
+
 class _Lane:
     """One connection to the file and the one thread that uses it, so the event loop never waits."""
 
@@ -45,7 +59,7 @@ class _Lane:
 
     async def open(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="evensky-log")
-        self._file = await self._submit(self._open_file)
+        self._file = await _acquired(self._executor, self._open_file, LogFile.close)
 
     async def run(self, call: Callable[[LogFile], T]) -> T:
         file = self._file
@@ -156,7 +170,7 @@ class EmbeddedOwner:
     async def start(self) -> None:
         """Lock, create or check the file."""
         try:
-            self._lock = await asyncio.to_thread(OwnerLock, self._path)
+            self._lock = await _acquired(None, partial(OwnerLock, self._path), OwnerLock.release)
             await self._writer.open()
             await self._writer.run(lambda file: file.ensure_topics(self._topics.names))
             self._claim = await self._writer.run(LogFile.claim)
@@ -192,9 +206,13 @@ class EmbeddedOwner:
         found = await self._reader.run(
             lambda file: self._fetch(file, positions, others, max_records)
         )
-        for partition, records in found.records.items():
-            self._positions[partition] = records[-1].offset + 1
-        return found
+        # Where it was lost or resumed meanwhile, what was read is nobody's.
+        stale = {p for p, position in positions.items() if self._positions.get(p) != position}
+        records = {p: new for p, new in found.records.items() if p not in stale}
+        for partition, new in records.items():
+            self._positions[partition] = new[-1].offset + 1
+        ends = {p: end for p, end in found.ends.items() if p not in stale}
+        return Poll(records=records, ends=ends)
 
     def _in_turn(self) -> list[int]:
         # A full partition must not starve the others: each poll begins with another one.
@@ -306,11 +324,13 @@ class EmbeddedOwner:
 
     async def close(self) -> None:
         """Close the file and let another service own it."""
-        await self._reader.close()
-        await self._writer.close()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
+        try:
+            await self._reader.close()
+            await self._writer.close()
+        finally:  # also when cancelled: what is still being written is refused by the next claim
+            lock, self._lock = self._lock, None
+            if lock is not None:
+                lock.release()
 
 
 class EmbeddedPublisher:
