@@ -21,6 +21,7 @@ _GALAXIES = 25.0  # a square arcminute
 _BULGES = 0.3  # fraction of the galaxies
 _DISC, _BULGE = 1.0, 4.0  # Sersic indices: exponential, de Vaucouleurs
 _MOFFAT_BETA = 3.0
+_SPREAD = 2.5  # square pixels by which the stars' own spread widens the square of the FWHM
 _CIRRUS_COLOUR = -0.15  # r - i: reflected starlight, bluer than the galaxies
 _CIRRUS_PEAK = 1.6  # counts a pixel in r
 
@@ -64,8 +65,8 @@ class Scene:
         self._transform = np.fft.rfft2(truth, s=self._padded)
 
     def through(self, fwhm: float) -> Float:
-        """Return the mosaic's sources seen with a Moffat PSF of `fwhm` pixels, counts, [y, x]."""
-        psf = np.fft.rfft2(moffat(self._padded, fwhm))
+        """Return the mosaic's sources, counts, [y, x]; its stars are `fwhm` (> 2) pixels wide."""
+        psf = np.fft.rfft2(moffat(self._padded, math.sqrt(fwhm**2 - _SPREAD)))
         seen = np.fft.irfft2(self._transform * psf, s=self._padded)
         height, width = self._shape
         return np.asarray(seen[_MARGIN : height - _MARGIN, _MARGIN : width - _MARGIN])

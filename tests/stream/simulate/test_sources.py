@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy import integrate, optimize
 
 from stream.simulate import sources
 from stream.simulate.sources import Galaxies, Scene, Stars, moffat, scene_of, sersic
 from stream.simulate.spec import ZERO_POINT, SurveySpec
 
 MARGIN = 64
+
+Float = NDArray[np.float64]
 
 
 def blank(size: int = 128) -> np.ndarray:
@@ -148,3 +152,106 @@ def test_cirrus_is_faint_and_wide() -> None:
     assert wisps.min() >= 0.0
     assert 0.3 < wisps.max() < 3.0
     assert np.abs(np.diff(wisps, axis=1)).max() < 0.1 * wisps.max()
+
+
+@pytest.mark.parametrize("fwhm", [2.35, 2.5, 2.8, 3.3, 3.8, 4.25, 5.0])
+@pytest.mark.parametrize(("dx", "dy"), [(0.0, 0.0), (0.5, 0.5), (0.3, 0.7)])
+def test_a_star_is_as_wide_as_the_seeing_says(fwhm: float, dx: float, dy: float) -> None:
+    """The width of a star as it is seen, by a fit, is the plan's FWHM to 4 %, in any pixel."""
+    truth = blank()
+    x, y = 64.0 + dx, 64.0 + dy
+    sources._draw_stars(truth, star_at(MARGIN + x, MARGIN + y), "r")  # noqa: SLF001 - as above
+    seen = Scene(truth).through(fwhm)
+    rows, columns = np.indices(seen.shape)
+    radius = np.hypot(columns - x, rows - y)
+    near = radius < 10.0
+
+    def profile(r: Float, peak: float, width: float, beta: float) -> Float:
+        core = width / (2.0 * np.sqrt(2.0 ** (1.0 / beta) - 1.0))
+        return np.asarray(peak * (1.0 + (r / core) ** 2) ** -beta)
+
+    start = (seen.max(), fwhm, 3.0)
+    found, _ = optimize.curve_fit(profile, radius[near], seen[near], p0=start)
+    assert found[1] == pytest.approx(fwhm, rel=0.04)
+
+
+@pytest.mark.parametrize(("band", "magnitudes"), [("g", 1.6), ("r", 0.0), ("i", -1.0), ("z", -1.5)])
+def test_a_red_star_shows_its_colour_in_every_band(band: str, magnitudes: float) -> None:
+    """A star of r - i = 1 is 1.6 magnitudes fainter in g than in r, and brighter in i and z."""
+    truth = blank()
+    one = Stars(*(np.array([v]) for v in (100.0, 100.0, 17.0, 1.0)))
+    sources._draw_stars(truth, one, band)  # noqa: SLF001 - as above
+    assert ZERO_POINT - 2.5 * np.log10(truth.sum()) == pytest.approx(17.0 + magnitudes)
+
+
+def test_a_galaxy_lies_along_its_angle() -> None:
+    """Second moments of an exponential disc give back its axis ratio and its angle."""
+    truth = blank()
+    sources._draw_galaxies(truth, galaxy_at(128.0, 128.0, 12.0, 1.0), "r")  # noqa: SLF001 - as above
+    rows, columns = np.indices(truth.shape)
+    weight = truth / truth.sum()
+    dx, dy = columns - 128.0, rows - 128.0
+    xx, yy, xy = ((weight * one).sum() for one in (dx * dx, dy * dy, dx * dy))
+    assert 0.5 * np.arctan2(2 * xy, xx - yy) == pytest.approx(0.7, abs=0.03)
+    size = np.hypot((xx - yy) / 2, xy)
+    ratio = np.sqrt(((xx + yy) / 2 - size) / ((xx + yy) / 2 + size))
+    assert ratio == pytest.approx(0.6, abs=0.06)
+
+
+def test_a_sersic_profile_halves_its_light_at_its_radius() -> None:
+    """Half the light of an index lies within one half-light radius: integrated, to 3 %."""
+    edges = np.linspace(0.0, 1.0, 20_001)[1:]
+    far = np.concatenate([edges, np.geomspace(1.0, 3000.0, 60_000)[1:]])
+    for index in (1.0, 4.0):
+        light = np.concatenate(
+            [[0.0], integrate.cumulative_trapezoid(far * sersic(far, index), far)]
+        )
+        half = light[np.searchsorted(far, 1.0)] / light[-1]
+        assert half == pytest.approx(0.5, abs=0.015)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_field_holds_as_many_sources_as_the_sky_does(seed: int) -> None:
+    """Seven stars and 25 galaxies a square arcminute, all over it, with colours of their kinds."""
+    shape, minutes = (640, 900), 640 * 900 * 0.4**2 / 3600
+    rng = np.random.default_rng(seed)
+    stars = sources._star_catalogue(shape, rng)  # noqa: SLF001 - as above
+    galaxies = sources._galaxy_catalogue(shape, rng)  # noqa: SLF001 - as above
+    for found, density, colour in ((stars, 7.0, 0.54), (galaxies, 25.0, 0.35)):
+        assert found.x.size == pytest.approx(density * minutes, abs=1)
+        assert 4.0 <= found.x.min() < 60
+        assert 840 < found.x.max() <= 895.0
+        assert 4.0 <= found.y.min() < 60
+        assert 580 < found.y.max() <= 635.0
+        assert found.colour.mean() == pytest.approx(
+            colour, abs=5 * found.colour.std() / found.x.size**0.5
+        )
+    assert 12.6 <= stars.mag.min() < 15.0
+    assert 23.5 < stars.mag.max() <= 24.0
+    assert 17.0 <= galaxies.mag.min() < 20.5
+    assert 24.9 < galaxies.mag.max() <= 25.0
+    assert np.corrcoef(galaxies.mag, np.log(galaxies.radius))[0, 1] < -0.5
+    assert set(np.unique(galaxies.index)) == {1.0, 4.0}
+    assert 0.3 <= galaxies.ratio.min() < galaxies.ratio.max() <= 1.0
+
+
+def test_cirrus_lies_to_one_side() -> None:
+    """Wisps are where the field's right side is, and none at its left: one visit's border cuts."""
+    wisps = sources._cirrus((320, 900), np.random.default_rng(5))  # noqa: SLF001 - as above
+    weight = wisps.sum(axis=0)
+    assert (weight * np.arange(900)).sum() / weight.sum() > 600
+    assert wisps[:, :300].max() < 0.02 * wisps.max()
+
+
+def test_the_great_spiral_is_where_it_is_meant_to_be_at_any_size() -> None:
+    """The field's landmark keeps its place, and its bulge and disc are in one."""
+    for size in (192, 512):
+        spec = SurveySpec(size=size, patches=3)
+        shape = (spec.shape[0] + 2 * MARGIN, spec.shape[1] + 2 * MARGIN)
+        marks = sources._landmarks(spec, shape, np.random.default_rng(1))  # noqa: SLF001 - as above
+        assert (marks.x[0], marks.y[0]) == (marks.x[1], marks.y[1])
+        assert (marks.index[0], marks.index[1]) == (4.0, 1.0)
+        assert marks.x[0] / shape[1] == pytest.approx(0.36, abs=0.05)
+        assert marks.y[0] / shape[0] == pytest.approx(0.56, abs=0.08)
+        surface = marks.mag[1] + 5 * np.log10(marks.radius[1])
+        assert surface == pytest.approx(13.5 + 5 * np.log10(36.0))
