@@ -30,7 +30,7 @@ from stream.commands.output import (
     printable,
     table_console,
 )
-from stream.describe import Undescribed
+from stream.describe import Described, Undescribed
 from stream.fetch import Fetcher
 from stream.gather import gather, mse_ratio
 from stream.logs import configure_logs
@@ -100,7 +100,8 @@ def command(
     settings = settings_from(values)
     configure_logs(settings.log_format, "warning")
     described, faults = describe_all(files, override_from(values, files))
-    batches = refuse_doubles(described)
+    batches, unreadable = _set_apart(refuse_doubles(described), settings)
+    faults = [*faults, *unreadable]
     _require_reference(batches, reference)
     if output is not None:
         make_folder(output)  # before the work, which may be long
@@ -111,6 +112,28 @@ def command(
             _write(one, output / _folder(one, matched), settings)
     _report(matched, faults, json_=json_)
     return 1 if faults or any(one.failed for one in matched) else 0
+
+
+def _set_apart(
+    batches: Sequence[BatchGroup], settings: Settings
+) -> tuple[list[BatchGroup], list[Undescribed]]:
+    """Look at the pixels of warps that are alone in their group, which no match would read."""
+    readable: list[BatchGroup] = []
+    faults: list[Undescribed] = []
+    for batch in batches:
+        found = [_fault(one, settings) for one in batch.files.values() if len(batch.files) == 1]
+        faults += [fault for fault in found if fault is not None]
+        if not any(found):
+            readable.append(batch)
+    return readable, faults
+
+
+def _fault(one: Described, settings: Settings) -> Undescribed | None:
+    try:
+        fits.decode(one.path.read_bytes(), decode_limits(settings))
+    except fits.WarpError as error:
+        return Undescribed(one.path, error.reason, error.message)
+    return None
 
 
 def _require_reference(batches: Sequence[BatchGroup], reference: int | None) -> None:

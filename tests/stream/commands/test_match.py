@@ -47,6 +47,18 @@ def test_a_bad_warp_fails_alone(say: Say, warps: list[Path]) -> None:
     assert group["members"][2]["reason"].startswith("truncated")
 
 
+def test_a_lone_warp_is_looked_at(say: Say, warps: list[Path]) -> None:
+    """A warp alone in its group needs no match, but one that cannot be read is not passed over."""
+    good = say("match", warps[0], *QUICK)
+    assert good.code == 0
+    assert "incomplete" in good.out
+    warps[0].write_bytes(warps[0].read_bytes()[:20_000])
+    bad = say("match", warps[0], *QUICK, "--json")
+    assert bad.code == 1
+    assert str(warps[0]) in bad.err
+    assert json.loads(bad.out) == {"groups": []}
+
+
 def test_files_written(say: Say, warps: list[Path]) -> None:
     """With -o each visit has its model and the group its pictures, below the band."""
     said = say("match", *warps, *QUICK, "-o", "out", "--reference", 2)
