@@ -9,7 +9,7 @@ from scipy import integrate, optimize
 
 from stream.simulate import sources
 from stream.simulate.sources import Galaxies, Scene, Stars, moffat, scene_of, sersic
-from stream.simulate.spec import ZERO_POINT, SurveySpec
+from stream.simulate.spec import ZERO_POINT, SurveySpec, generator
 
 MARGIN = 64
 
@@ -255,3 +255,19 @@ def test_the_great_spiral_is_where_it_is_meant_to_be_at_any_size() -> None:
         assert marks.y[0] / shape[0] == pytest.approx(0.56, abs=0.08)
         surface = marks.mag[1] + 5 * np.log10(marks.radius[1])
         assert surface == pytest.approx(13.5 + 5 * np.log10(36.0))
+
+
+def test_a_scene_holds_its_stars_galaxies_landmarks_and_cirrus() -> None:
+    """A scene's counts are those of its parts: the sum of what each of them draws by itself."""
+    spec = SurveySpec(size=192, patches=1)
+    shape = (192 + 2 * MARGIN, 192 + 2 * MARGIN)
+    rng = generator(spec, 2)
+    parts = [np.zeros(shape) for _ in range(3)]
+    sources._draw_stars(parts[0], sources._star_catalogue(shape, rng), "i")  # noqa: SLF001 - as above
+    sources._draw_galaxies(parts[1], sources._galaxy_catalogue(shape, rng), "i")  # noqa: SLF001 - as above
+    sources._draw_galaxies(parts[2], sources._landmarks(spec, shape, rng), "i")  # noqa: SLF001 - as above
+    # Cirrus is bluer than r - i = 0 by 0.15 magnitudes, so it is fainter in i than in r.
+    parts.append(10.0**-0.06 * sources._cirrus(shape, rng))  # noqa: SLF001 - as above
+    assert min(part.sum() for part in parts) > 100.0
+    whole, sum_of = (s.through(3.0) for s in (scene_of(spec, "i"), Scene(np.sum(parts, axis=0))))
+    assert np.allclose(whole, sum_of, atol=1e-6)
