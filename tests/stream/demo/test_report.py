@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import schemas
+from core import MaskedImage
+from stream import fits
 from stream.demo.report import GroupResult, Report, report
-from stream.gather import mse_ratio
+from stream.gather import Gathered, gather, mse_ratio
 from stream.log.embedded import EmbeddedPublisher
 from stream.log.seam import Outgoing
 from stream.log.topics import Topics
-from stream.simulate import GroupCheck, GroupEntry
+from stream.simulate import GroupCheck, GroupEntry, group_truth
 from stream.simulate.verify import Spread, VisitCheck
 from stream.wiring import reader_log
 from tests.stream.demo.conftest import Played
@@ -93,6 +95,55 @@ def test_there_is_a_coadd_a_band_and_a_page(reported: Report) -> None:
         assert data.startswith(b"\x89PNG\r\n")
         assert data.endswith(b"IEND\xaeB`\x82")
         assert len(data) > 20_000
+
+
+def gathered(played: Played, group: GroupResult) -> tuple[Gathered, list[int]]:
+    """Gather a group for its pictures; return it and the visits that were read."""
+    survey = played.night.survey
+    truth = group_truth(survey, group.entry)
+    files = {warp.visit: survey.path(warp) for warp in survey.warps_of(group.entry)}
+    base, read = truth[group.check.reference].sky, []
+
+    def decode(visit: int) -> MaskedImage:
+        read.append(visit)
+        return fits.decode(files[visit].read_bytes(), fits.DecodeLimits())
+
+    def planted(visit: int) -> NDArray[np.float32]:
+        return np.asarray(truth[visit].sources + base)
+
+    config = played.night.settings.match_config()
+    return gather(group.models.values(), decode, config, planted), read
+
+
+def test_a_group_is_gathered_in_one_reading(played: Played, reported: Report) -> None:
+    """Each warp is read once; each visit but the reference has a panel with its model's numbers."""
+    for group in reported.groups:
+        found, read = gathered(played, group)
+        assert sorted(read) == list(group.entry.visits)
+        assert [p.visit for p in found.panels] == [
+            visit for visit in group.models if visit != group.check.reference
+        ]
+        for panel in found.panels:
+            assert panel.fit_rms == group.models[panel.visit].fit_rms
+            assert panel.ratio == mse_ratio(group.models[panel.visit])
+            assert panel.note == ""
+
+
+def test_with_the_models_a_coadd_has_the_references_sky(played: Played, reported: Report) -> None:
+    """Less what was planted the coadd is far off before matching, and on the spot after it.
+
+    What the models change in the coadd they change in its error, pixel by pixel.
+    """
+    for group in reported.groups:
+        found, _ = gathered(played, group)
+        tiles = found.before_error.tile(), found.after_error.tile()
+        before, after = (float(np.nanmedian(tile.image)) for tile in tiles)
+        noise = group.check.before.noise
+        assert abs(before) > 0.5 * noise
+        assert abs(after) < 0.1 * noise
+        apart = found.after.tile().image - found.before.tile().image
+        errors = tiles[1].image - tiles[0].image
+        assert np.allclose(apart, errors, atol=0.01, equal_nan=True)  # bright cores in float32
 
 
 # -- wrong models ----------------------------------------------------------------------------------
