@@ -26,10 +26,11 @@ class FakeService:
     def __init__(self) -> None:
         self.missing: dict[str, str] = {}
         self.asked: list[tuple[str, int]] = []
+        self.shown = Snapshot(groups_due=7, partitions={3: PartitionView(11, 1.5e9)}, ready=True)
 
     def snapshot(self) -> Snapshot:
-        """Return one owned partition."""
-        return Snapshot(groups_due=7, partitions={3: PartitionView(11, 1.5e9)}, ready=True)
+        """Return one owned partition, or what the test says."""
+        return self.shown
 
     def unready(self) -> Mapping[str, str]:
         """Return what the test says is missing."""
@@ -167,3 +168,55 @@ async def test_closed(asking: Asking) -> None:
     await asking.web.close()
     with socket.create_server((asking.web.address.host, asking.web.address.port)):
         pass
+
+
+async def test_health_tells_how_long_ago_it_moved(asking: Asking) -> None:
+    """The ages of the last tick and the last poll are told, to the millisecond."""
+    asking.clock.now = 1.23467
+    assert await asking.json("/healthz") == (
+        200,
+        {"healthy": True, "why_not": [], "since_tick_s": 1.235, "since_poll_s": 1.235},
+    )
+
+
+async def test_the_index_names_every_path_and_each_answers(asking: Asking) -> None:
+    """What the index lists can be asked for, and says how much it lists at most."""
+    status, body = await asking.json("/")
+    paths = body["paths"]
+    assert status == 200
+    assert isinstance(paths, dict)
+    named = {path.partition("?")[0] for path in paths}
+    assert named == {"/metrics", "/healthz", "/readyz", "/groups"}
+    assert all(paths.values())
+    for path in named - {"/metrics"}:
+        assert (await asking.json(path))[0] == 200
+    assert (await asking.json("/groups"))[1]["most"] == MOST_GROUPS
+
+
+@pytest.mark.parametrize("state", ["open", "due", "published"])
+async def test_each_state_can_be_asked_for(asking: Asking, state: str) -> None:
+    """Open, due and published groups are asked of the service under their own names."""
+    status, body = await asking.json(f"/groups?state={state}")
+    assert (status, body["state"]) == (200, state)
+    assert asking.service.asked == [(state, MOST_GROUPS)]
+
+
+async def test_what_is_not_allowed_says_what_is(asking: Asking) -> None:
+    """A refused method is answered with those that are allowed, and what paths there are."""
+    async with aiohttp.ClientSession() as session:
+        answer = await session.delete(f"http://{asking.web.address}/healthz")
+        assert answer.headers["Allow"] == "GET,HEAD"
+        assert answer.content_type == "application/json"
+        body = await answer.json()
+    assert body["error"] == "Method Not Allowed"
+    assert "/metrics" in body["paths"]
+
+
+async def test_metrics_are_new_at_each_asking(asking: Asking) -> None:
+    """Gauges follow the service between two questions; nothing is kept from the first."""
+    assert "evensky_ready 1.0" in (await asking.text("/metrics"))[1]
+    asking.service.shown = Snapshot(groups_due=1)
+    body = (await asking.text("/metrics"))[1]
+    assert "evensky_groups_due 1.0" in body
+    assert "evensky_ready 0.0" in body
+    assert 'consumer_lag_records{partition="3"}' not in body
