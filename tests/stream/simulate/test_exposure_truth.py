@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_cosmic_rays_are_where_pixels_deviate(warps: list[SimulatedWarp]) -> Non
         hits = plane(warp.image.mask, "CR")
         calm = np.isfinite(warp.image.image)
         calm &= ndimage.maximum_filter(warp.sources, 11) < 1.0
-        ring = ndimage.binary_dilation(hits, iterations=3) & ~hits
+        ring = np.asarray(ndimage.binary_dilation(hits, iterations=3), bool) & ~hits
         pull = (warp.image.image - warp.sky - warp.sources) / np.sqrt(warp.image.variance)
         above.append(pull[hits & calm])
         beside.append(pull[ring & calm])
@@ -73,7 +74,8 @@ def test_cosmic_rays_are_as_many_as_their_rate_and_as_long(warps: list[Simulated
     wide, high, tracks, pixels = [], [], 0, 0
     for warp in warps:
         pixels += warp.image.mask.size
-        labels, count = ndimage.label(plane(warp.image.mask, "CR"), np.ones((3, 3)))
+        labelled: Any = ndimage.label(plane(warp.image.mask, "CR"), np.ones((3, 3)))
+        labels, count = labelled
         tracks += count
         for rows, columns in ndimage.find_objects(labels):
             high.append(rows.stop - rows.start)

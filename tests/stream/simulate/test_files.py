@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,8 @@ def test_another_process_makes_the_same_bytes() -> None:
 def wcs_of(survey: SurveyManifest, warp: WarpEntry) -> WCS:
     """Return where a warp lies on the sky, as astropy reads it."""
     data = survey.path(warp).read_bytes()
-    with astropy_fits.open(io.BytesIO(data)) as held:
+    with astropy_fits.open(io.BytesIO(data)) as opened:
+        held: Any = opened
         (image,) = [hdu for hdu in held if hdu.header.get("EXTNAME") == "IMAGE"]
         return WCS(image.header)
 
@@ -96,7 +98,8 @@ def test_headers_say_how_the_warp_was_made(survey: SurveyManifest, spec: SurveyS
     """Gain, zero point, seeing, transparency and sky stand in the header with the plan's values."""
     plans = {plan.visit: plan for plan in plan_night(spec)}
     for warp in survey.warps:
-        with astropy_fits.open(survey.path(warp)) as held:
+        with astropy_fits.open(survey.path(warp)) as opened:
+            held: Any = opened
             header = held[0].header
         plan = plans[warp.visit]
         assert header["MAGZERO"] == 27.0
