@@ -74,8 +74,7 @@ class StubPool:
 
     async def run(self, function: Callable[..., Any], /, *args: Any) -> Any:
         """Answer after a moment or two."""
-        for _ in range(self.random.choice((0, 0, 1, 5, 20))):
-            await asyncio.sleep(0)
+        await asyncio.sleep(self.random.choice((0, 0, 0, 0.001, 0.02)))
         warps = [one for one in args if isinstance(one, jobs.WarpInput)]
         self.jobs.append((function.__name__, warps[-1].checksum))
         return _measured(*warps) if function is jobs.measure else _matched(*warps)
@@ -157,7 +156,7 @@ class FlakyLog:
     async def poll(self, max_records: int, wait: float) -> Poll:
         """Bring what the log brings, unless partitions come and go."""
         self.polls += 1
-        if self._taken and self._trouble(0.03, "rebalance"):
+        if self._taken and self._trouble(0.06, "rebalance"):
             count = self._random.randint(1, len(self._taken))
             self._again |= set(self._random.sample(sorted(self._taken), count))
         if self._again:
@@ -441,7 +440,7 @@ class Storm:
             clock=self.clock,
             source="test",
             ingest_max_records=4,
-            max_due_groups=2,
+            max_due_groups=1,
         )
         limits = Limits(poll_wait_s=0.001, grace_s=self.random.choice((0.0, 5.0)))
         return Service(shared, InlinePool(), Pulse(telemetry.loop_lagged), limits)

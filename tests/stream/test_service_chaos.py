@@ -53,6 +53,14 @@ def test_each_revision_is_published_once_and_without_a_gap(lived: Lived) -> None
         assert [one.supersedes for one in summaries] == [None, *revisions[:-1]]
 
 
+def test_a_change_of_reference_is_told(lived: Lived) -> None:
+    """A summary says that the reference changed when the one before names another, only then."""
+    for first, *later in _history(lived).values():
+        assert not first.reference_changed
+        for before, after in pairwise([first, *later]):
+            assert after.reference_changed == (after.reference != before.reference)
+
+
 def _wanted(lived: Lived) -> dict[str, dict[int, str]]:
     """Tell by a plain look at the input which warps each group should hold at the end."""
     best: dict[tuple[str, int], tuple[Any, ...]] = {}
