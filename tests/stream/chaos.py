@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -431,7 +431,7 @@ class Storm:
         pool = StubPool(self.random)
         telemetry = Telemetry()
         shared = Shared(
-            log=self._log,
+            log=cast("OwnerLog", self._log),  # what it does not meddle with it passes on
             topics=self.topics,
             workshop=Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 4),
             assembler=Assembler(CONFIG, core.VerdictProfile.LSST2017, "test"),

@@ -70,8 +70,8 @@ def test_a_row_repeats_the_summary_and_averages_the_models(reported: Report) -> 
         matched = [m for m in group.models.values() if m.status == "matched"]
         assert (row.group, row.trigger) == (group.entry.key, group.entry.trigger)
         assert row.reference == group.summary.reference
-        assert row.fit_rms == pytest.approx(np.mean([m.fit_rms for m in matched]))
-        assert row.ratio == pytest.approx(np.mean([mse_ratio(m) for m in matched]))
+        assert row.fit_rms == pytest.approx(np.mean([m.fit_rms or math.nan for m in matched]))
+        assert row.ratio == pytest.approx(np.mean([mse_ratio(m) or math.nan for m in matched]))
         assert row.error == group.check.rms_in_noise
         accepted = [m for m in matched if m.verdict == "accept"]
         assert row.verdict == f"accept {len(accepted)}/{len(matched)}"
