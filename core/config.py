@@ -152,12 +152,14 @@ class _Rule:
     parse: Callable[[str], object]
 
     def accept(self, name: str, value: object) -> object:
+        """Return the value as the field holds it, or refuse it by the field's name."""
         try:
             return self.check(value)
         except (ValueError, TypeError):
             raise ConfigError(name, value, self.expected) from None
 
     def parsed(self, value: object) -> object:
+        """Return what a text stands for; what it does not read is left for `accept` to refuse."""
         if not isinstance(value, str):
             return value
         try:

@@ -29,7 +29,7 @@ def take(draft: Draft) -> Draft:
         case Arrived() as event:
             taken = _take_arrived(draft, event)
         case Withdrawn() as event:
-            taken = _take_member(draft, _tombstone(event), Outcome.WITHDRAWN)
+            taken = _take_member(draft, _member(event), Outcome.WITHDRAWN)
         case Measured() as event:
             taken = _take_measured(draft, event)
         case Published() as event:
@@ -49,7 +49,7 @@ def _take_arrived(draft: Draft, event: Arrived) -> Draft:
         draft = replace(draft, header=replace(draft.header, count=count))
     known = event.visit in draft.group.members
     outcome = Outcome.REPLACED if known else Outcome.ACCEPTED
-    return _take_member(draft, _arrival(event), outcome)
+    return _take_member(draft, _member(event), outcome)
 
 
 def _take_member(draft: Draft, new: Member, outcome: Outcome) -> Draft:
@@ -176,26 +176,13 @@ def _take_published(draft: Draft, event: Published) -> Draft:
     return replace(draft, outcome=Outcome.PUBLISHED)
 
 
-def _arrival(event: Arrived) -> Member:
+def _member(event: Arrived | Withdrawn) -> Member:
     return Member(
         visit=event.visit,
         version=event.version,
         event_time=event.event_time,
         digest=event.digest,
-        withdrawn=False,
-        payload=event.payload,
-        measurement=None,
-        at=event.at,
-    )
-
-
-def _tombstone(event: Withdrawn) -> Member:
-    return Member(
-        visit=event.visit,
-        version=event.version,
-        event_time=event.event_time,
-        digest=event.digest,
-        withdrawn=True,
+        withdrawn=isinstance(event, Withdrawn),
         payload=event.payload,
         measurement=None,
         at=event.at,
