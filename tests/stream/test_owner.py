@@ -1,0 +1,380 @@
+"""The owner of a partition, step by step, on a log in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import pytest
+
+import core
+import schemas
+from stream import fits
+from stream.assemble import Assembler
+from stream.log.seam import LogRefusedError, Outgoing, PartitionLostError
+from stream.owner import Owner, Shared, Status
+from stream.telemetry import Telemetry
+from stream.workshop import Workshop
+from tests.stream.chaos import Script, StubPool, StubStore
+from tests.stream.log.plain import PlainLog
+from tests.stream.night import CONFIG, FAST, START_S, Clock
+
+GROUP = {"skymap": "s", "tract": 1, "patch": 0, "band": "r"}
+
+
+class Bench:
+    """An owner, its log in lists, and what it was spawned to do."""
+
+    def __init__(self, **shared: Any) -> None:
+        self.clock = Clock()
+        self.log = PlainLog(clock=self.clock.ms)
+        self.script = Script(Random(0), 1)  # noqa: S311 - only for making records
+        self.pool = StubPool(Random(1))  # noqa: S311 - chance that can be had again
+        self.tasks: list[asyncio.Task[None]] = []
+        self.telemetry = Telemetry()
+        workshop = Workshop(StubStore(), self.pool, CONFIG, fits.DecodeLimits(), 4)
+        self.shared = Shared(
+            log=self.log,
+            topics=self.log.topics,
+            workshop=workshop,
+            assembler=Assembler(CONFIG, core.VerdictProfile.NONE, "test"),
+            telemetry=self.telemetry,
+            policy_for=lambda _: FAST,
+            clock=self.clock,
+            source="test",
+            **shared,
+        )
+        self.owner = Owner(0, self.shared, self._spawn)
+
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        self.tasks.append(task)
+        return task
+
+    def anew(self) -> Owner:
+        """Return another owner of the same partition."""
+        self.owner = Owner(0, self.shared, self._spawn)
+        return self.owner
+
+    def say(self, *messages: schemas.Message) -> None:
+        """Append events as upstream does."""
+        self.log.append([self.script._record(one, self.clock.now) for one in messages])  # noqa: SLF001 - a helper of ours
+
+    async def hear(self) -> None:
+        """Let the owner take in what is new."""
+        topic = self.log.topics.warps
+        await self.owner.ingest(self.log.kept[topic, 0][self.owner.position.next_offset :])
+
+    async def done(self) -> None:
+        """Wait until all that was spawned is over."""
+        while any(not task.done() for task in self.tasks):
+            await asyncio.wait(self.tasks)
+            await asyncio.sleep(0)
+
+    def messages(self, topic: str) -> list[Any]:
+        """Return what stands in a topic."""
+        return [schemas.decode(r.key, r.headers, r.value)[1] for r in self.log.kept[topic, 0]]
+
+    def revisions(self) -> list[tuple[int, int]]:
+        """Return patch and revision of each summary."""
+        return [(one.patch, one.revision) for one in self.messages(self.log.topics.groups)]
+
+    @property
+    def end(self) -> int:
+        """Where the input ends."""
+        return len(self.log.kept[self.log.topics.warps, 0])
+
+
+def _arrived(visit: int, patch: int = 0, name: str = "aa", **more: Any) -> schemas.WarpArrived:
+    checksum = f"9{visit:03x}{name:0<60}"
+    place: dict[str, Any] = {
+        **GROUP,
+        "patch": patch,
+        "visit": visit,
+        "uri": "file:///x",
+        "checksum": checksum,
+    }
+    return schemas.WarpArrived(**place, **more)
+
+
+def _whole(patch: int = 0) -> list[schemas.WarpArrived]:
+    return [_arrived(visit, patch, expected=2) for visit in (1, 2)]
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    """Take an empty partition over."""
+    bench = Bench()
+    await bench.owner.take_over()
+    assert bench.owner.status is Status.ACTIVE
+    return bench
+
+
+async def test_one_transaction_holds_all_of_a_revision(bench: Bench) -> None:
+    """Models, summary, metrics and the state that says so are written together or not at all."""
+    written: list[Sequence[Outgoing]] = []
+    bench.log.after = written.append
+    bench.say(*_whole())
+    await bench.hear()
+    await bench.done()
+    topics = bench.log.topics
+    (publish,) = [one for one in written if any(r.topic == topics.groups for r in one)]
+    assert [r.topic for r in publish][:6] == [
+        *[topics.models] * 2,
+        topics.groups,
+        *[topics.metrics] * 3,
+    ]
+    state = {r.key: r.value for r in publish if r.topic == topics.state}
+    assert state[schemas.frozen_key("live/s/1/0/r", 1)] is None
+    assert schemas.header_key("live/s/1/0/r") in state
+
+
+async def test_a_batch_is_cut_into_transactions_of_bounded_size() -> None:
+    """No ingest transaction holds more records than allowed, and each moves the position."""
+    bench = Bench(ingest_max_records=3)
+    await bench.owner.take_over()
+    offsets: list[int | None] = []
+    bench.log.after = lambda _: offsets.append(bench.log.committed.get(0))
+    bench.say(*[_arrived(visit) for visit in range(1, 8)])
+    await bench.hear()
+    assert offsets == [3, 6, 7]
+    assert bench.owner.position.next_offset == 7
+
+
+async def test_after_a_doubt_nothing_more_is_written(bench: Bench) -> None:
+    """When the outcome of a commit is unknown, the owner touches the partition no more."""
+    bench.say(*_whole())
+
+    def doubt(_: Sequence[Outgoing]) -> None:
+        raise PartitionLostError(0, "nobody knows")
+
+    bench.log.after = doubt
+    await bench.hear()
+    assert bench.owner.status is Status.LOST
+    bench.log.after = lambda _: None
+    size = len(bench.log.order)
+    bench.say(_arrived(3))
+    await bench.hear()
+    bench.clock.now += 10_000
+    await bench.owner.tick({0: bench.owner.position.next_offset})
+    await bench.done()
+    assert len(bench.log.order) == size + 1
+    assert bench.owner.due == 0
+    assert 'transactions_total{kind="ingest",outcome="unknown"} 1.0' in _exposed(bench)
+
+
+def _exposed(bench: Bench) -> str:
+    return bench.telemetry.exposition().decode()
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), LogRefusedError("no"), OSError()])
+async def test_a_commit_that_breaks_loses_the_partition(bench: Bench, error: BaseException) -> None:
+    """Whatever else ends a commit goes on to the caller, and memory is trusted no more."""
+    bench.say(*_whole())
+
+    def fail(_: Sequence[Outgoing]) -> None:
+        raise error
+
+    bench.log.before = fail
+    with pytest.raises(type(error)):
+        await bench.hear()
+    assert bench.owner.status is Status.LOST
+
+
+async def test_a_lost_owner_ends_its_work(bench: Bench) -> None:
+    """Losing a partition cancels the jobs that run for it, and none of them writes."""
+    bench.say(*_whole())
+    await bench.hear()
+    assert bench.owner.tasks
+    size = len(bench.log.order)
+    bench.owner.lose("it was revoked")
+    await bench.done()
+    assert all(task.cancelled() for task in bench.tasks)
+    assert (len(bench.log.order), bench.owner.tasks, bench.owner.due) == (size, (), 0)
+
+
+async def test_the_next_owner_goes_on(bench: Bench) -> None:
+    """What was due when an owner went is published by the next one, from the state alone."""
+    bench.say(*_whole(), *_whole(1))
+    await bench.hear()
+    bench.owner.lose("it was revoked")
+    await bench.done()
+    assert bench.revisions() == []
+    await bench.anew().take_over()
+    assert (bench.owner.due, bench.owner.position.next_offset) == (2, 4)
+    assert bench.log.positions[0] == 4
+    await bench.done()
+    assert sorted(bench.revisions()) == [(0, 1), (1, 1)]
+    assert bench.owner.due == 0
+
+
+async def test_an_owner_lost_in_its_restore_resumes_nothing(bench: Bench) -> None:
+    """Whoever was overtaken while it read the state back leaves the input to its successor."""
+    stale = bench.anew()
+    taking = asyncio.create_task(stale.take_over())
+    bench.log.positions.clear()
+    stale.lose("it was revoked")
+    await taking
+    assert bench.log.positions == {}
+    assert stale.status is Status.LOST
+
+
+async def test_revisions_in_line_are_published_in_order(bench: Bench) -> None:
+    """A group whose next revision freezes before the first is done publishes both, in order."""
+    bench.say(*_whole())
+    await bench.hear()
+    for number, name in enumerate(("bb", "cc"), 1):
+        bench.clock.now += 1
+        bench.say(_arrived(1, name=name, version=number))
+        bench.clock.now += 40
+        bench.say(schemas.ClockTick(partition=0))
+        await bench.hear()
+    assert (bench.owner.due, bench.owner.due_groups) == (3, 1)
+    await bench.done()
+    assert bench.revisions() == [(0, 1), (0, 2), (0, 3)]
+
+
+async def test_only_so_many_groups_are_worked_on_at_once() -> None:
+    """Beyond the bound groups wait, and each that ends lets the next one begin."""
+    bench = Bench(max_due_groups=2)
+    await bench.owner.take_over()
+    most = 0
+    bench.log.before = lambda _: _note(len(bench.owner.tasks))
+
+    def _note(running: int) -> None:
+        nonlocal most
+        most = max(most, running)
+
+    bench.say(*[one for patch in range(5) for one in _whole(patch)])
+    await bench.hear()
+    assert (len(bench.owner.tasks), bench.owner.due_groups) == (2, 5)
+    await bench.done()
+    assert sorted(bench.revisions()) == [(patch, 1) for patch in range(5)]
+    assert most == 2
+
+
+async def test_draining_begins_nothing_new() -> None:
+    """A drained owner finishes what runs; what waits, or would be next in line, stays due."""
+    bench = Bench(max_due_groups=1)
+    await bench.owner.take_over()
+    bench.say(*_whole(), *_whole(1))
+    await bench.hear()
+    await asyncio.sleep(0)
+    bench.owner.drain()
+    await bench.done()
+    assert bench.revisions() == [(0, 1)]
+    assert bench.owner.due == 1
+    bench.clock.now += 10_000
+    await bench.owner.tick({0: bench.end})
+    assert bench.end == 4
+
+
+async def _tick(bench: Bench, seconds: float) -> int:
+    """Let wall time pass, offer a tick, and tell how many were appended."""
+    before = bench.end
+    bench.clock.now += seconds
+    await bench.owner.tick({0: before})
+    return bench.end - before
+
+
+async def test_a_tick_is_appended_once_a_timer_is_due(bench: Bench) -> None:
+    """Not before, and not again while the first is on its way."""
+    bench.say(_arrived(1), _arrived(2))
+    await bench.hear()
+    quiet_s = (FAST.quiet_ms or 0) / 1000
+    assert await _tick(bench, quiet_s - 0.001) == 0
+    assert await _tick(bench, 0.001) == 1
+    assert await _tick(bench, 1) == 0
+    await bench.hear()
+    await bench.done()
+    (summary,) = bench.messages(bench.log.topics.groups)
+    assert (summary.trigger, summary.completed_at) == ("quiet", START_S + quiet_s)
+
+
+async def test_no_tick_while_records_wait(bench: Bench) -> None:
+    """An owner that has not caught up lets the records bring the time."""
+    bench.say(_arrived(1), _arrived(2))
+    await bench.hear()
+    bench.clock.now += 10_000
+    bench.say(_arrived(3))
+    await bench.owner.tick({0: bench.end})
+    assert bench.end == 3
+    await bench.hear()
+    assert bench.owner.due == 1
+
+
+async def test_a_lost_tick_is_sent_again(bench: Bench) -> None:
+    """A tick that does not come back is sent again after a while, not at every poll."""
+    bench.say(_arrived(1), _arrived(2))
+    await bench.hear()
+    topic = bench.log.topics.warps
+    assert await _tick(bench, 100) == 1
+    bench.log.kept[topic, 0].pop()
+    assert [await _tick(bench, 1) for _ in range(6)] == [0, 0, 0, 0, 1, 0]
+
+
+async def test_an_early_stamp_is_waited_out_by_the_logs_clock(bench: Bench) -> None:
+    """When the log's clock is behind ours, one tick shows by how much, and the next fits."""
+    behind_s = 30.0
+    bench.log.clock = lambda: bench.clock.ms() - round(1000 * behind_s)
+    bench.log.stamp = 0
+    bench.say(_arrived(1), _arrived(2))
+    await bench.hear()
+    ticks = await _tick(bench, 60 - behind_s)
+    assert ticks == 1
+    await bench.hear()
+    assert bench.owner.due == 0
+    sent = []
+    for _ in range(60):
+        sent.append(await _tick(bench, 1))
+        await bench.hear()
+    assert sum(sent) == 1
+    assert sent.index(1) == behind_s - 1
+    await bench.done()
+    assert bench.revisions() == [(0, 1)]
+
+
+async def test_a_measurement_of_another_warp_is_not_used(bench: Bench) -> None:
+    """What was measured of a warp is kept for it; the warp that replaced it is measured itself."""
+    bench.say(*_whole())
+    await bench.hear()
+    await bench.done()
+    bench.clock.now += 1
+    bench.say(_arrived(2, name="bb", version=1))
+    bench.clock.now += 40
+    bench.say(schemas.ClockTick(partition=0))
+    await bench.anew().take_over()
+    await bench.owner.ingest(bench.log.kept[bench.log.topics.warps, 0][2:])
+    await bench.done()
+    measured = [checksum for name, checksum in bench.pool.jobs if name == "measure"]
+    assert measured == [_arrived(v, name=n).checksum for v, n in ((1, "aa"), (2, "aa"), (2, "bb"))]
+    assert bench.revisions() == [(0, 1), (0, 2)]
+
+
+async def test_a_warp_replaced_while_it_is_measured(bench: Bench) -> None:
+    """The numbers of the earlier file are not taken for those of the later one."""
+    bench.say(*_whole())
+    await bench.hear()
+    bench.say(_arrived(2, name="bb", version=1))
+    await bench.hear()
+    await bench.done()
+    members = bench.owner.state.groups["live/s/1/0/r"].members
+    assert members[1].measurement is not None
+    assert members[2].measurement is None
+    (model,) = [m for m in bench.messages(bench.log.topics.models) if m.visit == 2]
+    first = _arrived(2)
+    assert model.input_digest == schemas.input_digest(first.checksum, 1.0, None, "unknown")
+
+
+async def test_memory_is_the_fold_of_what_was_written(bench: Bench) -> None:
+    """After each step another owner, reading the state back, stands where this one does."""
+    for patch in (0, 1):
+        bench.say(*_whole(patch))
+        await bench.hear()
+        await bench.done()
+        other = Owner(0, bench.shared, bench._spawn)  # noqa: SLF001 - a helper of ours
+        await other.take_over()
+        assert other.state.groups == bench.owner.state.groups
+        assert (other.position, other.due) == (bench.owner.position, 0)
