@@ -259,16 +259,44 @@ async def test_draining_begins_nothing_new() -> None:
     """A drained owner finishes what runs; what waits, or would be next in line, stays due."""
     bench = Bench(max_due_groups=1)
     await bench.owner.take_over()
-    bench.say(*_whole(), *_whole(1))
+    bench.say(*_whole(), *_whole(1), _arrived(1, patch=2))
+    await bench.hear()
+    bench.clock.now += 1
+    bench.say(_arrived(1, name="bb", version=1))
+    bench.clock.now += 40
+    bench.say(schemas.ClockTick(partition=0))
     await bench.hear()
     await asyncio.sleep(0)
     bench.owner.drain()
     await bench.done()
     assert bench.revisions() == [(0, 1)]
-    assert bench.owner.due == 1
-    bench.clock.now += 10_000
-    await bench.owner.tick({0: bench.end})
-    assert bench.end == 4
+    assert (bench.owner.due, bench.owner.due_groups) == (2, 2)
+    assert bench.owner.state.next_due() is not None
+    assert await _tick(bench, 10_000) == 0
+
+
+async def test_work_that_follows_at_once_is_not_forgotten(bench: Bench) -> None:
+    """A group that is due anew in the very moment its work ends is still known to be at work."""
+    hearing: list[asyncio.Task[None]] = []
+
+    def go_on(records: Sequence[Outgoing]) -> None:
+        if not hearing and any(r.topic == bench.log.topics.groups for r in records):
+            bench.clock.now += 1
+            bench.say(_arrived(1, name="bb", version=1))
+            bench.clock.now += 40
+            bench.say(schemas.ClockTick(partition=0))
+            hearing.append(asyncio.create_task(bench.hear()))
+
+    bench.log.after = go_on
+    bench.say(*_whole())
+    await bench.hear()
+    await asyncio.gather(*bench.tasks)
+    await asyncio.gather(*hearing)
+    await asyncio.sleep(0)
+    while bench.owner.due:
+        assert bench.owner.tasks
+        await asyncio.sleep(0)
+    assert bench.revisions() == [(0, 1), (0, 2)]
 
 
 async def _tick(bench: Bench, seconds: float) -> int:

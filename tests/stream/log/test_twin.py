@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +18,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
-from stream.log.seam import Outgoing, PartitionLostError, Record
-from stream.log.sqlite import LogFile
+from stream.log.seam import LogRefusedError, Outgoing, PartitionLostError, Record
+from stream.log.sqlite import LogFile, OwnerLock
 from stream.log.topics import Topics
 from tests.stream.log.plain import PlainLog
 
@@ -281,19 +281,33 @@ async def test_a_resume_ends_a_pause(pair: Pair) -> None:
     assert (await pair.owner.poll(9, 0)).ends == {0: 5, 1: 5}
 
 
-@pytest.mark.parametrize("steps", range(8))
-async def test_a_start_that_is_cancelled_leaves_no_lock(tmp_path: Path, steps: int) -> None:
-    """Whenever a start is cancelled, the next owner can have the log."""
+async def test_a_start_that_is_cancelled_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that is cancelled while it takes the lock gives it back, and ends after that."""
+    taken, go_on, held = threading.Event(), threading.Event(), list[OwnerLock]()
+
+    class Slow(OwnerLock):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            held.append(self)
+            taken.set()
+            go_on.wait(10)
+
     path = tmp_path / "log.db"
-    starting = asyncio.create_task(EmbeddedOwner(path, TOPICS, PARTITIONS).start())
-    for _ in range(steps):
-        await asyncio.sleep(0.0005 * steps)
-    starting.cancel()
-    await asyncio.wait({starting})
-    if starting.cancelled():
-        following = EmbeddedOwner(path, TOPICS, PARTITIONS)
-        await following.start()
-        await following.close()
+    with monkeypatch.context() as patched:
+        patched.setattr("stream.log.embedded.OwnerLock", Slow)
+        starting = asyncio.create_task(EmbeddedOwner(path, TOPICS, PARTITIONS).start())
+        await asyncio.to_thread(taken.wait)
+        starting.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait({starting})
+    assert starting.cancelled()
+    assert held
+    following = EmbeddedOwner(path, TOPICS, PARTITIONS)
+    await following.start()
+    await following.close()
 
 
 async def test_a_close_that_is_cancelled_leaves_no_lock(tmp_path: Path) -> None:
@@ -309,6 +323,62 @@ async def test_a_close_that_is_cancelled_leaves_no_lock(tmp_path: Path) -> None:
     await following.start()
     await following.close()
     await owner.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[LogFile]:
+    """Open a log file with our topics, whose clock jumps."""
+    clock = iter((500, 900, 100, 200, 901, 5))
+    with LogFile(tmp_path / "log.db", PARTITIONS, clock=lambda: next(clock)) as file:
+        file.ensure_topics(NAMES)
+        yield file
+
+
+def _kept(file: LogFile, topic: str, partition: int, max_bytes: int = 1 << 20) -> list[Record]:
+    return file.fetch(topic, partition, 0, max_records=100, max_bytes=max_bytes)
+
+
+def test_no_stamp_is_before_another_wherever_it_stands(file: LogFile) -> None:
+    """One clock for all topics and partitions: what was appended later is not stamped earlier."""
+    places = [(TOPICS.warps, 0), (TOPICS.state, 1), (TOPICS.warps, 0), (TOPICS.warps, 1)]
+    stamps = []
+    for topic, partition in [*places, (TOPICS.models, 0), (TOPICS.warps, 0)]:
+        with file.transaction():
+            file.append([Outgoing(topic, partition, b"k", b"v")])
+        stamps.append(_kept(file, topic, partition)[-1].timestamp)
+    assert stamps == [500, 900, 900, 900, 901, 901]
+
+
+def test_compaction_keeps_each_partitions_own(file: LogFile) -> None:
+    """The same key in two partitions, as the position's is, is two keys."""
+    values = [(p, b"%d of %d" % (number, p)) for number in (1, 2) for p in range(PARTITIONS)]
+    with file.transaction():
+        file.append([Outgoing(TOPICS.state, p, b"P", value) for p, value in values])
+    file.compact(TOPICS.state)
+    kept = [[r.value for r in _kept(file, TOPICS.state, p)] for p in range(PARTITIONS)]
+    assert kept == [[b"2 of 0"], [b"2 of 1"]]
+
+
+def test_a_transaction_that_fails_half_way_leaves_nothing(file: LogFile) -> None:
+    """What was appended before the failure is gone, and its offsets are free."""
+    for stray in (Outgoing("elsewhere", 0, b"k", b"v"), Outgoing(TOPICS.warps, 9, b"k", b"v")):
+        with pytest.raises(LogRefusedError, match="no topic"), file.transaction():
+            file.append([Outgoing(TOPICS.warps, 0, b"k", b"v"), stray])
+    assert _kept(file, TOPICS.warps, 0) == []
+    assert file.bounds(TOPICS.warps, 0) == (0, 0)
+    with file.transaction():
+        file.append([Outgoing(TOPICS.warps, 0, b"k", b"v")])
+    assert [r.offset for r in _kept(file, TOPICS.warps, 0)] == [0]
+
+
+@pytest.mark.parametrize(("max_bytes", "count"), [(1, 1), (5, 1), (6, 2), (10, 2), (11, 3)])
+def test_reading_stops_behind_the_record_that_fills_the_room(
+    file: LogFile, max_bytes: int, count: int
+) -> None:
+    """Keys and values count; there is always one record, or a reader would stand still."""
+    with file.transaction():
+        file.append([Outgoing(TOPICS.warps, 0, b"kk", b"vvv") for _ in range(4)])
+    assert len(_kept(file, TOPICS.warps, 0, max_bytes)) == count
 
 
 async def _grow(rounds: int, publisher: EmbeddedPublisher, name: bytes) -> None:
