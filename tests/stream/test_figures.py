@@ -1,0 +1,223 @@
+"""Every figure of a revision's messages, from findings that are made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import core
+import schemas
+from core import groups
+from stream import fits, jobs
+from stream.assemble import Assembler, Revision
+from stream.faults import WarpError, WarpFault
+from stream.workshop import Fulfilled, Tried, Workshop
+from tests.stream.chaos import StubPool, StubStore
+from tests.stream.night import CONFIG
+
+GROUP = schemas.GroupId("live", "s", 1, 0, "r")
+NOW, FROZEN_AT, SINCE = 1000.0, 900.0, 400.0
+
+
+def _digest(visit: int) -> str:
+    return f"{visit:064x}"
+
+
+def _member(visit: int, **changes: Any) -> groups.FrozenMember:
+    place: dict[str, Any] = {**GROUP.fields, "visit": visit, "uri": "file:///x"}
+    made = schemas.WarpArrived(**{**place, "checksum": _digest(visit), "unit": "nJy", **changes})
+    return groups.FrozenMember(visit, _digest(visit), schemas.pack_state(made))
+
+
+def _frozen(*visits: int, **changes: Any) -> groups.Frozen:
+    made: dict[str, Any] = {
+        "revision": 3,
+        "kind": groups.Kind.UPDATE,
+        "trigger": groups.Trigger.UPDATE,
+        "members": tuple(_member(visit) for visit in visits),
+        "withdrawn": (),
+        "missing": (),
+        "expected": None,
+        "completeness": 1.0,
+        "reference": None,
+        "incomplete": False,
+        "at": round(FROZEN_AT * 1000),
+        "since": round(SINCE * 1000),
+    }
+    return groups.Frozen(**{**made, **changes})
+
+
+def _matched(visit: int, mse: float | None = 4.2, var: float | None = 4.0) -> Tried:
+    grid = np.ones((2, 2), np.float32)
+    background = core.Background(
+        grid,
+        grid,
+        np.ones((2, 2), np.int32),
+        8,
+        6,
+        core.InterpStyle.CONSTANT,
+        core.UndersampleStyle.REDUCE_INTERP_ORDER,
+    )
+    return Tried(
+        1, jobs.Matched(visit, background, 0.1, mse, var, (5, 7), "matched", None, ()), 2.5
+    )
+
+
+def _done(*matched: Tried, **changes: Any) -> Fulfilled:
+    measured = {v: groups.Measurement(10.0 + v, 2.0 * v, 100.0 * v) for v in (1, 2, 3, 4)}
+    costs = {1: 0.25, 2: math.inf, 3: math.nan, 4: 0.5}
+    made = {one.result.visit: one for one in matched}
+    return Fulfilled(
+        **{"reference": 1, "costs": costs, "measured": measured, "matched": made, **changes}
+    )
+
+
+def _made(frozen: groups.Frozen, done: Fulfilled, previous: int | None = 1) -> Revision:
+    assembler = Assembler(CONFIG, core.VerdictProfile.LSST2017, "9.9")
+    return assembler.revision(GROUP, frozen, done, previous_reference=previous, now=NOW)
+
+
+def _no_overlap(visit: int) -> Tried:
+    why = "nothing in common"
+    return Tried(1, jobs.Matched(visit, None, None, None, None, (0, 0), "no_overlap", why, ()), 0.5)
+
+
+@pytest.fixture
+def mixed() -> Revision:
+    """Make a revision with a member of each status, one of them matched badly."""
+    frozen = _frozen(1, 2, 3, 4, 5, withdrawn=(0,), missing=(8, 9), completeness=0.75, expected=8)
+    done = _done(_matched(2), _matched(4, mse=90.0), _no_overlap(3))
+    done.measured[5] = groups.Failed("missing: it is gone")
+    return _made(frozen, done)
+
+
+def test_models_come_in_the_order_of_visits(mixed: Revision) -> None:
+    """Withdrawn ones stand in their place among the others, in models, members and metrics."""
+    assert [one.visit for one in mixed.models] == [0, 1, 2, 3, 4, 5]
+    assert [one.visit for one in mixed.summary.members] == [0, 1, 2, 3, 4, 5]
+    assert [one.visit for one in mixed.metrics] == [0, 1, 2, 3, 4, 5, None]
+    statuses = ["withdrawn", "reference", "matched", "no_overlap", "matched", "failed"]
+    for messages in (mixed.models, mixed.summary.members, mixed.metrics[:-1]):
+        assert [one.status for one in messages] == statuses
+
+
+def test_the_group_metric_counts(mixed: Revision) -> None:
+    """Each count of the group's metric is that of its summary; members are those that stand."""
+    metric = mixed.metrics[-1]
+    counts = (metric.members, metric.matched, metric.no_overlap, metric.failed, metric.withdrawn)
+    assert counts == (5, 2, 1, 1, 1)
+    assert (metric.missing, metric.completeness) == (2, 0.75)
+    judged = [one.verdict for one in mixed.summary.members]
+    assert metric.rejected == judged.count("reject") == 3
+    assert judged[1:3] == ["accept", "accept"]
+    assert (metric.status, metric.reference, metric.trigger) == ("partial", 1, "update")
+
+
+def test_waits_are_counted_from_their_own_beginnings(mixed: Revision) -> None:
+    """One wait is from the first arrival, the other from the freeze; both end at the writing."""
+    metric = mixed.metrics[-1]
+    assert metric.first_arrival_to_publish_s == NOW - SINCE
+    assert metric.complete_to_publish_s == NOW - FROZEN_AT
+    assert (mixed.summary.completed_at, mixed.summary.published_at) == (FROZEN_AT, NOW)
+
+
+def test_a_warps_metric_has_its_measurement(mixed: Revision) -> None:
+    """Mean, variance and number are those of the choice of the reference, null if there is none."""
+    by_visit = {one.visit: one for one in mixed.metrics}
+    found = by_visit[2]
+    assert (found.mean, found.variance, found.count) == (12.0, 4.0, 200)
+    for visit in (0, 5):
+        gone = by_visit[visit]
+        assert (gone.mean, gone.variance, gone.count, gone.job_s) == (None, None, None, None)
+    assert [by_visit[v].job_s for v in (1, 2, 3)] == [None, 2.5, 0.5]
+
+
+def test_a_ratio_is_of_mse_and_variance(mixed: Revision) -> None:
+    """It is null wherever one of them is null, or the variance is nothing."""
+    assert mixed.metrics[2].ratio == pytest.approx(1.05)
+    for mse, var in ((None, 4.0), (4.0, None), (4.0, 0.0), (1e308, 1e-308)):
+        made = _made(_frozen(1, 2), _done(_matched(2, mse, var)))
+        assert made.metrics[1].ratio is None
+
+
+def test_a_cost_that_is_no_number_is_null(mixed: Revision) -> None:
+    """NaN and infinity do not go into messages."""
+    costs = {one.visit: one.cost for one in mixed.summary.members}
+    assert costs == {0: None, 1: 0.25, 2: None, 3: None, 4: 0.5, 5: None}
+    assert {one.visit: one.cost for one in mixed.metrics[:-1]} == costs
+
+
+def test_a_model_names_what_it_was_made_of(mixed: Revision) -> None:
+    """The digests are of the warp and of the reference, unit and scale those announced."""
+    frozen = _frozen(1, members=(_member(1), _member(2, scale=1.5, unit="nJy")))
+    reference, model = _made(frozen, _done(_matched(2))).models
+    assert (model.input_digest, model.reference_digest) == (_digest(2), _digest(1))
+    assert (model.scale, model.unit) == (1.5, "nJy")
+    assert (reference.input_digest, reference.reference_digest) == (_digest(1), _digest(1))
+    withdrawn = mixed.models[0]
+    assert (withdrawn.input_digest, withdrawn.unit, withdrawn.scale) == (None, None, 1.0)
+    assert model.model is not None
+    place = (model.model.x0, model.model.y0, model.model.width, model.model.height)
+    assert place == (5, 7, 8, 6)
+
+
+def test_complete_is_whole_and_without_a_failure() -> None:
+    """A revision that misses a visit, or lost one, is partial; no overlap is no failure."""
+    whole = _done(_matched(2))
+    assert _made(_frozen(1, 2), whole).summary.status == "complete"
+    assert _made(_frozen(1, 2, completeness=0.9), whole).summary.status == "partial"
+    assert _made(_frozen(1, 2), _done(_no_overlap(2))).summary.status == "complete"
+    failed = Tried(1, jobs.JobFault(2, "killed", "three times"), 1.0)
+    assert _made(_frozen(1, 2), _done(failed)).summary.status == "partial"
+
+
+@pytest.mark.parametrize(
+    ("revision", "previous", "changed"),
+    [(1, None, False), (2, 1, False), (2, 2, True), (5, None, True)],
+)
+def test_a_changed_reference_is_said(revision: int, previous: int | None, changed: bool) -> None:
+    """It changed if the revision before had another; a first revision changes nothing."""
+    summary = _made(_frozen(1, 2, revision=revision), _done(_matched(2)), previous).summary
+    assert summary.reference_changed == changed
+    assert summary.supersedes == (revision - 1 or None)
+
+
+def test_nobody_can_be_the_reference() -> None:
+    """Where nothing could be measured each member fails with a reason, and there are no digests."""
+    done = Fulfilled(None, {}, {1: groups.Failed("a: b"), 2: groups.Measurement(1.0, 1.0, 1.0)}, {})
+    made = _made(_frozen(1, 2), done, None)
+    assert [one.status for one in made.models] == ["failed", "failed"]
+    assert [one.reason for one in made.models] == ["a: b", "no warp of the group could be measured"]
+    assert {one.reference_digest for one in made.models} == {None}
+
+
+class _Deadly(StubPool):
+    """A pool whose workers die of matches."""
+
+    async def run(self, function: Any, /, *args: Any) -> Any:
+        """Give a match up."""
+        if function is jobs.match:
+            raise WarpError(WarpFault.KILLED, "three times")
+        return await super().run(function, *args)
+
+
+@pytest.mark.parametrize("units", [("nJy", "adu"), ("nJy", None), (None, "adu"), (None, None)])
+async def test_a_fault_of_a_match_is_the_warps(units: tuple[str | None, str | None]) -> None:
+    """A match that kills costs the warp, not the reference; only two units differ, not none."""
+    members = tuple(
+        _member(v, unit=unit, checksum=c * 64)
+        for v, unit, c in zip((1, 2), units, "78", strict=True)
+    )
+    frozen = _frozen(1, members=members, reference=1)
+    pool = _Deadly(Random(0))  # noqa: S311 - chance that can be had again
+    workshop = Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 2)
+    done = await workshop.fulfil(frozen, {}, lambda _: asyncio.sleep(0))
+    fault = done.matched[2].result
+    assert isinstance(fault, jobs.JobFault)
+    assert (done.reference, fault.visit) == (1, 2)
+    assert fault.reason == ("wrong_unit" if None not in units else WarpFault.KILLED)
