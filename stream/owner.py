@@ -206,19 +206,26 @@ class Owner:
             telemetry.event(outcome, count)
         for action, count in batch.late.items():
             telemetry.late(action, count)
-        for record, dead in batch.dead:
-            telemetry.dead(dead.error.reason)
-            log.warning(
-                "dead letter",
-                partition=self.partition,
-                offset=record.offset,
-                reason=str(dead.error.reason),
-                why=str(dead.error),
-            )
+        self._tell_dead(batch)
         for key, frozen in batch.frozen:
             self._tell_frozen(key, frozen)
             self._line_up(key, frozen)
         self._settle_tick(batch)
+
+    def _tell_dead(self, batch: Batch) -> None:
+        """Count every dead letter, and log the first of a batch: a flood must not fill the logs."""
+        for _, dead in batch.dead:
+            self._shared.telemetry.dead(dead.error.reason)
+        if batch.dead:
+            record, dead = batch.dead[0]
+            log.warning(
+                "dead letters",
+                partition=self.partition,
+                count=len(batch.dead),
+                first_offset=record.offset,
+                first_reason=str(dead.error.reason),
+                first_why=str(dead.error),
+            )
 
     def _tell_frozen(self, key: str, frozen: groups.Frozen) -> None:
         band = schemas.GroupId.parse(key).band
@@ -240,12 +247,13 @@ class Owner:
         Parameters
         ----------
         ends : mapping of int to int
-            Where the input of each partition ends.
+            Where the input of each partition ends; of one that is not in it, nobody knows.
         """
         if self.status is not Status.ACTIVE or self._draining or self._lock.locked():
             return
         due, now = self.state.next_due(), self._shared.clock()
-        behind = self.position.next_offset < ends.get(self.partition, 0)
+        end = ends.get(self.partition)
+        behind = end is None or self.position.next_offset < end
         if due is None or behind or now * 1000 < due or now < self._next_tick:
             return
         self._next_tick = now + _TICK_PATIENCE_S

@@ -149,19 +149,18 @@ class Workshop:
         done: Fulfilled,
         on_measured: OnMeasured,
     ) -> None:
-        results = await asyncio.gather(*(self._measure_one(arrivals[v]) for v in plan.visits))
+        results = await asyncio.gather(
+            *(self._run(jobs.measure, arrivals[visit]) for visit in plan.visits)
+        )
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
                 groups.Measurement(result.mean, result.variance, result.count)
                 if isinstance(result, jobs.Measured)
-                else groups.Failed(f"{result.reason}: {result.message}")
+                else _failed(result)
             )
         good = [result for result in results if isinstance(result, jobs.Measured)]
         if good:
             await on_measured(good)
-
-    async def _measure_one(self, arrival: schemas.WarpArrived) -> jobs.Measured | jobs.JobFault:
-        return await self._run(jobs.measure, arrival)
 
     async def _match(
         self,
@@ -174,8 +173,7 @@ class Workshop:
         )
         for visit, one in zip(plan.visits, tried, strict=True):
             if isinstance(one.result, jobs.JobFault) and one.result.visit == plan.reference:
-                fault = one.result
-                done.measured[plan.reference] = groups.Failed(f"{fault.reason}: {fault.message}")
+                done.measured[plan.reference] = _failed(one.result)
             else:
                 done.matched[visit] = one
 
@@ -204,6 +202,10 @@ class Workshop:
                 return await self._pool.run(job, *warps, self._config, self._limits)
             except fits.WarpError as error:
                 return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
+
+
+def _failed(fault: jobs.JobFault) -> groups.Failed:
+    return groups.Failed(f"{fault.reason}: {fault.message}")
 
 
 def _comparable(

@@ -333,6 +333,15 @@ async def test_no_tick_while_records_wait(bench: Bench) -> None:
     assert bench.owner.due == 1
 
 
+async def test_no_tick_while_the_end_is_unknown(bench: Bench) -> None:
+    """An owner that does not know where the input ends has not caught up."""
+    bench.say(_arrived(1), _arrived(2))
+    await bench.hear()
+    bench.clock.now += 10_000
+    await bench.owner.tick({})
+    assert bench.end == 2
+
+
 async def test_a_lost_tick_is_sent_again(bench: Bench) -> None:
     """A tick that does not come back is sent again after a while, not at every poll."""
     bench.say(_arrived(1), _arrived(2))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 import schemas
 from stream.fits import WarpError, WarpFault
@@ -128,6 +129,20 @@ async def test_dead_letters_keep_everything(tmp_path: Path) -> None:
     assert letter.reason is schemas.DeadReason.BAD_HEADERS
     text = night.telemetry.exposition().decode()
     assert 'evensky_dead_letters_total{reason="bad_headers"} 1.0' in text
+
+
+async def test_a_flood_of_poison_does_not_fill_the_logs(tmp_path: Path) -> None:
+    """Every dead letter is counted, and a batch of them is one line of the log."""
+    night = Night(tmp_path, FAST, partitions=1)
+    junk = Outgoing(night.topics.warps, 0, b"k", b"junk", ())
+    await night.publish_raw(*[junk] * 50)
+    with structlog.testing.capture_logs() as lines:
+        async with night.running():
+            await night.until(50, "letters")
+    told = [line for line in lines if line["event"] == "dead letters"]
+    assert [(line["count"], line["first_offset"]) for line in told] == [(50, 0)]
+    text = night.telemetry.exposition().decode()
+    assert 'evensky_dead_letters_total{reason="bad_headers"} 50.0' in text
 
 
 async def test_misrouted_records_are_dead(tmp_path: Path) -> None:

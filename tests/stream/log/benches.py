@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -43,31 +44,31 @@ class Closable(Protocol):
 
 
 @dataclass
-class Bench:
+class Bench(ABC):
     """One log under test; what was made on it is closed with it."""
 
     topics: Topics
     opened: list[Closable] = field(default_factory=list, init=False)
 
+    @abstractmethod
     def owner(self) -> OwnerLog:
         """Return an owner that was not started."""
-        raise NotImplementedError
 
+    @abstractmethod
     def publisher(self) -> PublisherLog:
         """Return a publisher that was not started."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reader(self) -> ReaderLog:
         """Return a reader that was not started."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def committed(self, partition: int) -> int | None:
         """Return the input position as the log has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         """Create topics."""
-        raise NotImplementedError
 
     async def started_owner(self) -> OwnerLog:
         """Return an owner that will be closed."""
