@@ -31,7 +31,7 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_house.py
 
-lock: setup-dev  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)
+lock: $(BIN)/uv  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)
 	@$(call lock,requirements.lock,)
 	@$(call lock,requirements-dev.lock,--group dev --constraint requirements.lock)
 
@@ -43,6 +43,10 @@ setup:
 	@$(SETUP) requirements.lock $(VENV)
 
 setup-dev:
+	@$(SETUP) requirements-dev.lock $(VENV)
+
+# Only if there is none: the locks may not fit the requirements yet, which is why they are solved.
+$(BIN)/uv:
 	@$(SETUP) requirements-dev.lock $(VENV)
 
 # One lock for every Python and machine; no index address and nothing of whoever solved it.
