@@ -1,7 +1,7 @@
 """Mathematics of background matching, and the state machine of a group: values in, values out."""
 
 from core.background import Background
-from core.config import GridStatistic, InterpStyle, MatchConfig, UndersampleStyle
+from core.config import FitProfile, GridStatistic, InterpStyle, MatchConfig, UndersampleStyle
 from core.errors import (
     ConfigError,
     CoreError,
@@ -24,6 +24,7 @@ from core.matching import (
     match_background,
     match_backgrounds,
 )
+from core.quality import Quality
 from core.reference import (
     ReferenceChoice,
     SelectionStatistics,
@@ -39,6 +40,7 @@ __all__ = [
     "ConfigError",
     "CoreError",
     "DimensionError",
+    "FitProfile",
     "GridStatistic",
     "ImageError",
     "ImageTypeError",
@@ -55,6 +57,7 @@ __all__ = [
     "NoExposuresError",
     "NoOverlapError",
     "NoReferenceError",
+    "Quality",
     "ReferenceChoice",
     "SelectionStatistics",
     "UndersampleStyle",

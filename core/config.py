@@ -11,7 +11,7 @@ from typing import Any
 
 from core.errors import ConfigError
 
-__all__ = ["GridStatistic", "InterpStyle", "MatchConfig", "UndersampleStyle"]
+__all__ = ["FitProfile", "GridStatistic", "InterpStyle", "MatchConfig", "UndersampleStyle"]
 
 
 class GridStatistic(StrEnum):
@@ -40,14 +40,21 @@ class UndersampleStyle(StrEnum):
     INCREASE_NXNYSAMPLE = "INCREASE_NXNYSAMPLE"
 
 
+class FitProfile(StrEnum):
+    """Whose numbers a fit and a choice of reference are (MATCHING.md section 14)."""
+
+    LSST = "lsst"
+    SURVEY = "survey"
+
+
 @dataclass(frozen=True)
 class MatchConfig:
-    """Settings of a match, with the names, defaults and choices of LSST's MatchBackgroundsTask.
+    """Settings of a match: the names, defaults and choices of LSST's MatchBackgroundsTask, and two.
 
     Parameters
     ----------
     use_polynomial : bool
-        Fit Chebyshev polynomials instead of a spline. Not built yet: True is refused.
+        Fit Chebyshev polynomials instead of a spline.
     order : int
         Order of the polynomial, at least 0.
     bad_mask_planes : iterable of str
@@ -71,6 +78,12 @@ class MatchConfig:
         Weight the polynomial's bins by their errors.
     grid_stdev_epsilon : float
         Floor of a tile's standard deviation, image unit, at least 0.
+    profile : FitProfile or str
+        Ours, not LSST's: ``lsst``, LSST's numbers to the bit, or ``survey``, the same with its
+        known faults cured (MATCHING.md section 14).
+    best_ref_min_coverage : float
+        Ours, not LSST's, and for profile ``survey`` alone: share of good pixels, 0 - 1, below
+        which an exposure is not chosen as the reference.
 
     Raises
     ------
@@ -100,6 +113,8 @@ class MatchConfig:
     best_ref_weight_level: float = 0.2
     approx_weighting: bool = True
     grid_stdev_epsilon: float = 1e-8
+    profile: FitProfile = FitProfile.LSST
+    best_ref_min_coverage: float = 0.2
 
     def __post_init__(self) -> None:
         for name, rule in _RULES.items():
@@ -184,11 +199,6 @@ def _flag(value: object) -> bool:
     return value is True
 
 
-def _no_flag(value: object) -> bool:
-    _refuse_unless(value is False)
-    return False
-
-
 def _whole(minimum: int) -> _Rule:
     def check(value: Any) -> int:
         _refuse_unless(not isinstance(value, bool))
@@ -232,7 +242,7 @@ def _truth(text: str) -> bool:
 _WEIGHT = _real("a number, 0 - 1", 1.0)
 
 _RULES = {
-    "use_polynomial": _Rule("False: polynomials are not built yet", _no_flag, _truth),
+    "use_polynomial": _Rule("True or False", _flag, _truth),
     "order": _whole(0),
     "bad_mask_planes": _Rule("names of mask planes", _names, _split),
     "grid_statistic": _choice(GridStatistic),
@@ -246,4 +256,6 @@ _RULES = {
     "best_ref_weight_level": _WEIGHT,
     "approx_weighting": _Rule("True or False", _flag, _truth),
     "grid_stdev_epsilon": _real("a finite number, at least 0", math.inf),
+    "profile": _choice(FitProfile),
+    "best_ref_min_coverage": _WEIGHT,
 }
