@@ -14,6 +14,7 @@ from core.errors import (
     NoExposuresError,
     NoOverlapError,
     NoReferenceError,
+    ScalerError,
 )
 from core.image import MaskedImage
 from core.matching import (
@@ -32,6 +33,7 @@ from core.reference import (
     select_reference,
     selection_statistics,
 )
+from core.scaling import Scaler, scaled
 from core.verdict import Judgement, Verdict, VerdictProfile, judge
 
 __all__ = [
@@ -59,6 +61,8 @@ __all__ = [
     "NoReferenceError",
     "Quality",
     "ReferenceChoice",
+    "Scaler",
+    "ScalerError",
     "SelectionStatistics",
     "UndersampleStyle",
     "Verdict",
@@ -67,6 +71,7 @@ __all__ = [
     "match_background",
     "match_backgrounds",
     "reference_costs",
+    "scaled",
     "select_reference",
     "selection_statistics",
 ]

@@ -7,6 +7,7 @@
     |-- ImageError            (ValueError)                reject the exposure or model: it is none
     |   `-- ImageTypeError    (TypeError)                 the same, an array of another type
     |-- MissingExposureError  (RuntimeError)              skip: this exposure could not be had
+    |-- ScalerError           (RuntimeError)              skip: this exposure could not be scaled
     |-- DimensionError        (RuntimeError)              reject the pair: two different boxes
     |-- NoOverlapError        (ValueError, RuntimeError)  reject the pair: no sky in common
     |-- InterpolationError    (RuntimeError)              reject the pair: too few bins with values
@@ -33,6 +34,7 @@ __all__ = [
     "NoExposuresError",
     "NoOverlapError",
     "NoReferenceError",
+    "ScalerError",
 ]
 
 
@@ -105,6 +107,26 @@ class MissingExposureError(CoreError, RuntimeError):
 
     def __str__(self) -> str:
         return f"exposure {self.index} does not exist"
+
+
+class ScalerError(CoreError, RuntimeError):
+    """The photometric scaler of an exposure is none, or failed.
+
+    Parameters
+    ----------
+    which : str
+        Whose scaler it is.
+    problem : str
+        What is the matter with it, and what would have been right.
+    """
+
+    def __init__(self, which: str, problem: str) -> None:
+        super().__init__(which, problem)
+        self.which = which
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"the scaler of {self.which} {self.problem}"
 
 
 class DimensionError(CoreError, RuntimeError):

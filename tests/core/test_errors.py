@@ -20,6 +20,7 @@ ERRORS: list[tuple[core.CoreError, type[Exception], list[str]]] = [
     (core.ModelOverflowError(), RuntimeError, ["float32"]),
     (core.NoExposuresError(), ValueError, ["no exposures"]),
     (core.NoExposuresError(), RuntimeError, ["no exposures"]),
+    (core.ScalerError("exposure 3", "is -1"), RuntimeError, ["scaler of exposure 3", "-1"]),
     (core.NoReferenceError("All-NaN slice"), ValueError, ["All-NaN slice"]),
 ]
 
