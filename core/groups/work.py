@@ -89,10 +89,13 @@ class Ready:
         None in a retraction and where no member can be the reference.
     costs : mapping of int to float
         Cost of each member as the reference, NaN where it has none; empty if nothing was chosen.
+    warnings : tuple of str
+        What is odd about the costs, as in `core.ReferenceChoice`.
     """
 
     reference: int | None
     costs: Mapping[int, float]
+    warnings: tuple[str, ...] = ()
 
 
 Work = MeasureThese | MatchThese | Ready
@@ -131,12 +134,11 @@ def next_work(
     unmeasured = tuple(visit for visit in visits if visit not in measured)
     if unmeasured:
         return MeasureThese(unmeasured)
-    reference, costs = _choose(frozen.reference, {v: measured[v] for v in visits}, config)
-    if reference is None:
-        return Ready(None, costs)
+    choice = _choose(frozen.reference, {v: measured[v] for v in visits}, config)
+    reference = choice.reference
     usable = (v for v in visits if v != reference and not isinstance(measured[v], Failed))
     missing = tuple(v for v in usable if v not in matched or matched[v].reference != reference)
-    return MatchThese(reference, missing) if missing else Ready(reference, costs)
+    return MatchThese(reference, missing) if missing and reference is not None else choice
 
 
 def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
@@ -154,18 +156,17 @@ def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
 
 def _choose(
     named: int | None, measured: Mapping[int, Statistics | Failed], config: MatchConfig
-) -> tuple[int | None, Mapping[int, float]]:
+) -> Ready:
     """Choose what the manifest names if it can be read, else the first of the least cost."""
+    if named is not None and isinstance(measured[named], Failed):
+        named = None
     visits = tuple(measured)
     try:
         choice = reference_costs([_statistics(one) for one in measured.values()], config)
-    except NoReferenceError:
-        best, costs = None, dict.fromkeys(visits, math.nan)
-    else:
-        best, costs = visits[choice.index], dict(zip(visits, choice.costs, strict=True))
-    if named is not None and not isinstance(measured[named], Failed):
-        best = named
-    return best, costs
+    except NoReferenceError as error:
+        return Ready(named, dict.fromkeys(visits, math.nan), (str(error),))
+    best = visits[choice.index] if named is None else named
+    return Ready(best, dict(zip(visits, choice.costs, strict=True)), choice.warnings)
 
 
 def _statistics(one: Statistics | Failed) -> SelectionStatistics | None:
