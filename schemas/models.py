@@ -62,11 +62,16 @@ class Model(Struct, frozen=True, kw_only=True):
     undersample_style : str or null
         What was to be done with too few bins, in LSST's words.
     order_x, order_y : int or null
-        Orders of the polynomial, as used.
+        Order of the polynomial, as used: its total degree, so that both are the same.
     weighting : bool or null
         Whether the polynomial was fitted with weights.
     coefficients : NDArray or null
         Of the polynomial, ``<f8``, by total degree and falling power of x.
+    order : int or null
+        Order of the polynomial that was asked for.
+    profile : str
+        Whose rules turn the grid into an image: ``lsst``, LSST's to the bit, or ``survey``, the
+        same with its known faults cured (MATCHING.md section 14).
     """
 
     form: Literal["spline", "chebyshev"]
@@ -84,20 +89,25 @@ class Model(Struct, frozen=True, kw_only=True):
     order_y: Natural | None = None
     weighting: bool | None = None
     coefficients: NDArray | None = None
+    order: Natural | None = None
+    profile: Literal["lsst", "survey"] = "lsst"
 
     def __post_init__(self) -> None:
         _require_grid("values", self.values, "<f4", self.values.shape)
         _require_grid("errors", self.errors, "<f4", self.values.shape)
         _require_grid("counts", self.counts, "<i4", self.values.shape)
-        spline = self.form == "spline"
         refuse_unless(
-            not spline or None not in (self.interp_style, self.style_used, self.undersample_style),
-            "a spline must say interp_style, style_used and undersample_style",
-        )
-        refuse_unless(
-            (self.coefficients is None) == spline,
+            (self.coefficients is None) == (self.form == "spline"),
             "coefficients belong to a chebyshev model, which must have them, and to no other",
         )
+        if self.coefficients is None:
+            styles = (self.interp_style, self.style_used, self.undersample_style)
+            refuse_unless(
+                None not in styles,
+                "a spline must say interp_style, style_used and undersample_style",
+            )
+        else:
+            _require_polynomial(self, self.coefficients)
 
 
 class Quality(Struct, frozen=True, kw_only=True):
@@ -242,6 +252,22 @@ def _require_grid(name: str, array: NDArray, dtype: str, shape: tuple[int, ...])
         array.dtype == dtype and array.shape == shape and len(shape) == _GRID_AXES,
         f"{name} must be {dtype} of shape [ny, nx], the same for values, errors and counts, "
         f"not {array.dtype} of {list(array.shape)}",
+    )
+
+
+def _require_polynomial(model: Model, coefficients: NDArray) -> None:
+    said = (model.order_x, model.order_y, model.weighting, model.undersample_style)
+    refuse_unless(
+        None not in said and model.order_x == model.order_y,
+        "a chebyshev model must say order_x and order_y, which are the same, weighting and "
+        "undersample_style",
+    )
+    order = model.order_x or 0
+    wanted = (order + 1) * (order + 2) // 2
+    refuse_unless(
+        coefficients.dtype == "<f8" and coefficients.shape == (wanted,),
+        f"coefficients of order {order} must be <f8 of shape [{wanted}], "
+        f"not {coefficients.dtype} of {list(coefficients.shape)}",
     )
 
 

@@ -97,6 +97,8 @@ class GroupMatched(Identified, frozen=True, kw_only=True):
         Stream time at which the members were frozen, in seconds since 1970 (UTC).
     published_at : float
         When the owner published it, by its own clock, in seconds since 1970 (UTC).
+    warnings : tuple of str
+        What an astronomer should know of the whole group, each as a sentence.
     """
 
     ce_type: ClassVar[str] = "group.matched.v1"
@@ -117,6 +119,7 @@ class GroupMatched(Identified, frozen=True, kw_only=True):
     software_version: Line
     completed_at: float
     published_at: float
+    warnings: Annotated[tuple[Text, ...], Meta(max_length=32)] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -183,6 +186,9 @@ class BackgroundMetric(Identified, frozen=True, kw_only=True):
         Duration of the job, in seconds.
     first_arrival_to_publish_s, complete_to_publish_s : float or null
         How long the group waited, in seconds.
+    decode_s, scale_s, measure_s, match_s : float or null
+        What workers spent on this warp, stage by stage, in seconds; null for a stage that was not
+        needed.
     """
 
     ce_type: ClassVar[str] = "background.metric.v1"
@@ -226,6 +232,10 @@ class BackgroundMetric(Identified, frozen=True, kw_only=True):
     job_s: float | None = None
     first_arrival_to_publish_s: float | None = None
     complete_to_publish_s: float | None = None
+    decode_s: float | None = None
+    scale_s: float | None = None
+    measure_s: float | None = None
+    match_s: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -35,7 +35,7 @@ from schemas import (
     model_id,
 )
 
-__all__ = ["EXAMPLES", "NO_ID", "ZERO", "arrived", "matched_model", "raw", "record"]
+__all__ = ["EXAMPLES", "FURTHER", "NO_ID", "ZERO", "arrived", "matched_model", "raw", "record"]
 
 ZERO: Final = "0" * 64
 NO_ID: Final = ZERO
@@ -80,6 +80,21 @@ def _model() -> Model:
         interp_style="AKIMA_SPLINE",
         style_used="LINEAR",
         undersample_style="REDUCE_INTERP_ORDER",
+    )
+
+
+def _polynomial() -> Model:
+    return msgspec.structs.replace(
+        _model(),
+        form="chebyshev",
+        interp_style=None,
+        style_used=None,
+        order=3,
+        order_x=1,
+        order_y=1,
+        weighting=True,
+        coefficients=NDArray.of(np.array([1.25, -0.5, 1 / 3])),
+        profile="survey",
     )
 
 
@@ -141,6 +156,7 @@ def _summary() -> GroupMatched:
         software_version="0.1.0",
         completed_at=1_772_341_567.25,
         published_at=1_772_341_570.5,
+        warnings=("visit 1240 has no good pixel",),
     )
 
 
@@ -172,6 +188,9 @@ EXAMPLES: Final[tuple[Message, ...]] = (
         fit_rms=0.125,
         ratio=1.03,
         job_s=0.25,
+        sky_chi2=1.125,
+        decode_s=0.125,
+        match_s=0.0625,
     ),
     DeadLetter(
         reason=DeadReason.BAD_MSGPACK,
@@ -187,6 +206,11 @@ EXAMPLES: Final[tuple[Message, ...]] = (
         value_size=1,
     ),
 )
+
+FURTHER: Final[tuple[Message, ...]] = (
+    matched_model(model=_polynomial(), verdict_profile="survey", flags=("extrapolated",)),
+)
+"""Further records whose bytes are kept: another form of a model."""
 
 
 def raw(value: object) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final
 import msgpack
 
 from schemas import Encoded, Message
-from tests.schemas.examples import EXAMPLES, raw, record
+from tests.schemas.examples import EXAMPLES, FURTHER, raw, record
 
 __all__ = ["FOLDER", "add_missing", "files_of", "read"]
 
@@ -32,7 +32,9 @@ def files_of(ce_type: str, folder: Path = FOLDER) -> list[Path]:
     return sorted(folder.glob(f"{ce_type}.*.bin"), key=lambda path: int(path.suffixes[-2][1:]))
 
 
-def add_missing(folder: Path = FOLDER, examples: Sequence[Message] = EXAMPLES) -> list[Path]:
+def add_missing(
+    folder: Path = FOLDER, examples: Sequence[Message] = (*EXAMPLES, *FURTHER)
+) -> list[Path]:
     """Write a new file for each example that no file of its type holds; return the new ones."""
     folder.mkdir(exist_ok=True)
     added = []

@@ -22,7 +22,7 @@ from schemas import (
     NDArray,
     SchemaError,
 )
-from tests.schemas.examples import EXAMPLES, ZERO, arrived, matched_model
+from tests.schemas.examples import EXAMPLES, FURTHER, ZERO, arrived, matched_model
 
 BY_TYPE = {type(example): example for example in EXAMPLES}
 
@@ -184,13 +184,34 @@ def test_a_spline_says_how_it_is_drawn(field: str) -> None:
         Model(**{**MODEL, field: None})
 
 
+POLYNOMIAL = msgspec.structs.asdict(FURTHER[0].model)  # type: ignore[union-attr, arg-type]  # it has one
+
+
 def test_coefficients_belong_to_polynomials() -> None:
     """A polynomial has coefficients, a spline has none."""
-    coefficients = NDArray.of(np.zeros(6))
-    Model(**{**MODEL, "form": "chebyshev", "coefficients": coefficients, "order_x": 2})
-    for changes in ({"coefficients": coefficients}, {"form": "chebyshev"}):
+    Model(**POLYNOMIAL)
+    for changes in ({**MODEL, "coefficients": GRID}, {**POLYNOMIAL, "coefficients": None}):
         with pytest.raises(SchemaError, match="coefficients belong"):
-            Model(**{**MODEL, **changes})
+            Model(**changes)
+
+
+@pytest.mark.parametrize("field", ["order_x", "order_y", "weighting", "undersample_style"])
+def test_a_polynomial_says_how_it_was_fitted(field: str) -> None:
+    """A polynomial without its order and weighting could not be rebuilt."""
+    with pytest.raises(SchemaError, match="a chebyshev model must say"):
+        Model(**{**POLYNOMIAL, field: None})
+    if field.startswith("order"):
+        with pytest.raises(SchemaError, match="which are the same"):
+            Model(**{**POLYNOMIAL, field: 2})
+
+
+@pytest.mark.parametrize(
+    "coefficients", [np.zeros(2), np.zeros(6), np.zeros((1, 3)), np.zeros(3, dtype=np.float32)]
+)
+def test_an_order_has_its_number_of_coefficients(coefficients: Any) -> None:
+    """All terms up to the order are there, as float64, and no others."""
+    with pytest.raises(SchemaError, match=r"order 1 must be <f8 of shape \[3\]"):
+        Model(**{**POLYNOMIAL, "coefficients": NDArray.of(coefficients)})
 
 
 def test_a_summary_lists_each_member_once_in_order() -> None:
