@@ -6,15 +6,16 @@ pixel is an integer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.config import MatchConfig
+from core.difference import Difference
 from core.errors import ImageError
-from core.statistics import Clip, Estimate, estimate
+from core.statistics import Clip, Estimates, Moments, cell_moments, estimates
 
 __all__ = [
     "Grid",
@@ -22,8 +23,8 @@ __all__ = [
     "bin_centres",
     "bin_count",
     "bin_edges",
+    "measure",
     "measure_grid",
-    "measure_tiles",
 ]
 
 _FEWEST_PIXELS_OF_A_TILE = 2
@@ -126,93 +127,110 @@ def bin_centres(length: int, bins: int) -> NDArray[np.float64]:
     return edges[:-1] + 0.5 * (edges[1:] - edges[:-1]) - 0.5
 
 
-def measure_grid(image: NDArray[np.float32], good: NDArray[np.bool_], config: MatchConfig) -> Grid:
-    """Return the statistic of every bin (MATCHING.md section 4).
+def measure(difference: Difference, config: MatchConfig) -> tuple[Grid, Tiles]:
+    """Return the statistics of every bin and of every tile (MATCHING.md sections 4 and 8).
 
     Parameters
     ----------
-    image : `numpy.ndarray`
-        float32 ``[y, x]``.
-    good : `numpy.ndarray`
-        bool ``[y, x]``, pixels that count; these are finite.
-    config : MatchConfig
-        bin_size, grid_statistic and the clipping settings.
-
-    Returns
-    -------
-    grid : Grid
-        ceil(height / bin_size) x ceil(width / bin_size) bins.
-    """
-    height, width = image.shape
-    y_edges = bin_edges(height, bin_count(height, config.bin_size))
-    x_edges = bin_edges(width, bin_count(width, config.bin_size))
-    found = _estimates(image, good, y_edges, x_edges, config)
-    shape = (len(y_edges) - 1, len(x_edges) - 1)
-    return Grid(
-        values=np.array([bin_.value for bin_ in found], dtype=np.float32).reshape(shape),
-        errors=np.array([bin_.error for bin_ in found], dtype=np.float32).reshape(shape),
-        counts=np.array([bin_.plain.count for bin_ in found], dtype=np.int32).reshape(shape),
-    )
-
-
-def measure_tiles(
-    image: NDArray[np.float32], good: NDArray[np.bool_], config: MatchConfig
-) -> Tiles:
-    """Return the statistic of every tile of exactly bin_size pixels (MATCHING.md section 8).
-
-    Unlike the bins, the tiles start at the first pixel and the last one of a line may be short.
-
-    Parameters
-    ----------
-    image : `numpy.ndarray`
-        float32 ``[y, x]``.
-    good : `numpy.ndarray`
-        bool ``[y, x]``, pixels that count; these are finite.
+    difference : Difference
+        What to measure.
     config : MatchConfig
         bin_size, grid_statistic, grid_stdev_epsilon and the clipping settings.
 
     Returns
     -------
+    grid : Grid
+        ceil(height / bin_size) x ceil(width / bin_size) bins.
     tiles : Tiles
         Those with at least two good pixels; the statistic of one may be NaN all the same.
     """
-    height, width = image.shape
-    y_edges = _tile_edges(height, config.bin_size)
-    x_edges = _tile_edges(width, config.bin_size)
-    found = _estimates(image, good, y_edges, x_edges, config)
-    y, x = np.meshgrid(_middles(y_edges), _middles(x_edges), indexing="ij")
-    counts = np.array([tile.plain.count for tile in found], dtype=np.float64)
-    stdevs = np.array([tile.plain.stdev for tile in found])
-    kept = counts >= _FEWEST_PIXELS_OF_A_TILE
-    return Tiles(
-        x=x.ravel()[kept],
-        y=y.ravel()[kept],
-        values=np.array([tile.value for tile in found])[kept],
-        errors=np.maximum(stdevs[kept], config.grid_stdev_epsilon) / np.sqrt(counts[kept]),
+    height, width = difference.plane.shape
+    bins = _bins(height, width, config.bin_size)
+    tiles = _tile_edges(height, config.bin_size), _tile_edges(width, config.bin_size)
+    plain = difference.moments(*bins)
+    found = _estimates(difference.plane, bins, plain, config)
+    grid = _grid(found, plain)
+    if tiles != bins:
+        plain = difference.moments(*tiles)
+        found = _estimates(difference.plane, tiles, plain, config)
+    return grid, _tiles(found, plain, tiles, config)
+
+
+def measure_grid(
+    plane: NDArray[np.float32], config: MatchConfig, bins: tuple[int, int] | None = None
+) -> Grid:
+    """Return the statistic of every bin (MATCHING.md section 4).
+
+    Parameters
+    ----------
+    plane : `numpy.ndarray`
+        float32 ``[y, x]``, C-contiguous, NaN where a pixel is not accepted.
+    config : MatchConfig
+        bin_size, grid_statistic and the clipping settings.
+    bins : tuple of int, optional
+        ``(ny, nx)``, the number of bins along either axis, in place of what follows from
+        bin_size (INCREASE_NXNYSAMPLE of MATCHING.md section 7).
+
+    Returns
+    -------
+    grid : Grid
+        ny x nx bins.
+
+    Raises
+    ------
+    ImageError
+        If a bin would have no pixel.
+    """
+    height, width = plane.shape
+    if bins is None:
+        edges = _bins(height, width, config.bin_size)
+    else:
+        edges = bin_edges(height, bins[0]), bin_edges(width, bins[1])
+    plain = cell_moments(plane, *edges)
+    return _grid(_estimates(plane, edges, plain, config), plain)
+
+
+_Edges = tuple[tuple[int, ...], tuple[int, ...]]
+"""Of the cells along y and along x."""
+
+
+def _bins(height: int, width: int, bin_size: int) -> _Edges:
+    y_edges = bin_edges(height, bin_count(height, bin_size))
+    return y_edges, bin_edges(width, bin_count(width, bin_size))
+
+
+def _estimates(
+    plane: NDArray[np.float32], edges: _Edges, plain: Moments, config: MatchConfig
+) -> Estimates:
+    clip = Clip(config.num_sigma_clip, config.num_iter)
+    return estimates(plane, *edges, plain, (config.grid_statistic, clip))
+
+
+def _grid(found: Estimates, plain: Moments) -> Grid:
+    return Grid(
+        values=found.values.astype(np.float32),
+        errors=found.errors.astype(np.float32),
+        counts=plain.counts.astype(np.int32),
     )
 
 
-def _tile_edges(length: int, bin_size: int) -> tuple[int, ...]:
-    return (*range(0, length, bin_size), length)
+def _tiles(found: Estimates, plain: Moments, edges: _Edges, config: MatchConfig) -> Tiles:
+    y, x = np.meshgrid(_middles(edges[0]), _middles(edges[1]), indexing="ij")
+    kept = plain.counts >= _FEWEST_PIXELS_OF_A_TILE
+    stdevs = np.maximum(plain.stdevs[kept], config.grid_stdev_epsilon)
+    return Tiles(
+        x=x[kept],
+        y=y[kept],
+        values=found.values[kept],
+        errors=stdevs / np.sqrt(plain.counts[kept]),
+    )
 
 
-def _middles(edges: tuple[int, ...]) -> NDArray[np.float64]:
+def _middles(edges: Sequence[int]) -> NDArray[np.float64]:
     positions = np.array(edges, dtype=np.float64)
     return (positions[:-1] + positions[1:]) / 2
 
 
-def _estimates(
-    image: NDArray[np.float32],
-    good: NDArray[np.bool_],
-    y_edges: tuple[int, ...],
-    x_edges: tuple[int, ...],
-    config: MatchConfig,
-) -> list[Estimate]:
-    """Statistic of every cell between the edges, in row-major order."""
-    clip = Clip(config.num_sigma_clip, config.num_iter)
-    found = []
-    for bottom, top in pairwise(y_edges):
-        for left, right in pairwise(x_edges):
-            cell = (slice(bottom, top), slice(left, right))
-            found.append(estimate(image[cell][good[cell]], config.grid_statistic, clip))
-    return found
+def _tile_edges(length: int, bin_size: int) -> tuple[int, ...]:
+    """Edges of tiles of exactly bin_size: unlike bins the last of a line may be short."""
+    return (*range(0, length, bin_size), length)

@@ -1,22 +1,25 @@
-"""Choice of the reference exposure (MATCHING.md section 9)."""
+"""Choice of the reference exposure (MATCHING.md sections 9 and 14)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import MatchConfig
+from core.config import FitProfile, MatchConfig
+from core.difference import exposure_moments
 from core.errors import NoExposuresError, NoReferenceError
 from core.image import MaskedImage
-from core.statistics import plain_moments
+from core.level import sky_level
+from core.scaling import ScaledExposures, Scaler
 
 __all__ = [
     "ReferenceChoice",
     "SelectionStatistics",
+    "measure_exposures",
     "reference_costs",
     "select_reference",
     "selection_statistics",
@@ -30,9 +33,12 @@ class SelectionStatistics:
     Parameters
     ----------
     mean : float
-        Mean of the good pixels, image unit; NaN without any.
+        Mean of the good pixels, image unit; NaN without any. In profile ``survey`` the level of
+        the sky at the exposure's centre.
     variance : float
-        Their unbiased variance about it, image unit squared; NaN with fewer than two.
+        Their unbiased variance about it, image unit squared; NaN with fewer than two. In profile
+        ``survey`` that of the clipped pixels about a plane, and NaN where fewer pixels than
+        best_ref_min_coverage are good.
     count : float
         Number of good pixels.
     """
@@ -52,48 +58,64 @@ class ReferenceChoice:
         Its place in the sequence; of equal costs the first.
     costs : tuple of float
         Cost of each exposure, lower is better; NaN cannot be the reference.
+    warnings : tuple of str
+        Sentences: which of the quirks of LSST's cost (MATCHING.md section 9) had a hand in it.
+        None in profile ``survey``, which has no such quirks.
     """
 
     index: int
     costs: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def selection_statistics(exposure: MaskedImage, config: MatchConfig) -> SelectionStatistics:
-    """Return the statistics of one exposure, unclipped (MATCHING.md section 9).
+    """Return the statistics of one exposure that the reference is chosen by.
 
     Parameters
     ----------
     exposure : MaskedImage
         The exposure.
     config : MatchConfig
-        bad_mask_planes.
+        profile and bad_mask_planes; for ``survey`` num_sigma_clip, num_iter and
+        best_ref_min_coverage too.
 
     Returns
     -------
     statistics : SelectionStatistics
-        Of the pixels that are finite and not flagged; the variance plane is not looked at.
+        Of the pixels that are finite and not flagged, unclipped (MATCHING.md section 9), or as
+        profile ``survey`` has them (section 14); the variance plane is not looked at.
     """
-    bits = exposure.bits(config.bad_mask_planes)
-    good = np.isfinite(exposure.image) & ((exposure.mask & bits) == 0)
-    moments = plain_moments(exposure.image[good])
-    return SelectionStatistics(moments.mean, moments.variance, float(moments.count))
+    if config.profile is FitProfile.SURVEY:
+        sky = sky_level(exposure, config)
+        enough = sky.count >= config.best_ref_min_coverage * exposure.image.size
+        variance = sky.variance if enough else math.nan
+        return SelectionStatistics(sky.level, variance, float(sky.count))
+    moments = exposure_moments(exposure, config)
+    return SelectionStatistics(
+        float(moments.means[0, 0]), float(moments.variances[0, 0]), float(moments.counts[0, 0])
+    )
 
 
 def reference_costs(
     statistics: Sequence[SelectionStatistics | None], config: MatchConfig
 ) -> ReferenceChoice:
-    """Choose the reference by variance, level and coverage (MATCHING.md section 9).
+    """Choose the reference by variance V, level L and number N of good pixels.
 
-    cost = weight_variance V / max V + weight_level L / max L + weight_coverage min N / N, as LSST
-    has it, quirks included: negative levels turn the preference round, and an exposure without a
-    good pixel takes the coverage term from all.
+    In profile ``lsst`` (MATCHING.md section 9) the cost is weight_variance V / max V +
+    weight_level L / max L + weight_coverage min N / N, as LSST has it, quirks included: negative
+    levels turn the preference round, and an exposure without a good pixel takes the coverage term
+    from all. The quirks that bite are told as warnings.
+
+    In profile ``survey`` (section 14) it is weight_variance V / max V + weight_level (L - min L) /
+    (max L - min L) + weight_coverage (1 - N / max N), over the exposures that can be the reference
+    alone; a term in which they are all alike is 0. It lies between 0 and the sum of the weights.
 
     Parameters
     ----------
     statistics : sequence of SelectionStatistics or None
-        One an exposure; None is an exposure that could not be had.
+        One an exposure, taken with the same profile; None is an exposure that could not be had.
     config : MatchConfig
-        The three best_ref weights.
+        profile and the three best_ref weights.
 
     Returns
     -------
@@ -109,31 +131,29 @@ def reference_costs(
     """
     if not statistics:
         raise NoExposuresError
-    nothing = SelectionStatistics(math.nan, math.nan, math.nan)
-    known = [nothing if one is None else one for one in statistics]
-    variance = np.array([one.variance for one in known], dtype=np.float64)
-    level = np.array([one.mean for one in known], dtype=np.float64)
-    count = np.array([one.count for one in known], dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        costs = config.best_ref_weight_variance * variance / _largest(variance)
-        costs += config.best_ref_weight_level * level / _largest(level)
-        costs += config.best_ref_weight_coverage * -_largest(-count) / count
-    if np.isnan(costs).all():
-        raise NoReferenceError("All-NaN slice encountered, no exposure has a cost")
-    return ReferenceChoice(int(np.nanargmin(costs)), tuple(float(cost) for cost in costs))
+    table = _Table.of(statistics)
+    if config.profile is FitProfile.SURVEY:
+        return _choice(_survey_costs(table, config), (), _unfit(config))
+    costs = _lsst_costs(table, config)
+    quirks = tuple(_quirks(table, costs, config))
+    return _choice(costs, quirks, "; ".join(("All-NaN slice, no exposure has a cost", *quirks)))
 
 
 def select_reference(
-    exposures: Sequence[MaskedImage | None], config: MatchConfig
+    exposures: Sequence[MaskedImage | None],
+    config: MatchConfig,
+    scalers: Sequence[Scaler | None] | None = None,
 ) -> ReferenceChoice:
-    """Choose the reference among exposures (MATCHING.md section 9).
+    """Choose the reference among exposures (MATCHING.md sections 9 and 14).
 
     Parameters
     ----------
     exposures : sequence of MaskedImage or None
         None is an exposure that could not be had; its cost is NaN.
     config : MatchConfig
-        bad_mask_planes and the three best_ref weights.
+        What `selection_statistics` and `reference_costs` look at.
+    scalers : sequence of Scaler or None, optional
+        One an exposure, as for `core.scaled`; the cost of an exposure whose scaler fails is NaN.
 
     Returns
     -------
@@ -142,16 +162,138 @@ def select_reference(
 
     Raises
     ------
+    ImageError
+        If there are not as many scalers as exposures.
     NoExposuresError, NoReferenceError
         As `reference_costs`.
     """
-    measured = [
-        None if exposure is None else selection_statistics(exposure, config)
-        for exposure in exposures
-    ]
-    return reference_costs(measured, config)
+    measured = measure_exposures(ScaledExposures(exposures, scalers), config)
+    return reference_costs(
+        [one if isinstance(one, SelectionStatistics) else None for one in measured], config
+    )
+
+
+def measure_exposures(
+    exposures: ScaledExposures, config: MatchConfig
+) -> tuple[SelectionStatistics | Exception, ...]:
+    """Return `selection_statistics` of each exposure, or why there are none.
+
+    Parameters
+    ----------
+    exposures : ScaledExposures
+        The exposures; one at a time is held.
+    config : MatchConfig
+        Settings.
+
+    Returns
+    -------
+    measured : tuple
+        In the order of the exposures; an error where one could not be had or scaled.
+    """
+    return tuple(
+        exposures.attempt(place, lambda exposure: selection_statistics(exposure, config))
+        for place in range(len(exposures))
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Table:
+    """The statistics as columns, NaN for an exposure that could not be had."""
+
+    variance: NDArray[np.float64]
+    level: NDArray[np.float64]
+    count: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, statistics: Sequence[SelectionStatistics | None]) -> _Table:
+        nothing = SelectionStatistics(math.nan, math.nan, math.nan)
+        known = [nothing if one is None else one for one in statistics]
+        rows = [(one.variance, one.mean, one.count) for one in known]
+        variance, level, count = np.array(rows, dtype=np.float64).T
+        return cls(variance, level, count)
+
+
+def _choice(costs: NDArray[np.float64], warnings: tuple[str, ...], refusal: str) -> ReferenceChoice:
+    if np.isnan(costs).all():
+        raise NoReferenceError(refusal)
+    return ReferenceChoice(int(np.nanargmin(costs)), tuple(float(cost) for cost in costs), warnings)
+
+
+# Profile lsst
+
+
+def _lsst_costs(table: _Table, config: MatchConfig) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        costs = config.best_ref_weight_variance * table.variance / _largest(table.variance)
+        costs += config.best_ref_weight_level * table.level / _largest(table.level)
+        costs += config.best_ref_weight_coverage * -_largest(-table.count) / table.count
+    return costs
+
+
+def _quirks(table: _Table, costs: NDArray[np.float64], config: MatchConfig) -> Iterator[str]:
+    """Say where LSST's formula does not mean what it was meant to (MATCHING.md section 9)."""
+    if _largest(table.variance) == 0:
+        yield "the variance of every exposure is 0, and 0 / 0 is no cost"
+    if _largest(table.level) == 0:
+        yield "the largest level is 0, and level / largest level infinite or NaN"
+    elif config.best_ref_weight_level > 0:
+        yield from _quirks_of_levels(table.level[~np.isnan(table.level)], config)
+    if config.best_ref_weight_coverage > 0 and not np.isnan(costs).all():
+        yield from _quirks_of_coverage(table.count, np.isnan(costs))
+
+
+def _quirks_of_levels(levels: NDArray[np.float64], config: MatchConfig) -> Iterator[str]:
+    negative = int(np.count_nonzero(levels < 0))
+    if negative == 0 or levels.size == 1:
+        return
+    largest = float(levels.max())
+    with np.errstate(over="ignore"):
+        term = config.best_ref_weight_level * float(np.abs(levels / largest).max())
+    if largest < 0:
+        yield "all levels are negative, and the level term prefers the brightest sky"
+    else:
+        yield f"{negative} of {levels.size} levels negative: the level term has no lower bound"
+    if term > config.best_ref_weight_variance + config.best_ref_weight_coverage:
+        share = f"the largest level, {largest:.3g}, is near 0: the level term reaches {term:.3g}"
+        yield f"{share} and outweighs variance and coverage"
+
+
+def _quirks_of_coverage(counts: NDArray[np.float64], unfit: NDArray[np.bool_]) -> Iterator[str]:
+    fewest = -_largest(-counts)
+    if unfit[counts == fewest].all():
+        yield (
+            f"an exposure of {fewest:.0f} good pixels, which cannot be the reference, takes the "
+            "coverage term from all others"
+        )
 
 
 def _largest(numbers: NDArray[np.float64]) -> float:
     known = numbers[~np.isnan(numbers)]
     return float(known.max()) if known.size else math.nan
+
+
+# Profile survey
+
+
+def _survey_costs(table: _Table, config: MatchConfig) -> NDArray[np.float64]:
+    fit = np.isfinite(table.variance) & np.isfinite(table.level) & (table.count > 0)
+    costs = np.full(fit.shape, np.nan)
+    if fit.any():
+        variance, level, count = table.variance[fit], table.level[fit], table.count[fit]
+        darkest = level.min()
+        costs[fit] = (
+            config.best_ref_weight_variance * _share(variance, variance.max())
+            + config.best_ref_weight_level * _share(level - darkest, level.max() - darkest)
+            + config.best_ref_weight_coverage * (1.0 - count / count.max())
+        )
+    return costs
+
+
+def _share(numbers: NDArray[np.float64], whole: float) -> NDArray[np.float64]:
+    """Return numbers / whole, 0 where the whole is 0 and so are they all."""
+    return numbers / whole if whole > 0 else np.zeros_like(numbers)
+
+
+def _unfit(config: MatchConfig) -> str:
+    least = f"best_ref_min_coverage = {config.best_ref_min_coverage:g}"
+    return f"no exposure could be had with two good pixels and a coverage of at least {least}"

@@ -1,17 +1,17 @@
-"""Statistics of a set of pixels: moments, quantiles, clipping (MATCHING.md sections 2 and 3).
+"""Statistics of the pixels of cells: moments, quantiles, clipping (MATCHING.md sections 2 and 3).
 
-Pixels come as one-dimensional contiguous float32 arrays that hold accepted pixels only: finite and
-not masked, in row-major order. All sums are doubles, taken in a fixed order (blocks of
-`_BLOCK` pixels, each summed pairwise by numpy), so that the bits depend neither on BLAS nor on
-threads. What sorts or partitions works on a copy: the order that a partition leaves behind differs
-between processors, and a sum must not follow it.
+A plane is a float32 array ``[y, x]`` that is NaN where a pixel is not accepted: not finite, or
+flagged. A cell is a rectangle of it, and cells are told by their edges: the pixels of cell (j, i)
+are ``plane[y_edges[j] : y_edges[j + 1], x_edges[i] : x_edges[i + 1]]``. All sums are doubles, taken
+in a fixed order, so that the bits depend neither on BLAS nor on threads.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,52 +20,55 @@ from core.config import GridStatistic
 
 __all__ = [
     "Clip",
-    "Estimate",
+    "Clipped",
+    "Estimates",
     "Moments",
+    "cell_moments",
+    "cell_quantiles",
     "clipped_moments",
-    "estimate",
-    "plain_moments",
-    "quantiles",
+    "estimates",
 ]
 
 _BLOCK = 1 << 15
 _SIGMA_PER_IQR = 0.741301109252802
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Moments:
-    """Count, mean and unbiased variance of a set of pixels.
+    """Count, mean and unbiased variance of the accepted pixels of cells.
 
     Parameters
     ----------
-    count : int
-        Number of pixels.
-    mean : float
-        NaN without pixels.
-    variance : float
-        NaN with fewer than two pixels.
+    counts : `numpy.ndarray`
+        int64 ``[ny, nx]``, accepted pixels.
+    means : `numpy.ndarray`
+        float64 ``[ny, nx]``, image unit; NaN without pixels.
+    variances : `numpy.ndarray`
+        float64 ``[ny, nx]``, image unit squared; NaN with fewer than two pixels.
     """
 
-    count: int
-    mean: float
-    variance: float
+    counts: NDArray[np.int64]
+    means: NDArray[np.float64]
+    variances: NDArray[np.float64]
 
     @property
-    def stdev(self) -> float:
-        """Square root of the variance."""
-        return _root(self.variance)
+    def stdevs(self) -> NDArray[np.float64]:
+        """Square roots of the variances."""
+        return _root(self.variances)
 
     @property
-    def mean_square(self) -> float:
-        """Mean of the squares, NaN with fewer than two pixels (MATCHING.md section 2)."""
-        if self.count == 0:
-            return math.nan
-        return (self.count - 1) / self.count * self.variance + self.mean * self.mean
+    def errors(self) -> NDArray[np.float64]:
+        """Standard errors of the means, NaN with fewer than two pixels."""
+        with np.errstate(divide="ignore"):
+            return _root(self.variances / self.counts)
 
     @property
-    def error(self) -> float:
-        """Standard error of the mean."""
-        return _root(self.variance / self.count) if self.count else math.nan
+    def mean_squares(self) -> NDArray[np.float64]:
+        """Means of the squares, NaN with fewer than two pixels (MATCHING.md section 2)."""
+        with np.errstate(divide="ignore"):
+            shares = (self.counts - 1) / self.counts
+        squares: NDArray[np.float64] = shares * self.variances + self.means * self.means
+        return squares
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,47 +87,92 @@ class Clip:
     iterations: int
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A statistic of a set of pixels with its standard error, and the unclipped moments.
+@dataclass(frozen=True, eq=False, slots=True)
+class Clipped:
+    """Moments of the pixels within a clipping limit, and the limit of the last pass.
 
     Parameters
     ----------
-    value, error : float
-        The statistic and its standard error, in the pixels' unit; NaN where undefined.
-    plain : Moments
-        Moments of all pixels.
+    moments : Moments
+        Of the pixels that the last pass left.
+    centres, widths : `numpy.ndarray`
+        float64 ``[ny, nx]``, image unit: the last pass left the pixels with
+        ``abs(x - centre) <= width``, in double; NaN where it left none because a limit was
+        undefined.
     """
 
-    value: float
-    error: float
-    plain: Moments
+    moments: Moments
+    centres: NDArray[np.float64]
+    widths: NDArray[np.float64]
 
 
-def plain_moments(pixels: NDArray[np.float32]) -> Moments:
-    """Return the moments of all pixels, in two passes (MATCHING.md section 2).
+@dataclass(frozen=True, eq=False, slots=True)
+class Estimates:
+    """A statistic of the pixels of cells, and its standard error.
 
     Parameters
     ----------
-    pixels : `numpy.ndarray`
-        float32 ``[n]``, accepted pixels; n may be 0.
+    values, errors : `numpy.ndarray`
+        float64 ``[ny, nx]``, image unit; NaN where undefined.
+    """
+
+    values: NDArray[np.float64]
+    errors: NDArray[np.float64]
+
+
+def cell_moments(
+    plane: NDArray[np.float32], y_edges: Sequence[int], x_edges: Sequence[int]
+) -> Moments:
+    """Return the moments of the pixels of every cell, in two passes (MATCHING.md section 2).
+
+    Parameters
+    ----------
+    plane : `numpy.ndarray`
+        float32 ``[y, x]``, NaN where a pixel is not accepted.
+    y_edges, x_edges : sequence of int
+        Edges of the ny and nx cells, not descending.
 
     Returns
     -------
     moments : Moments
-        The second pass is taken about the mean of the first, which keeps the variance exact.
+        ``[ny, nx]``; the second pass is taken about the mean of the first, which keeps the
+        variance exact.
     """
-    count = pixels.size
-    if count == 0:
-        return Moments(0, math.nan, math.nan)
-    total = 0.0
-    for block in _blocks(pixels):
-        total += float(np.add.reduce(block))
-    return _moments_about(pixels, total / count, math.inf)
+    return _moments([_plain(cell) for cell in _cells(plane, y_edges, x_edges)], y_edges, x_edges)
 
 
-def clipped_moments(pixels: NDArray[np.float32], clip: Clip) -> Moments:
-    """Return the moments of the pixels within a clipping limit (MATCHING.md section 3).
+def cell_quantiles(
+    plane: NDArray[np.float32],
+    y_edges: Sequence[int],
+    x_edges: Sequence[int],
+    fractions: Sequence[float],
+) -> NDArray[np.float64]:
+    """Return quantiles of every cell, interpolated between its sorted pixels.
+
+    Parameters
+    ----------
+    plane : `numpy.ndarray`
+        float32 ``[y, x]``, NaN where a pixel is not accepted.
+    y_edges, x_edges : sequence of int
+        Edges of the ny and nx cells, not descending.
+    fractions : sequence of float
+        Fractions, 0 - 1.
+
+    Returns
+    -------
+    quantiles : `numpy.ndarray`
+        float64 ``[len(fractions), ny, nx]``, image unit, by the formula of MATCHING.md section 2;
+        NaN without pixels.
+    """
+    found = [_quantiles(cell, tuple(fractions)) for cell in _cells(plane, y_edges, x_edges)]
+    shape = (len(fractions), len(y_edges) - 1, len(x_edges) - 1)
+    return np.array(found, dtype=np.float64).T.reshape(shape)
+
+
+def clipped_moments(
+    plane: NDArray[np.float32], y_edges: Sequence[int], x_edges: Sequence[int], clip: Clip
+) -> Clipped:
+    """Return the moments of every cell's pixels within a limit (MATCHING.md section 3).
 
     The first pass clips about the median with the interquartile range as the scale, the others
     about the last mean with the last standard deviation; each looks at all pixels again, so that
@@ -132,45 +180,109 @@ def clipped_moments(pixels: NDArray[np.float32], clip: Clip) -> Moments:
 
     Parameters
     ----------
-    pixels : `numpy.ndarray`
-        float32 ``[n]``, accepted pixels; n may be 0.
+    plane : `numpy.ndarray`
+        float32 ``[y, x]``, NaN where a pixel is not accepted.
+    y_edges, x_edges : sequence of int
+        Edges of the ny and nx cells, not descending.
     clip : Clip
         Limit and number of passes.
 
     Returns
     -------
-    moments : Moments
+    clipped : Clipped
         All NaN with count 0 where a limit is undefined (no pixels, or one survivor of a pass).
     """
-    lower, median, upper = quantiles(pixels, (0.25, 0.5, 0.75))
-    first_width = clip.sigma * _SIGMA_PER_IQR * (upper - lower)
-    centre, width = median, first_width
-    clipped = Moments(0, math.nan, math.nan)
-    for _ in range(clip.iterations):
-        if math.isnan(centre) or math.isnan(width):
-            return Moments(0, math.nan, math.nan)
-        clipped = _moments_about(pixels, centre, width)
-        centre = clipped.mean
-        if pixels.size > 1:
-            width = clip.sigma * _root(max(clipped.variance, 0.0))
-    return clipped
+    found = [_clipped(cell, clip) for cell in _cells(plane, y_edges, x_edges)]
+    limits = np.array([limit for _, limit in found], dtype=np.float64).T
+    shape = (2, len(y_edges) - 1, len(x_edges) - 1)
+    centres, widths = limits.reshape(shape)
+    moments = _moments([one for one, _ in found], y_edges, x_edges)
+    return Clipped(moments, centres, widths)
 
 
-def quantiles(pixels: NDArray[np.float32], fractions: tuple[float, ...]) -> tuple[float, ...]:
-    """Return quantiles by linear interpolation between sorted pixels (MATCHING.md section 2).
+def estimates(
+    plane: NDArray[np.float32],
+    y_edges: Sequence[int],
+    x_edges: Sequence[int],
+    plain: Moments,
+    how: tuple[GridStatistic, Clip],
+) -> Estimates:
+    """Return a statistic of every cell with its standard error (MATCHING.md sections 2 and 3).
 
     Parameters
     ----------
-    pixels : `numpy.ndarray`
-        float32 ``[n]``, accepted pixels; n may be 0.
-    fractions : tuple of float
-        Fractions, 0 - 1.
+    plane : `numpy.ndarray`
+        float32 ``[y, x]``, NaN where a pixel is not accepted.
+    y_edges, x_edges : sequence of int
+        Edges of the ny and nx cells, not descending.
+    plain : Moments
+        Moments of these cells, as `cell_moments` gives them.
+    how : tuple of GridStatistic and Clip
+        MEAN, MEDIAN or MEANCLIP; limit and number of passes of MEANCLIP.
 
     Returns
     -------
-    values : tuple of float
-        One a fraction, interpolated in double; NaN without pixels.
+    estimates : Estimates
+        The error of MEDIAN is that of the mean of normal pixels times sqrt(pi / 2).
     """
+    statistic, clip = how
+    if statistic == GridStatistic.MEANCLIP:
+        clipped = clipped_moments(plane, y_edges, x_edges, clip).moments
+        return Estimates(clipped.means, clipped.errors)
+    if statistic == GridStatistic.MEDIAN:
+        (medians,) = cell_quantiles(plane, y_edges, x_edges, (0.5,))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return Estimates(medians, _root(math.pi / 2 * plain.variances / plain.counts))
+    return Estimates(plain.means, plain.errors)
+
+
+_Sums = tuple[int, float, float]
+
+
+def _cells(
+    plane: NDArray[np.float32], y_edges: Sequence[int], x_edges: Sequence[int]
+) -> Iterator[NDArray[np.float32]]:
+    for bottom, top in pairwise(y_edges):
+        for left, right in pairwise(x_edges):
+            cell = plane[bottom:top, left:right]
+            yield cell[~np.isnan(cell)]
+
+
+def _moments(found: list[_Sums], y_edges: Sequence[int], x_edges: Sequence[int]) -> Moments:
+    shape = (len(y_edges) - 1, len(x_edges) - 1)
+    return Moments(
+        counts=np.array([count for count, _, _ in found], dtype=np.int64).reshape(shape),
+        means=np.array([mean for _, mean, _ in found], dtype=np.float64).reshape(shape),
+        variances=np.array([variance for _, _, variance in found]).reshape(shape),
+    )
+
+
+def _plain(pixels: NDArray[np.float32]) -> _Sums:
+    if pixels.size == 0:
+        return 0, math.nan, math.nan
+    total = 0.0
+    for block in _blocks(pixels):
+        total += float(np.add.reduce(block))
+    return _moments_about(pixels, total / pixels.size, math.inf)
+
+
+def _clipped(pixels: NDArray[np.float32], clip: Clip) -> tuple[_Sums, tuple[float, float]]:
+    lower, centre, upper = _quantiles(pixels, (0.25, 0.5, 0.75))
+    width = clip.sigma * _SIGMA_PER_IQR * (upper - lower)
+    found, limit = (0, math.nan, math.nan), (math.nan, math.nan)
+    for _ in range(clip.iterations):
+        if math.isnan(centre) or math.isnan(width):
+            return (0, math.nan, math.nan), (math.nan, math.nan)
+        limit = centre, width
+        found = _moments_about(pixels, centre, width)
+        centre = found[1]
+        if pixels.size > 1:
+            variance = found[2]
+            width = clip.sigma * math.sqrt(max(variance, 0.0)) if variance == variance else math.nan
+    return found, limit
+
+
+def _quantiles(pixels: NDArray[np.float32], fractions: tuple[float, ...]) -> tuple[float, ...]:
     count = pixels.size
     if count == 0:
         return (math.nan,) * len(fractions)
@@ -185,36 +297,7 @@ def quantiles(pixels: NDArray[np.float32], fractions: tuple[float, ...]) -> tupl
     )
 
 
-def estimate(pixels: NDArray[np.float32], statistic: GridStatistic, clip: Clip) -> Estimate:
-    """Return a statistic with its standard error (MATCHING.md sections 2 and 3).
-
-    Parameters
-    ----------
-    pixels : `numpy.ndarray`
-        float32 ``[n]``, accepted pixels; n may be 0.
-    statistic : GridStatistic
-        MEAN, MEDIAN or MEANCLIP.
-    clip : Clip
-        Limit and number of passes of MEANCLIP.
-
-    Returns
-    -------
-    estimate : Estimate
-        The error of MEDIAN is that of the mean of normal pixels times sqrt(pi / 2).
-    """
-    plain = plain_moments(pixels)
-    if statistic == GridStatistic.MEANCLIP:
-        clipped = clipped_moments(pixels, clip)
-        return Estimate(clipped.mean, clipped.error, plain)
-    if statistic == GridStatistic.MEDIAN:
-        (median,) = quantiles(pixels, (0.5,))
-        error = _root(math.pi / 2 * plain.variance / plain.count) if plain.count else math.nan
-        return Estimate(median, error, plain)
-    return Estimate(plain.mean, plain.error, plain)
-
-
-def _moments_about(pixels: NDArray[np.float32], shift: float, width: float) -> Moments:
-    """Moments of the pixels with ``|x - shift| <= width``, in one pass about the shift."""
+def _moments_about(pixels: NDArray[np.float32], shift: float, width: float) -> _Sums:
     count, total, squares = pixels.size, 0.0, 0.0
     for block in _blocks(pixels):
         offsets = np.subtract(block, shift, out=block)
@@ -228,21 +311,22 @@ def _moments_about(pixels: NDArray[np.float32], shift: float, width: float) -> M
     return _from_sums(count, shift, total, squares)
 
 
-def _from_sums(count: int, shift: float, total: float, squares: float) -> Moments:
+def _from_sums(count: int, shift: float, total: float, squares: float) -> _Sums:
     if count == 0:
-        return Moments(0, math.nan, math.nan)
+        return 0, math.nan, math.nan
     offset = total / count
     if count == 1:
-        return Moments(1, shift + offset, math.nan)
+        return 1, shift + offset, math.nan
     biased = squares / count - offset * offset
-    return Moments(count, shift + offset, biased * count * count / (count * count - count))
+    return count, shift + offset, biased * count * count / (count * count - count)
 
 
 def _blocks(pixels: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-    """Blocks of pixels as doubles of their own, small enough to stay in the cache."""
     for start in range(0, pixels.size, _BLOCK):
         yield pixels[start : start + _BLOCK].astype(np.float64)
 
 
-def _root(value: float) -> float:
-    return math.sqrt(value) if value >= 0.0 else math.nan
+def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        root: NDArray[np.float64] = np.sqrt(values)
+    return root
