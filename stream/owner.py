@@ -368,8 +368,9 @@ class Owner:
             since_first_s=group.first_arrival_to_publish_s or 0.0,
         )
         for metric in revision.metrics:
-            if metric.ratio is not None:
-                self._shared.telemetry.matched(summary.band, metric.ratio)
+            self._shared.telemetry.matched(
+                summary.band, ratio=metric.ratio, sky_chi2=metric.sky_chi2
+            )
         log.info(
             "group published",
             group=key,

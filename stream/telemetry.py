@@ -42,7 +42,7 @@ _OUTCOMES = Labels(
     "dead",
 )
 _ATTEMPTS = Labels("ok", "error", "timeout", "killed", "cancelled")
-_STAGES = Labels("measure", "match")
+_STAGES = Labels("job", "decode", "scale", "measure", "match")
 _TRANSACTIONS = Labels("ingest", "results", "publish")
 _ENDS = Labels("committed", "aborted", "unknown")
 _REBALANCES = Labels("assigned", "revoked", "lost")
@@ -64,6 +64,7 @@ _RESTORE = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _READ = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _SIZE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 _RATIO = (0.1, 0.5, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.5, 2, 5, 10)
+_CHI2 = (0.1, 0.2, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +183,30 @@ class Telemetry:
         self._complete_to_publish.labels(label).observe(waited_s)
         self._first_to_publish.observe(since_first_s)
 
-    def matched(self, band: str, mse_to_variance: float) -> None:
-        """Tell the quality of one model: its mean square over the expected variance."""
-        self._ratio.labels(self._bands(band)).observe(mse_to_variance)
+    def matched(self, band: str, *, ratio: float | None, sky_chi2: float | None) -> None:
+        """Tell the quality of one model.
+
+        Parameters
+        ----------
+        band : str
+        ratio : float or None
+            Mean square of what the match leaves over the variance expected of it.
+        sky_chi2 : float or None
+            Structure left in the sky over its noise.
+        """
+        for histogram, value in ((self._ratio, ratio), (self._sky_chi2, sky_chi2)):
+            if value is not None:
+                histogram.labels(self._bands(band)).observe(value)
 
     # -- hooks: jobs and pixels --------------------------------------------------------------------
 
-    def attempt(self, stage: str, outcome: str, seconds: float) -> None:
+    def attempt(self, outcome: str, seconds: float) -> None:
         """Tell that a job's attempt ended, how, and how long it took."""
         self._attempts.labels(_ATTEMPTS(outcome)).inc()
+        self.staged("job", seconds)
+
+    def staged(self, stage: str, seconds: float) -> None:
+        """Tell what a job spent in one of its stages; the stage ``job`` is the whole of it."""
         self._job_seconds.labels(_STAGES(stage)).observe(seconds)
 
     def storage_read(self, scheme: str, size: int, seconds: float) -> None:
@@ -297,11 +313,14 @@ class Telemetry:
         self._ratio = self._histogram(
             "match_mse_to_variance_ratio", "Mean square over variance.", _RATIO, "band"
         )
+        self._sky_chi2 = self._histogram(
+            "match_sky_chi2", "Structure left in the sky over its noise.", _CHI2, "band"
+        )
 
     def _make_compute(self) -> None:
         self._attempts = self._counter("job_attempts", "Attempts of jobs by their end.", "outcome")
         self._job_seconds = self._histogram(
-            "job_duration_seconds", "Duration of a job's attempt.", _JOB, "stage"
+            "job_duration_seconds", "Duration of a job's attempt and its stages.", _JOB, "stage"
         )
         self._read_bytes = self._counter("storage_read_bytes", "Bytes of warps read.", "scheme")
         self._read_seconds = self._histogram(

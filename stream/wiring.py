@@ -113,7 +113,7 @@ def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> Worke
     def tell(record: AttemptRecord) -> None:
         if telemetry is not None:
             known = record.outcome in ("ok", "timeout", "killed", "cancelled")
-            telemetry.attempt(record.job, record.outcome if known else "error", record.seconds)
+            telemetry.attempt(record.outcome if known else "error", record.seconds)
 
     return WorkerPool(
         settings.workers,

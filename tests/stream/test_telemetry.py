@@ -34,6 +34,7 @@ NAMES = {
     "last_poll_timestamp_seconds",
     "late_events_total",
     "match_mse_to_variance_ratio",
+    "match_sky_chi2",
     "models_published_total",
     "oldest_due_group_age_seconds",
     "oldest_open_group_age_seconds",
@@ -81,8 +82,9 @@ def busy(telemetry: Telemetry) -> None:
     telemetry.late("update")
     telemetry.completed("r", "count", members=9)
     telemetry.published("r", "initial", models=8, waited_s=3.0, since_first_s=40.0)
-    telemetry.matched("r", 1.01)
-    telemetry.attempt("match", "ok", 0.4)
+    telemetry.matched("r", ratio=1.01, sky_chi2=1.1)
+    telemetry.attempt("ok", 0.4)
+    telemetry.staged("match", 0.2)
     telemetry.storage_read("file", 1000, 0.1)
     telemetry.storage_error("read", "missing")
     telemetry.uri_rejected("outside")
@@ -181,7 +183,7 @@ def test_foreign_values_are_other(telemetry: Telemetry, value: Value) -> None:
 def test_bands_are_bounded(telemetry: Telemetry) -> None:
     """Whoever publishes a thousand bands does not make a thousand series."""
     for number in range(1000):
-        telemetry.matched(f"b{number}", 1.0)
+        telemetry.matched(f"b{number}", ratio=1.0, sky_chi2=1.0)
     assert text(telemetry).count("evensky_match_mse_to_variance_ratio_count") < 20
 
 

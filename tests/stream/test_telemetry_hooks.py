@@ -83,15 +83,30 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
         },
     ),
     "matched": (
-        lambda t: t.matched("z", 1.25),
+        lambda t: t.matched("z", ratio=1.25, sky_chi2=2.5),
+        {
+            **timed("match_mse_to_variance_ratio", 1.25, band="z"),
+            **timed("match_sky_chi2", 2.5, band="z"),
+        },
+    ),
+    "matched without quality": (
+        lambda t: t.matched("z", ratio=1.25, sky_chi2=None),
         timed("match_mse_to_variance_ratio", 1.25, band="z"),
     ),
+    "matched without a ratio": (
+        lambda t: t.matched("z", ratio=None, sky_chi2=0.75),
+        timed("match_sky_chi2", 0.75, band="z"),
+    ),
     "attempt": (
-        lambda t: t.attempt("measure", "timeout", 0.5),
+        lambda t: t.attempt("timeout", 0.5),
         {
             of("job_attempts_total", outcome="timeout"): 1,
-            **timed("job_duration_seconds", 0.5, stage="measure"),
+            **timed("job_duration_seconds", 0.5, stage="job"),
         },
+    ),
+    "staged": (
+        lambda t: t.staged("decode", 0.25),
+        timed("job_duration_seconds", 0.25, stage="decode"),
     ),
     "storage_read": (
         lambda t: t.storage_read("s3", 1000, 0.25),
@@ -165,11 +180,15 @@ LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...
         tuple(groups.Kind),
     ),
     "attempt": (
-        lambda t, v: t.attempt("match", v, 1),
+        lambda t, v: t.attempt(v, 1),
         "outcome",
         ("ok", "error", "timeout", "killed", "cancelled"),
     ),
-    "stage": (lambda t, v: t.attempt(v, "ok", 1), "stage", ("measure", "match")),
+    "stage": (
+        lambda t, v: t.staged(v, 1),
+        "stage",
+        ("job", "decode", "scale", "measure", "match"),
+    ),
     "scheme": (lambda t, v: t.storage_read(v, 1, 1), "scheme", ("file", "s3")),
     "op": (lambda t, v: t.storage_error(v, "missing"), "op", ("read", "stat", "list")),
     "fault": (
