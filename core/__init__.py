@@ -20,10 +20,7 @@ from core.image import MaskedImage
 from core.matching import (
     NUMERICS_VERSION,
     Match,
-    MatchResult,
-    MatchResults,
     match_background,
-    match_backgrounds,
 )
 from core.quality import Quality
 from core.reference import (
@@ -33,6 +30,7 @@ from core.reference import (
     select_reference,
     selection_statistics,
 )
+from core.run import MatchResult, MatchResults, match_backgrounds
 from core.scaling import Scaler, scaled
 from core.verdict import Judgement, Verdict, VerdictProfile, judge
 

@@ -6,18 +6,21 @@ does it; the mask stays. The exposure that was given is never written to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ScalerError
+from core.errors import ImageError, ImageTypeError, MissingExposureError, ScalerError
 from core.image import MaskedImage
 
-__all__ = ["Scaler", "scaled"]
+__all__ = ["ScaledExposures", "Scaler", "scaled"]
+
+T = TypeVar("T")
 
 Scaler = float | NDArray[np.float32] | NDArray[np.float64] | Callable[[MaskedImage], MaskedImage]
 """A number, an array over the patch, or a callable from exposure to exposure."""
@@ -53,16 +56,134 @@ def scaled(
         If the scaler is none of these, or raises; what it raised is the cause. `MemoryError` comes
         through: it says nothing of this scaler.
     """
-    if scaler is None:
+    given: object = scaler
+    if given is None:
         return exposure
-    if isinstance(scaler, np.ndarray):
-        return _by_array(exposure, scaler, which)
-    if callable(scaler):
-        return _by_callable(exposure, scaler, which)
-    if isinstance(scaler, Real) and not isinstance(scaler, bool):
-        return _by_number(exposure, scaler, which)
+    if isinstance(given, np.ndarray):
+        return _by_array(exposure, given, which)
+    if callable(given):
+        return _by_callable(exposure, given, which)
+    if not isinstance(given, bool) and isinstance(given, Real):
+        return _by_number(exposure, given, which)
     expected = "must be a number, an array over the patch, or a callable"
-    raise ScalerError(which, f"is a {type(scaler).__name__}: {expected}")
+    raise ScalerError(which, f"is a {type(given).__name__}: {expected}")
+
+
+class ScaledExposures:
+    """Exposures of a run, each scaled when it is asked for and not kept.
+
+    Parameters
+    ----------
+    exposures : sequence of MaskedImage or None
+        None is an exposure that could not be had.
+    scalers : sequence of Scaler or None, optional
+        One an exposure, as for `scaled`.
+
+    Attributes
+    ----------
+    planes : set of str
+        Mask planes that the exposures asked for so far define.
+
+    Raises
+    ------
+    ImageError
+        If there are not as many scalers as exposures; `ImageTypeError` if they are no sequence.
+    """
+
+    def __init__(
+        self,
+        exposures: Sequence[MaskedImage | None],
+        scalers: Sequence[Scaler | None] | None = None,
+    ) -> None:
+        self._exposures = exposures
+        self._scalers = _one_each(scalers, len(exposures))
+        self.planes: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._exposures)
+
+    def scaled(self, place: int, scaler: Scaler | None = None) -> MaskedImage:
+        """Return an exposure, scaled.
+
+        Parameters
+        ----------
+        place : int
+            Its place in the sequence.
+        scaler : Scaler, optional
+            In the stead of its own.
+
+        Returns
+        -------
+        scaled : MaskedImage
+            As `core.scaled` gives it.
+
+        Raises
+        ------
+        MissingExposureError
+            If there is no such exposure.
+        ImageTypeError
+            If it is something else.
+        ScalerError
+            If it cannot be scaled.
+        """
+        exposure: object = self._exposures[place]
+        if exposure is None:
+            raise MissingExposureError(place)
+        if not isinstance(exposure, MaskedImage):
+            found = f"a {type(exposure).__name__}"
+            raise ImageTypeError(f"exposures[{place}]", found, "a core.MaskedImage or None")
+        own = None if self._scalers is None else self._scalers[place]
+        self.planes.update(exposure.planes)
+        result = scaled(exposure, own if scaler is None else scaler, f"exposure {place}")
+        self.planes.update(result.planes)
+        return result
+
+    def attempt(self, place: int, use: Callable[[MaskedImage], T]) -> T | Exception:
+        """Return what comes of an exposure, scaled, or the error that came instead.
+
+        Parameters
+        ----------
+        place : int
+            Its place in the sequence.
+        use : callable
+            What to do with it.
+
+        Returns
+        -------
+        result : object or Exception
+            An error holds no pixels: what its traceback kept alive is let go of. `MemoryError`
+            comes through, as the next exposure would meet the same.
+        """
+        try:
+            return use(self.scaled(place))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this exposure's alone
+            _let_go(error)
+            return error
+
+
+def _one_each(
+    scalers: Sequence[Scaler | None] | None, count: int
+) -> Sequence[Scaler | None] | None:
+    if scalers is None:
+        return None
+    try:
+        given = len(scalers)
+    except TypeError:
+        found = f"a {type(scalers).__name__}"
+        raise ImageTypeError("scalers", found, "a sequence of one an exposure") from None
+    if given != count:
+        raise ImageError("scalers", f"of length {given}", f"of length {count}, one an exposure")
+    return scalers
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear the frames that an error and its causes hold, and with them whole exposures."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        cause = error.__cause__
+        error = error.__context__ if cause is None else cause
 
 
 def _by_number(exposure: MaskedImage, scaler: Real, which: str) -> MaskedImage:
@@ -107,11 +228,9 @@ def _require_range(lowest: float, highest: float, which: str) -> None:
         raise ScalerError(which, f"{found}: {expected}")
 
 
-def _by_callable(
-    exposure: MaskedImage, scaler: Callable[[MaskedImage], MaskedImage], which: str
-) -> MaskedImage:
+def _by_callable(exposure: MaskedImage, scaler: Callable[..., object], which: str) -> MaskedImage:
     try:
-        result: object = scaler(_copy(exposure))
+        result = scaler(_copy(exposure))
     except MemoryError:
         raise
     except Exception as error:
