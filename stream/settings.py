@@ -6,9 +6,8 @@ the places where an operator can write them and remembers which came from where.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
@@ -25,8 +24,10 @@ from pydantic import (
     field_validator,
 )
 
-from core import ConfigError, MatchConfig
+from core import MatchConfig
+from stream.crosschecks import PARENT_BYTES, impossible
 from stream.machine import Machine
+from stream.problems import Problem, SettingsError
 
 __all__ = [
     "Address",
@@ -40,13 +41,8 @@ __all__ = [
 MIB = 2**20
 GIB = 2**30
 
-PARENT_BYTES = 512 * MIB
-"""What the process that feeds the workers needs for itself: libraries, state, messages."""
-
 _LARGEST_PORT = 65_535
 _LEAST_SESSION_S = 6.0  # brokers refuse a shorter session unless configured otherwise
-_BYTES_OF_A_BIN = 12  # value and error as float32, count as int32
-_BYTES_OF_A_MESSAGE = 8192  # names, digests and scalars, generously
 
 
 def _off(value: object) -> object:
@@ -58,53 +54,6 @@ Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 SecondsOrOff = Annotated[Seconds | None, BeforeValidator(_off)]
 Size = Annotated[ByteSize, Field(ge=MIB)]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why settings are refused.
-
-    Attributes
-    ----------
-    settings : tuple of str
-        The settings at fault, as the operator wrote them (``job_timeout_s``, ``match.bin_size``).
-    sentence : str
-        What is wrong.
-    remedy : str
-        What would be right.
-    origins : tuple of str
-        Where each of them was given, in the order of `settings`; empty if nobody said.
-    """
-
-    settings: tuple[str, ...]
-    sentence: str
-    remedy: str
-    origins: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        places = self.origins or ("",) * len(self.settings)
-        named = [
-            f"{name} ({place})" if place else name
-            for name, place in zip(self.settings, places, strict=True)
-        ]
-        return f"{', '.join(named)}: {self.sentence}; {self.remedy}"
-
-
-class SettingsError(Exception):
-    """Settings that cannot be: exit code 2, before anything starts.
-
-    Parameters
-    ----------
-    problems : tuple of Problem
-        Every one that was found, so that they can be mended in one go.
-    """
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +263,7 @@ class Settings(BaseModel):
         """Refuse what cannot work together."""
         self._origins = {} if context is None else context.origins
         machine = Machine.here() if context is None else context.machine
-        problems = tuple(_impossible(self, machine))
+        problems = tuple(impossible(self, machine))
         if problems:
             raise SettingsError(problems)
 
@@ -374,103 +323,3 @@ def _milliseconds(seconds: float) -> int:
 
 def _machine(info: ValidationInfo) -> Machine:
     return info.context.machine if isinstance(info.context, Context) else Machine.here()
-
-
-# -- what cannot work together: each check yields what it finds ------------------------------------
-
-
-def _impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
-    yield from _impossible_log(settings)
-    yield from _impossible_times(settings)
-    yield from _impossible_sizes(settings, machine)
-    yield from _impossible_matching(settings)
-
-
-def _impossible_log(settings: Settings) -> Iterator[Problem]:
-    given = settings.model_fields_set
-    if settings.bootstrap_servers is None:
-        if not settings.log.resolve().parent.is_dir():
-            yield Problem(("log",), f"there is no folder {settings.log.parent}", "make it first")
-    elif "log" in given:
-        yield Problem(
-            ("log", "bootstrap_servers"),
-            "the log is either a file or Kafka",
-            "take one of the two away",
-        )
-    elif settings.session_timeout_s >= settings.broker_grace_s:
-        yield Problem(
-            ("session_timeout_s", "broker_grace_s"),
-            f"a healthy group may be silent for {settings.session_timeout_s:g} s, and the service "
-            f"would give up after {settings.broker_grace_s:g} s",
-            "make broker_grace_s larger than session_timeout_s",
-        )
-    for root in settings.allow:
-        if not root.is_dir():
-            yield Problem(("allow",), f"there is no folder {root}", "make it or take it away")
-
-
-def _impossible_times(settings: Settings) -> Iterator[Problem]:
-    if settings.quiet_s is not None and settings.quiet_s >= settings.deadline_s:
-        yield Problem(
-            ("quiet_s", "deadline_s"),
-            f"a quiet time of {settings.quiet_s:g} s never ends before the deadline of "
-            f"{settings.deadline_s:g} s",
-            "make quiet_s smaller than deadline_s, or off",
-        )
-    if settings.update_quiet_s > settings.update_max_s:
-        yield Problem(
-            ("update_quiet_s", "update_max_s"),
-            f"an update cannot wait {settings.update_quiet_s:g} s for quiet and "
-            f"{settings.update_max_s:g} s at most",
-            "make update_quiet_s at most update_max_s",
-        )
-
-
-def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]:
-    if settings.max_warp_bytes > settings.fetch_in_flight_bytes:
-        yield Problem(
-            ("max_warp_bytes", "fetch_in_flight_bytes"),
-            "the largest warp would never fit into what may be read ahead",
-            "make fetch_in_flight_bytes at least max_warp_bytes",
-        )
-    needed = settings.workers * settings.worker_memory_bytes
-    needed += settings.fetch_in_flight_bytes + PARENT_BYTES
-    if needed > machine.memory_bytes:
-        yield Problem(
-            ("workers", "worker_memory_bytes", "fetch_in_flight_bytes"),
-            f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
-            f"{_gib(settings.fetch_in_flight_bytes)} read ahead and {_gib(PARENT_BYTES)} for the "
-            f"service make {_gib(needed)}, more than the {_gib(machine.memory_bytes)} there are",
-            "lower one of them or raise the container's limit",
-        )
-
-
-def _impossible_matching(settings: Settings) -> Iterator[Problem]:
-    try:
-        config = settings.match_config()
-    except ConfigError as error:
-        yield _refused(error)
-        return
-    bins = math.ceil(settings.max_warp_side_px / config.bin_size) ** 2
-    size = bins * _BYTES_OF_A_BIN + _BYTES_OF_A_MESSAGE
-    if size > settings.max_message_bytes:
-        yield Problem(
-            ("match.bin_size", "max_warp_side_px", "max_message_bytes"),
-            f"bins of {config.bin_size} px on {settings.max_warp_side_px} px make a message of "
-            f"{size} bytes, more than the {int(settings.max_message_bytes)} allowed",
-            "raise bin_size, lower max_warp_side_px to the survey's, or raise max_message_bytes "
-            "here and on the models topic",
-        )
-
-
-def _refused(error: ConfigError) -> Problem:
-    known = [field.name for field in fields(MatchConfig)]
-    if error.field in known:
-        sentence, remedy = f"{error.value!r} is not possible", f"it must be {error.expected}"
-    else:
-        sentence, remedy = "there is no such setting", f"there are {', '.join(known)}"
-    return Problem((f"match.{error.field}",), sentence, remedy)
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:.3g} GiB"

@@ -1,0 +1,136 @@
+"""Settings that are possible one by one and cannot work together, each with its remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Final
+
+from core import ConfigError, MatchConfig, UndersampleStyle
+from stream.machine import Machine
+from stream.problems import Problem
+
+if TYPE_CHECKING:
+    from stream.settings import Settings
+
+__all__ = ["PARENT_BYTES", "impossible"]
+
+_MIB: Final = 2**20
+_GIB: Final = 2**30
+
+PARENT_BYTES: Final = 512 * _MIB
+"""What the process that feeds the workers needs for itself: libraries, state, messages."""
+
+_BYTES_OF_A_BIN: Final = 12  # value and error as float32, count as int32
+_BYTES_OF_A_TERM: Final = 8  # a coefficient as float64
+_BYTES_OF_A_MESSAGE: Final = 8192  # names, digests and scalars, generously
+
+
+def impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
+    """Yield each combination of settings that cannot work on a machine, with its remedy."""
+    yield from _impossible_log(settings)
+    yield from _impossible_times(settings)
+    yield from _impossible_sizes(settings, machine)
+    yield from _impossible_matching(settings)
+
+
+def _impossible_log(settings: Settings) -> Iterator[Problem]:
+    given = settings.model_fields_set
+    if settings.bootstrap_servers is None:
+        if not settings.log.resolve().parent.is_dir():
+            yield Problem(("log",), f"there is no folder {settings.log.parent}", "make it first")
+    elif "log" in given:
+        yield Problem(
+            ("log", "bootstrap_servers"),
+            "the log is either a file or Kafka",
+            "take one of the two away",
+        )
+    elif settings.session_timeout_s >= settings.broker_grace_s:
+        yield Problem(
+            ("session_timeout_s", "broker_grace_s"),
+            f"a healthy group may be silent for {settings.session_timeout_s:g} s, and the service "
+            f"would give up after {settings.broker_grace_s:g} s",
+            "make broker_grace_s larger than session_timeout_s",
+        )
+    for root in settings.allow:
+        if not root.is_dir():
+            yield Problem(("allow",), f"there is no folder {root}", "make it or take it away")
+
+
+def _impossible_times(settings: Settings) -> Iterator[Problem]:
+    if settings.quiet_s is not None and settings.quiet_s >= settings.deadline_s:
+        yield Problem(
+            ("quiet_s", "deadline_s"),
+            f"a quiet time of {settings.quiet_s:g} s never ends before the deadline of "
+            f"{settings.deadline_s:g} s",
+            "make quiet_s smaller than deadline_s, or off",
+        )
+    if settings.update_quiet_s > settings.update_max_s:
+        yield Problem(
+            ("update_quiet_s", "update_max_s"),
+            f"an update cannot wait {settings.update_quiet_s:g} s for quiet and "
+            f"{settings.update_max_s:g} s at most",
+            "make update_quiet_s at most update_max_s",
+        )
+
+
+def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]:
+    if settings.max_warp_bytes > settings.fetch_in_flight_bytes:
+        yield Problem(
+            ("max_warp_bytes", "fetch_in_flight_bytes"),
+            "the largest warp would never fit into what may be read ahead",
+            "make fetch_in_flight_bytes at least max_warp_bytes",
+        )
+    needed = settings.workers * settings.worker_memory_bytes
+    needed += settings.fetch_in_flight_bytes + PARENT_BYTES
+    if needed > machine.memory_bytes:
+        yield Problem(
+            ("workers", "worker_memory_bytes", "fetch_in_flight_bytes"),
+            f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
+            f"{_gib(settings.fetch_in_flight_bytes)} read ahead and {_gib(PARENT_BYTES)} for the "
+            f"service make {_gib(needed)}, more than the {_gib(machine.memory_bytes)} there are",
+            "lower one of them or raise the container's limit",
+        )
+
+
+def _impossible_matching(settings: Settings) -> Iterator[Problem]:
+    try:
+        config = settings.match_config()
+    except ConfigError as error:
+        yield _refused(error)
+        return
+    size = _message_bytes(config, settings.max_warp_side_px)
+    if size > settings.max_message_bytes:
+        yield Problem(
+            ("match.bin_size", "max_warp_side_px", "max_message_bytes"),
+            f"bins of {config.bin_size} px on {settings.max_warp_side_px} px make a message of "
+            f"{size} bytes, more than the {int(settings.max_message_bytes)} allowed",
+            "raise bin_size, lower max_warp_side_px to the survey's, or raise max_message_bytes "
+            "here and on the models topic",
+        )
+
+
+def _message_bytes(config: MatchConfig, side: int) -> int:
+    """Return how large the message of a model can become on warps of a side, in pixels."""
+    bins = math.ceil(side / config.bin_size)
+    terms = 0
+    if config.use_polynomial:
+        terms = (config.order + 1) * (config.order + 2) // 2
+        if config.undersample_style is UndersampleStyle.INCREASE_NXNYSAMPLE:
+            # the grid is made anew with at most so many samples a side (MATCHING.md section 7)
+            bins = max(bins, config.order * config.bin_size // (config.order + 1))
+    return bins**2 * _BYTES_OF_A_BIN + terms * _BYTES_OF_A_TERM + _BYTES_OF_A_MESSAGE
+
+
+def _refused(error: ConfigError) -> Problem:
+    known = [field.name for field in fields(MatchConfig)]
+    if error.field in known:
+        sentence, remedy = f"{error.value!r} is not possible", f"it must be {error.expected}"
+    else:
+        sentence, remedy = "there is no such setting", f"there are {', '.join(known)}"
+    return Problem((f"match.{error.field}",), sentence, remedy)
+
+
+def _gib(size: float) -> str:
+    return f"{size / _GIB:.3g} GiB"
