@@ -1,8 +1,10 @@
-"""Keep numeric libraries to one thread; imported first in the process that workers are forked from.
+"""Tell numeric libraries how to work; imported first in the process that workers are forked from.
 
 The pool has as many workers as cores, and threads of a library inside them would only get in each
-other's way. Libraries read these variables once, when they are loaded, so this module does its
-work on import, and nothing but the fork server may import it.
+other's way. Of numba's variables those stay that say where machine code is kept and for which
+processor it is made; with others, which somebody may have set to look for a fault, kernels would be
+a hundred times slower. Libraries read these variables once, when they are loaded, so this module
+does its work on import, and nothing but the fork server may import it.
 """
 
 import os
@@ -18,4 +20,14 @@ _VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
+_NUMBA_MAY_KNOW = (
+    "NUMBA_CACHE_DIR",
+    "NUMBA_CACHE_LOCATOR_CLASSES",
+    "NUMBA_CPU_FEATURES",
+    "NUMBA_CPU_NAME",
+)
+
+for _name in [name for name in os.environ if name.startswith("NUMBA_")]:
+    if _name not in _NUMBA_MAY_KNOW:
+        del os.environ[_name]
 os.environ.update(dict.fromkeys(_VARIABLES, "1"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stream.faults import WarpError, WarpFault
-from stream.worker import Broken, Done, Worker, WorkerDiedError
+from stream.worker import Broken, Done, Warmth, Worker, WorkerDiedError
 
 __all__ = ["AttemptRecord", "PoolClosedError", "WorkerPool"]
 
@@ -115,15 +115,21 @@ class WorkerPool:
         """Process ids of the workers that are up."""
         return frozenset(w.pid for w in self._workers if w.pid and not w.condemned)
 
-    async def start(self) -> None:
-        """Start the workers; return when all are ready.
+    async def start(self) -> Warmth:
+        """Start the workers; return when all are ready, with all machine code in memory.
+
+        Returns
+        -------
+        Warmth
+            What was done for the machine code, in the process that all workers are forked from.
 
         Raises
         ------
         OSError, stream.worker.WorkerDiedError
             If no worker comes up at all, which trying again would not mend.
         """
-        await asyncio.gather(*(self._hire() for _ in range(self._size)))
+        hired = await asyncio.gather(*(self._hire() for _ in range(self._size)))
+        return hired[0].warmth
 
     async def run(self, function: Callable[..., T], /, *args: object) -> T:
         """Run ``function(*args)`` in a worker and return what it returns.
@@ -231,7 +237,7 @@ class WorkerPool:
 
     # Workers come and go
 
-    async def _hire(self) -> None:
+    async def _hire(self) -> Worker:
         """Start one worker and let it rest until it is needed."""
         loop = asyncio.get_running_loop()
         worker = await loop.run_in_executor(self._threads, Worker, self._memory_bytes)
@@ -240,6 +246,7 @@ class WorkerPool:
         if self._closing:
             worker.kill()
         self._give_back(worker)
+        return worker
 
     def _on_end(self, worker: Worker) -> None:
         """Replace a worker that has ended, whatever it ended of and whether it had a job or not."""

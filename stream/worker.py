@@ -2,8 +2,9 @@
 
 A worker has a pipe of its own and shares no lock with anyone, so that whatever kills it, wherever
 it stands, leaves the others alone. It is forked from a fork server: a clean, single-threaded
-process that has imported what jobs need, so a new worker is there in some milliseconds and never
-holds a copy of the parent's locks, sockets or event loop.
+process that has imported what jobs need and has all machine code in memory (`stream.warmed`), so a
+new worker is there in some milliseconds, compiles nothing, and never holds a copy of the parent's
+locks, sockets or event loop.
 
 A worker must not outlive its parent, however the parent ends, nor may it live on unseen when the
 fork server is killed. So each has a lifeline: a pipe into which nobody writes, and whose other end
@@ -30,9 +31,13 @@ from typing import Any
 
 from stream.faults import WarpFault
 
-__all__ = ["Broken", "Done", "Worker", "WorkerDiedError"]
+__all__ = ["LONGEST_WARM_UP_S", "Broken", "Done", "Warmth", "Worker", "WorkerDiedError"]
 
-_PRELOADED = ["stream.onethread", "stream.jobs", "stream.cli"]
+LONGEST_WARM_UP_S = 300
+"""Time in which the fork server must have its machine code. To load it takes less than a second, to
+compile it for the first time on a machine well below a minute."""
+
+_PRELOADED = ["stream.onethread", "stream.jobs", "stream.cli", "stream.warmed"]
 """What the fork server has at hand. A new worker runs the main script again (multiprocessing does
 so), and the command's script imports `stream.cli`: a second if it were not there already."""
 
@@ -55,8 +60,28 @@ class Broken:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """What the fork server did to have all machine code in memory.
+
+    Attributes
+    ----------
+    seconds : float
+        Time that it took.
+    compiled, loaded : int
+        Functions that were compiled, and that were found in the cache.
+    kept : bool
+        Whether what was compiled will be found at the next start.
+    """
+
+    seconds: float
+    compiled: int
+    loaded: int
+    kept: bool
+
+
 class WorkerDiedError(Exception):
-    """A worker ended while it had a job."""
+    """A worker ended while it had a job, or before its first."""
 
 
 class Worker:
@@ -76,6 +101,8 @@ class Worker:
         A file descriptor that becomes readable when the process is gone.
     condemned : bool
         Whether it was killed, or shall not be used again.
+    warmth : Warmth
+        What its fork server did before it was forked.
 
     Raises
     ------
@@ -94,18 +121,28 @@ class Worker:
             target=_serve, args=(pipe, lifeline, memory_bytes), name="evensky-worker", daemon=True
         )
         with pipe, lifeline, _sigint_blocked():
-            self._process.start()
+            self._start()
         self.pid = self._process.pid
         self.sentinel = self._process.sentinel
         self.condemned = False
         self._calling = threading.Lock()
-        self._await_greeting()
+        self.warmth = self._greeting()
 
-    def _await_greeting(self) -> None:
+    def _start(self) -> None:
+        """Have the process forked; waits until the fork server has its machine code."""
+        try:
+            self._process.start()
+        except EOFError:
+            raise WorkerDiedError(
+                "the process that workers are forked from ended before it was ready, of an error "
+                f"that it has told or because it was not ready in {LONGEST_WARM_UP_S} s"
+            ) from None
+
+    def _greeting(self) -> Warmth:
         with contextlib.suppress(EOFError, OSError):
             if self._pipe.poll(_GREETING_S):
-                self._pipe.recv_bytes()
-                return
+                warmth: Warmth = self._pipe.recv()
+                return warmth
         self.kill()
         raise WorkerDiedError(f"a new worker was never ready: {self.reap()}")
 
@@ -175,9 +212,15 @@ def _serve(pipe: Connection, lifeline: Connection, memory_bytes: int) -> None:
     _hang_on(lifeline)
     _confine(memory_bytes)
     with contextlib.suppress(EOFError, OSError, MemoryError):
-        pipe.send_bytes(b"ready")
+        pipe.send(_warmth())
         while True:
             pipe.send_bytes(_answer(pipe))
+
+
+def _warmth() -> Warmth:
+    from stream.warmed import WARMTH  # noqa: PLC0415 - the fork server has it; others must not
+
+    return WARMTH
 
 
 def _hang_on(lifeline: Connection) -> None:

@@ -17,6 +17,7 @@ from stream.commands.options import settings_from, settings_options
 from stream.configure import explain
 from stream.logs import configure_logs
 from stream.settings import Settings
+from stream.starting import start_workers
 from stream.web import Web
 from stream.wiring import Assembly, assemble_service
 
@@ -74,7 +75,7 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         if settings.address is not None:
             web = Web(settings.address, assembly.service, assembly.telemetry, assembly.pulse)
             await web.start()
-        await assembly.pool.start()
+        await start_workers(assembly.pool)
         yield "off" if web is None else str(web.address)
     finally:
         beat.cancel()

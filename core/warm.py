@@ -1,0 +1,119 @@
+"""Machine code of every kernel, before there is work to do.
+
+A kernel is compiled, or taken from the cache, when it is first called with arguments of a kind
+(dtype, layout, read-only or not). Small matches of every kind are made here, so that a process
+that has been warmed up compiles nothing afterwards, whatever it is asked to match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pkgutil import iter_modules
+
+import numpy as np
+
+from core import kernels
+from core.config import FitProfile, GridStatistic, InterpStyle, MatchConfig, UndersampleStyle
+from core.image import MaskedImage
+from core.kernels.compile import Kernel
+from core.matching import match_background
+from core.reference import selection_statistics
+
+__all__ = ["WarmUp", "warm_up"]
+
+_SIDE = 48
+_SMALL = MatchConfig(bin_size=8, order=2)
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """What a warm-up found.
+
+    Parameters
+    ----------
+    compiled : int
+        Functions compiled in this process, one for each kind of arguments.
+    loaded : int
+        Functions whose machine code was found in the cache.
+    kept : bool
+        Whether what was compiled is kept for other processes.
+    """
+
+    compiled: int
+    loaded: int
+    kept: bool
+
+
+def warm_up() -> WarmUp:
+    """Have the machine code of all kernels in memory.
+
+    Takes less than a second where the code is in the cache, some ten seconds where it must be
+    compiled.
+
+    Returns
+    -------
+    report : WarmUp
+        What this process has compiled and loaded since it began.
+    """
+    for reference, science in _pairs():
+        selection_statistics(science, _SMALL)
+        for config in _configs():
+            match = match_background(reference, science, config)
+            match.model.image()
+    return _report()
+
+
+def _configs() -> Iterator[MatchConfig]:
+    """Yield settings that between them come by every kernel."""
+    for statistic in GridStatistic:
+        yield replace(_SMALL, grid_statistic=statistic)
+    for style in InterpStyle:
+        yield replace(_SMALL, interp_style=style)
+    for profile in FitProfile:
+        yield replace(_SMALL, profile=profile)
+        for undersample in UndersampleStyle:
+            yield replace(
+                _SMALL, profile=profile, use_polynomial=True, undersample_style=undersample
+            )
+    yield replace(_SMALL, use_polynomial=True, approx_weighting=False)
+
+
+def _pairs() -> Iterator[tuple[MaskedImage, MaskedImage]]:
+    """Yield exposures with and without gaps, whose planes may and may not be written to."""
+    yield _exposure(0.0, gap=False), _exposure(1.0, gap=False)
+    spoilt = _exposure(0.0, gap=True), _exposure(1.0, gap=True)
+    for exposure in spoilt:
+        for plane in (exposure.image, exposure.mask, exposure.variance):
+            plane.setflags(write=False)
+    yield spoilt
+
+
+def _exposure(level: float, *, gap: bool) -> MaskedImage:
+    """Return a patch of uneven sky; with a gap, a bin and more are masked, and a pixel is NaN."""
+    y, x = np.mgrid[:_SIDE, :_SIDE]
+    image = (level + np.sin(1.7 * x + 0.6 * level) * np.cos(2.3 * y)).astype(np.float32)
+    mask = np.zeros(image.shape, dtype=np.int32)
+    if gap:
+        mask[:20, 9:17] = 1
+        image[30, 30] = np.nan
+    return MaskedImage(image, mask, np.full_like(image, 0.25), {"BAD": 0, "DETECTED": 1})
+
+
+def _report() -> WarmUp:
+    dispatchers = (one.compiled for one in _kernels())
+    # plain functions, where NUMBA_DISABLE_JIT says so
+    stats = [one.stats for one in dispatchers if hasattr(one, "stats")]
+    return WarmUp(
+        compiled=sum(sum(one.cache_misses.values()) for one in stats),
+        loaded=sum(sum(one.cache_hits.values()) for one in stats),
+        kept=all(one.cache_path is not None for one in stats),
+    )
+
+
+def _kernels() -> Iterator[Kernel]:
+    for found in iter_modules(kernels.__path__, f"{kernels.__name__}."):
+        for value in vars(import_module(found.name)).values():
+            if isinstance(value, Kernel):
+                yield value

@@ -1,0 +1,51 @@
+"""The start of the workers, and what the log tells of it: the first one on a machine compiles."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from stream.pool import WorkerPool
+from stream.worker import LONGEST_WARM_UP_S, Warmth
+
+__all__ = ["start_workers"]
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_S = 5.0
+
+
+async def start_workers(pool: WorkerPool) -> None:
+    """Start a pool's workers, and return when they are ready: no job compiles anything.
+
+    Parameters
+    ----------
+    pool : WorkerPool
+        A pool that was not started.
+
+    Raises
+    ------
+    OSError, stream.worker.WorkerDiedError
+        As `WorkerPool.start`.
+    """
+    patience = asyncio.get_running_loop().call_later(_PATIENCE_S, _tell_patience)
+    try:
+        warmth = await pool.start()
+    finally:
+        patience.cancel()
+    _tell(pool.alive, warmth)
+
+
+def _tell_patience() -> None:
+    log.info("compiling for this processor, as at every first start", longest_s=LONGEST_WARM_UP_S)
+
+
+def _tell(workers: int, warmth: Warmth) -> None:
+    counts = {"workers": workers, "compiled": warmth.compiled, "loaded": warmth.loaded}
+    log.info("workers are ready", **counts, warm_up_s=round(warmth.seconds, 3))
+    if warmth.compiled and not warmth.kept:
+        log.warning(
+            "machine code can be kept nowhere, so that every start compiles it anew",
+            remedy="let NUMBA_CACHE_DIR name a folder that can be written",
+        )
