@@ -15,14 +15,26 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import ImageError, ImageTypeError, MissingExposureError, ScalerError
+from core.errors import (
+    CoreError,
+    ImageError,
+    ImageTypeError,
+    MissingExposureError,
+    ScalerError,
+)
 from core.image import MaskedImage
 
 __all__ = ["ScaledExposures", "Scaler", "scaled"]
 
 T = TypeVar("T")
 
-Scaler = float | NDArray[np.float32] | NDArray[np.float64] | Callable[[MaskedImage], MaskedImage]
+Scaler = (
+    float
+    | np.floating[Any]
+    | NDArray[np.float32]
+    | NDArray[np.float64]
+    | Callable[[MaskedImage], MaskedImage]
+)
 """A number, an array over the patch, or a callable from exposure to exposure."""
 
 
@@ -151,8 +163,8 @@ class ScaledExposures:
         Returns
         -------
         result : object or Exception
-            An error holds no pixels: what its traceback kept alive is let go of. `MemoryError`
-            comes through, as the next exposure would meet the same.
+            An error holds no pixels: the traceback of one that nobody foresaw is a note, as text.
+            `MemoryError` comes through, as the next exposure would meet the same.
         """
         try:
             return use(self.scaled(place))
@@ -178,12 +190,14 @@ def _one_each(
     return scalers
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Clear the frames that an error and its causes hold, and with them whole exposures."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        cause = error.__cause__
-        error = error.__context__ if cause is None else cause
+def _let_go(error: BaseException) -> None:
+    """Turn the traceback of an error and its causes into text: frames would keep exposures."""
+    if error.__cause__ is not None or not isinstance(error, CoreError):
+        error.add_note("".join(traceback.format_exception(error)))
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__context__ if link.__cause__ is None else link.__cause__
 
 
 def _by_number(exposure: MaskedImage, scaler: Real, which: str) -> MaskedImage:
