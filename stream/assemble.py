@@ -25,6 +25,8 @@ _GroupStatus = Literal["complete", "partial", "incomplete", "retracted"]
 
 _UNNAMED = 64 * "0"
 _INCOMPLETE = "fewer members than a match needs"
+_MOST_WARNINGS, _LONGEST_TEXT = 32, 1024  # what the message holds
+_STAGES = ("decode", "scale", "measure", "match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ class Assembler:
             software_version=self._software_version,
             completed_at=frozen.at / 1000,
             published_at=now,
+            warnings=tuple(text[:_LONGEST_TEXT] for text in case.done.warnings[:_MOST_WARNINGS]),
         )
 
 
@@ -308,7 +311,14 @@ def _warp_metrics(
             count=None if known is None else int(known.count),
             cost=_finite(case.done.costs.get(model.visit)),
             job_s=None if tried is None else tried.seconds,
+            **_stages(case, model.visit),
         )
+
+
+def _stages(case: _Case, visit: int) -> dict[str, Any]:
+    """Tell what workers spent on a visit, stage by stage."""
+    spent = case.done.timings.get(visit, {})
+    return {f"{stage}_s": spent.get(stage) for stage in _STAGES}
 
 
 def _group_metric(

@@ -38,6 +38,8 @@ class WarpFault(StrEnum):
     """The storage or the content made no sense."""
     WRONG_DTYPE = "wrong_dtype"
     """A plane is not float32 (image, variance) or int32 (mask)."""
+    WRONG_SCALE = "wrong_scale"
+    """The image cannot be multiplied with the announced scale in float32."""
     WRONG_SHAPE = "wrong_shape"
     """A plane has no area, is not two-dimensional, or does not fit the others."""
     WRONG_UNIT = "wrong_unit"

@@ -1,6 +1,7 @@
 """The two jobs that workers do: measure a warp, and match a warp to the reference.
 
-Pure functions of picklable values. A fault of the data is an answer, not an exception: the warp
+Pure functions of picklable values, but for the clock of the task that they run through: what a
+stage took is part of the answer. A fault of the data is an answer too, not an exception: the warp
 fails alone. A worker keeps the warps that it decoded last, so that a reference is decoded once a
 worker and not once a match.
 """
@@ -9,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import core
 from stream import fits
 from stream.faults import WarpError, WarpFault
 from stream.hdus import DecodeLimits
+from stream.task import MatchBackgroundsTask
 
 __all__ = ["JobFault", "Matched", "Measured", "WarpInput", "match", "measure"]
 
@@ -83,6 +84,8 @@ class Measured:
         Rows and columns.
     origin : (int, int)
         (x0, y0) in the tract, pixels.
+    timings : mapping of str to float
+        Seconds in each stage: "decode", "scale", "measure"; a stage that was not needed is absent.
     """
 
     visit: int
@@ -92,6 +95,7 @@ class Measured:
     count: float
     shape: tuple[int, int]
     origin: tuple[int, int]
+    timings: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,10 @@ class Matched:
         Why there is no model.
     flags : tuple of str
         What a reader should know of the inputs.
+    absent : tuple of str
+        Names of bad mask planes that neither file defines.
+    timings : mapping of str to float
+        Seconds in each stage: "decode", "scale", "match"; a stage that was not needed is absent.
     """
 
     visit: int
@@ -127,6 +135,8 @@ class Matched:
     status: str
     reason: str | None
     flags: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+    timings: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 def measure(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> Measured | JobFault:
@@ -141,9 +151,10 @@ def measure(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> 
     limits : DecodeLimits
         What the file may ask for.
     """
+    task = MatchBackgroundsTask(config)
     try:
-        exposure = _decoded(warp, limits)
-        taken = core.selection_statistics(exposure, config)
+        exposure = _ready(task, warp, limits)
+        taken = task.measureExposure(exposure)
     except _WarpFaultError as fault:
         return fault.job_fault
     except MemoryError:
@@ -156,6 +167,7 @@ def measure(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> 
         count=taken.count,
         shape=exposure.shape,
         origin=exposure.origin,
+        timings=task.timings(),
     )
 
 
@@ -179,23 +191,30 @@ def match(
         A fault if one of the two cannot be used at all; no overlap and a fit that failed are
         results.
     """
+    task = MatchBackgroundsTask(config)
     try:
-        first, second = _decoded(reference, limits), _decoded(science, limits)
+        first, second = _ready(task, reference, limits), _ready(task, science, limits)
         _check_same_box(first, second, science.visit)
-        return _matched(first, second, science.visit, config)
+        answer = _matched(task, first, second, science.visit)
     except _WarpFaultError as fault:
         return fault.job_fault
     except MemoryError:
         return _out_of_memory(science.visit)
+    known = first.planes.keys() | second.planes.keys()
+    absent = tuple(name for name in config.bad_mask_planes if name not in known)
+    return replace(answer, absent=absent, timings=task.timings())
 
 
 def _matched(
-    reference: core.MaskedImage, science: core.MaskedImage, visit: int, config: core.MatchConfig
+    task: MatchBackgroundsTask,
+    reference: core.MaskedImage,
+    science: core.MaskedImage,
+    visit: int,
 ) -> Matched:
     flags = () if _has_sources(reference) and _has_sources(science) else (SOURCES_UNMASKED,)
     blank = Matched(visit, None, None, None, None, science.origin, "failed", None, flags)
     try:
-        fit = core.match_background(reference, science, config)
+        fit = task.matchExposures(reference, science)
     except core.NoOverlapError as error:
         return replace(blank, status="no_overlap", reason=str(error))
     except core.CoreError as error:
@@ -269,25 +288,26 @@ def _nbytes(exposure: core.MaskedImage) -> int:
     return exposure.image.nbytes + exposure.mask.nbytes + exposure.variance.nbytes
 
 
-def _decoded(warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
+def _ready(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
     """Return the warp decoded and scaled, from what this worker keeps if it is there."""
     key = (warp.checksum, warp.scale)
     exposure = _kept.get(key)
     if exposure is None:
-        try:
-            exposure = _scaled(fits.decode(warp.data, limits), warp.scale)
-        except WarpError as error:
-            fault = JobFault(warp.visit, error.reason.value, error.message)
-            raise _WarpFaultError(fault) from error
+        exposure = _read(task, warp, limits)
         _kept.put(key, exposure, limits.cache_bytes)
     return exposure
 
 
-def _scaled(exposure: core.MaskedImage, scale: float) -> core.MaskedImage:
-    """Return the exposure in the flux system of its group, in float32 as the coadder does it."""
-    if scale == 1:
-        return exposure
-    factor = np.float32(scale)
-    with np.errstate(all="ignore"):
-        image, variance = exposure.image * factor, exposure.variance * (factor * factor)
-    return replace(exposure, image=image, variance=variance)
+def _read(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
+    try:
+        with task.timer("decode"):
+            exposure = fits.decode(warp.data, limits)
+        return task.scaleExposure(exposure, warp.scale, f"visit {warp.visit}")
+    except WarpError as error:
+        raise _fault(warp, error.reason, error.message) from error
+    except core.ScalerError as error:
+        raise _fault(warp, WarpFault.WRONG_SCALE, str(error)) from error
+
+
+def _fault(warp: WarpInput, reason: WarpFault, message: str) -> _WarpFaultError:
+    return _WarpFaultError(JobFault(warp.visit, reason.value, message))

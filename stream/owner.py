@@ -380,6 +380,8 @@ class Owner:
             models=len(revision.models),
             failed=group.failed,
         )
+        if summary.warnings:
+            log.warning("odd group", group=key, why=list(summary.warnings))
 
     # -- transactions ------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import core
 from core import groups
+from stream import jobs
 from stream.assemble import Assembler
 from stream.faults import WarpFault
 from stream.fetch import Fetcher, FetchLimits
@@ -27,10 +28,11 @@ from stream.roots import recall
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
 from stream.telemetry import Telemetry
-from stream.workshop import Workshop
+from stream.workshop import Pool, Workshop
 
 __all__ = [
     "Assembly",
+    "TellingPool",
     "assemble_service",
     "assembler",
     "decode_limits",
@@ -43,6 +45,8 @@ __all__ = [
     "tell_fault",
     "worker_pool",
 ]
+
+T = TypeVar("T")
 
 _STORAGE_FAULTS: Final = {
     WarpFault.MISSING: "missing",
@@ -124,6 +128,28 @@ def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> Worke
     )
 
 
+class TellingPool:
+    """A pool that tells the operators what the stages of each job took.
+
+    Parameters
+    ----------
+    pool : Pool
+    telemetry : Telemetry
+    """
+
+    def __init__(self, pool: Pool, telemetry: Telemetry) -> None:
+        self._pool = pool
+        self._telemetry = telemetry
+
+    async def run(self, function: Callable[..., T], /, *args: object) -> T:
+        """Run a job in a worker, as `WorkerPool.run` does."""
+        result = await self._pool.run(function, *args)
+        if isinstance(result, jobs.Measured | jobs.Matched):
+            for stage, seconds in result.timings.items():
+                self._telemetry.staged(stage, seconds)
+        return result
+
+
 def assembler(settings: Settings) -> Assembler:
     """Return what makes the messages."""
     profile = core.VerdictProfile(settings.verdict_profile)
@@ -165,7 +191,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     policy = groups.Policy(**values)
     workshop = Workshop(
         fetcher,
-        pool,
+        TellingPool(pool, telemetry),
         settings.match_config(),
         decode_limits(settings),
         slots(settings),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -73,12 +73,24 @@ class Fulfilled:
     measured : dict of int to Measurement or Failed
     matched : dict of int to Tried
         For each visit that could be measured but the reference.
+    timings : dict of int to dict of str to float
+        Seconds that workers spent on each visit now, by stage; a match's are the science warp's.
+    warnings : tuple of str
+        What an astronomer should know of the whole group, each as a sentence.
     """
 
     reference: int | None = None
     costs: Mapping[int, float] = field(default_factory=dict)
     measured: dict[int, groups.Measurement | groups.Failed] = field(default_factory=dict)
     matched: dict[int, Tried] = field(default_factory=dict)
+    timings: dict[int, dict[str, float]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def spent(self, visit: int, timings: Mapping[str, float]) -> None:
+        """Add what a job spent on a visit, in seconds by stage."""
+        stages = self.timings.setdefault(visit, {})
+        for stage, seconds in timings.items():
+            stages[stage] = stages.get(stage, 0.0) + seconds
 
 
 class Workshop:
@@ -140,6 +152,7 @@ class Workshop:
                     await self._match(plan, arrivals, done)
                 case groups.Ready():
                     done.reference, done.costs = plan.reference, plan.costs
+                    done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
                     return done
 
     async def _measure(
@@ -159,6 +172,8 @@ class Workshop:
                 else _failed(result)
             )
         good = [result for result in results if isinstance(result, jobs.Measured)]
+        for result in good:
+            done.spent(result.visit, result.timings)
         if good:
             await on_measured(good)
 
@@ -172,6 +187,8 @@ class Workshop:
             *(self._match_one(arrivals[plan.reference], arrivals[v]) for v in plan.visits)
         )
         for visit, one in zip(plan.visits, tried, strict=True):
+            if isinstance(one.result, jobs.Matched):
+                done.spent(visit, one.result.timings)
             if isinstance(one.result, jobs.JobFault) and one.result.visit == plan.reference:
                 done.measured[plan.reference] = _failed(one.result)
             else:
@@ -206,6 +223,15 @@ class Workshop:
 
 def _failed(fault: jobs.JobFault) -> groups.Failed:
     return groups.Failed(f"{fault.reason}: {fault.message}")
+
+
+def _of_planes(tried: Iterable[Tried]) -> tuple[str, ...]:
+    """Say which bad mask planes no warp of the group defines: misspelt, most likely."""
+    absent = [one.result.absent for one in tried if isinstance(one.result, jobs.Matched)]
+    nowhere = [name for name in (absent or [()])[0] if all(name in names for names in absent)]
+    if not nowhere:
+        return ()
+    return (f"bad_mask_planes: no warp of the group defines {', '.join(nowhere)}",)
 
 
 def _comparable(

@@ -51,7 +51,15 @@ __all__ = [
 T = TypeVar("T")
 
 CONFIG = core.MatchConfig(bin_size=16)
-PLANES = {"NO_DATA": 8, "DETECTED": 5, "BAD": 0}
+PLANES = {
+    "BAD": 0,
+    "SAT": 1,
+    "INTRP": 2,
+    "CR": 3,
+    "DETECTED": 5,
+    "DETECTED_NEGATIVE": 6,
+    "NO_DATA": 8,
+}
 START_S = 1_790_000_000.0
 FAST = groups.Policy(
     quorum=2,

@@ -137,6 +137,30 @@ def test_a_warps_metric_has_its_measurement(mixed: Revision) -> None:
     assert [by_visit[v].job_s for v in (1, 2, 3)] == [None, 2.5, 0.5]
 
 
+def test_a_warps_metric_has_what_workers_spent_on_it() -> None:
+    """Stage by stage; a stage that was not needed is null, and so are all of a withdrawn warp."""
+    done = _done(_matched(2))
+    done.spent(1, {"decode": 1.5, "scale": 0.0, "measure": 0.25})
+    done.spent(2, {"match": 0.125})
+    made = _made(_frozen(1, 2, withdrawn=(3,)), done).metrics
+    stages = [(one.decode_s, one.scale_s, one.measure_s, one.match_s) for one in made]
+    assert stages == [
+        (1.5, 0.0, 0.25, None),
+        (None, None, None, 0.125),
+        (None, None, None, None),
+        (None, None, None, None),
+    ]
+
+
+def test_a_summary_carries_the_groups_warnings() -> None:
+    """As many and as long as a message holds; a group without any has none."""
+    done = _done(_matched(2), warnings=("all levels are negative", "x" * 2000, *["again"] * 40))
+    warnings = _made(_frozen(1, 2), done).summary.warnings
+    assert warnings[:3] == ("all levels are negative", "x" * 1024, "again")
+    assert len(warnings) == 32
+    assert _made(_frozen(1, 2), _done(_matched(2))).summary.warnings == ()
+
+
 def test_a_ratio_is_of_mse_and_variance(mixed: Revision) -> None:
     """It is null wherever one of them is null, or the variance is nothing."""
     assert mixed.metrics[2].ratio == pytest.approx(1.05)

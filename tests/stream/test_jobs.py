@@ -155,13 +155,48 @@ def test_the_variance_is_scaled_by_the_square() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.floats(1e-3, 1e3))
 def test_scaling_is_in_float32(scale: float) -> None:
-    """Scaled pixels are float32 products, as the coadder's are."""
+    """What is measured is measured on float32 products, as the coadder's are."""
     exposure = sky(100.0)
-    scaled = jobs._scaled(exposure, scale)  # noqa: SLF001 - the bits of the products
     factor = np.float32(scale)
-    assert scaled.image.dtype == scaled.variance.dtype == np.float32
-    assert scaled.image.tobytes() == (exposure.image * factor).tobytes()
-    assert scaled.variance.tobytes() == (exposure.variance * (factor * factor)).tobytes()
+    product = replace(
+        exposure,
+        image=exposure.image * factor,
+        variance=exposure.variance * (factor * factor),
+    )
+    taken, direct = measured(warp(exposure, scale=scale)), measured(warp(product))
+    assert (taken.mean, taken.variance) == (direct.mean, direct.variance)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_a_scale_beyond_float32_is_the_warps_fault(scale: float) -> None:
+    """Where the variance would be nothing or infinite, the warp fails alone and says so."""
+    answer = jobs.measure(warp(sky(1.0), 7, scale), CONFIG, LIMITS)
+    assert isinstance(answer, JobFault)
+    assert (answer.visit, answer.reason) == (7, "wrong_scale")
+    assert "visit 7" in answer.message
+
+
+# Stages
+
+
+def test_stages_are_timed() -> None:
+    """Each stage that a job went through has its seconds, and none that it did not need."""
+    reference, science = warp(sky(120.0), 1), warp(sky(100.0, seed=2), 2, scale=2.0)
+    first, second = measured(reference), matched(reference, science)
+    assert set(first.timings) == {"decode", "scale", "measure"}
+    assert set(second.timings) == {"decode", "scale", "match"}
+    assert all(seconds > 0.0 for seconds in (*first.timings.values(), *second.timings.values()))
+    again = matched(reference, science)
+    assert set(again.timings) == {"match"}
+
+
+def test_planes_of_neither_file_are_named() -> None:
+    """A plane that one file defines is not absent, even if no pixel is in it."""
+    config = replace(CONFIG, bad_mask_planes=("DETECTED", "CR", "GHOST", "SAT"))
+    one, two = without(sky(1.0), "CR", "SAT"), without(sky(2.0, seed=2), "SAT", "DETECTED")
+    answer = jobs.match(warp(one, 1), warp(two, 2), config, LIMITS)
+    assert isinstance(answer, Matched)
+    assert answer.absent == ("GHOST", "SAT")
 
 
 def test_no_overlap_is_a_status() -> None:

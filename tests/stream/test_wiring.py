@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stream import jobs
 from stream.configure import load_settings
 from stream.faults import WarpError, WarpFault
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
@@ -17,6 +18,7 @@ from stream.roots import remember
 from stream.settings import Settings, SettingsError
 from stream.telemetry import Telemetry
 from stream.wiring import (
+    TellingPool,
     assemble_service,
     decode_limits,
     kafka_settings,
@@ -104,3 +106,34 @@ def test_each_fault_has_its_series(fault: WarpFault, series: str) -> None:
     telemetry = Telemetry()
     tell_fault(telemetry, fault)
     assert f"{series} 1.0" in telemetry.exposition().decode()
+
+
+class _Pool:
+    """A pool whose jobs have what was given for an answer."""
+
+    async def run(self, function: Any, /, *_: object) -> Any:
+        """Answer."""
+        return function()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            jobs.Measured(1, "", 0.0, 0.0, 0.0, (1, 1), (0, 0), {"decode": 0.5, "measure": 0.25}),
+            {"decode": 0.5, "measure": 0.25},
+        ),
+        (jobs.JobFault(1, "missing", "gone"), {}),
+        ("something else", {}),
+    ],
+)
+async def test_stages_of_jobs_are_told(answer: Any, told: dict[str, float]) -> None:
+    """Each stage that a job went through is observed once, and its answer handed on."""
+    telemetry = Telemetry()
+    assert await TellingPool(_Pool(), telemetry).run(lambda: answer) == answer
+    for stage in ("job", "decode", "scale", "measure", "match"):
+        name = "evensky_job_duration_seconds"
+        labels = {"stage": stage}
+        count = telemetry.registry.get_sample_value(f"{name}_count", labels)
+        total = telemetry.registry.get_sample_value(f"{name}_sum", labels)
+        assert (count, total) == ((1.0, told[stage]) if stage in told else (0.0, 0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -215,3 +216,53 @@ def test_other_units_are_not_compared(tmp_path: Path) -> None:
     assert isinstance(fault, jobs.JobFault)
     assert (fault.reason, fault.visit) == ("wrong_unit", 2)
     assert all(name == "measure" for name, _ in bench.done)
+
+
+def test_what_jobs_took_is_kept_by_visit(paths: list[Path]) -> None:
+    """Each visit has the stages of its measurement and of its match, summed; faults have none."""
+    shelf = Shelf()
+    shelf.lost[paths[3].name] = 0
+    done, _, _ = work(frozen_of(paths), shelf)
+    assert set(done.timings) == {1, 2, 3}
+    for visit, stages in done.timings.items():
+        own = {"measure"} if visit == done.reference else {"measure", "match"}
+        assert own <= set(stages) <= {"decode", "scale", *own}
+        assert all(seconds >= 0.0 for seconds in stages.values())
+
+
+def test_stages_add_up() -> None:
+    """What a visit cost in several jobs is one sum a stage."""
+    done = Fulfilled()
+    done.spent(7, {"decode": 0.5, "measure": 0.25})
+    done.spent(7, {"decode": 1.0, "match": 0.125})
+    assert done.timings == {7: {"decode": 1.5, "measure": 0.25, "match": 0.125}}
+
+
+@pytest.mark.parametrize(
+    ("planes", "warnings"),
+    [
+        (("CR", "GHOST"), ("GHOST",)),
+        (("CR", "SAT"), ()),
+        (("GHOST", "WRAITH"), ("GHOST", "WRAITH")),
+    ],
+)
+def test_a_plane_that_no_warp_defines_is_warned_of(
+    paths: list[Path], planes: tuple[str, ...], warnings: tuple[str, ...]
+) -> None:
+    """A name in no file at all is most likely misspelt; in one file it may well be missing."""
+    config = dataclasses.replace(CONFIG, bad_mask_planes=planes)
+
+    async def run() -> Fulfilled:
+        workshop = Workshop(Shelf(), Bench(), config, DecodeLimits(), 3)
+        return await workshop.fulfil(frozen_of(paths), {}, Notes())
+
+    told = " ".join(asyncio.run(run()).warnings)
+    assert [name for name in (*planes, "BAD") if name in told] == list(warnings)
+    assert ("no warp" in told) == bool(warnings)
+
+
+def test_odd_costs_are_warned_of(tmp_path: Path) -> None:
+    """What the choice of the reference finds odd is told with the revision."""
+    paths = [write_warp(tmp_path, visit, sky=-100.0 - visit) for visit in (1, 2, 3)]
+    done, _, _ = work(frozen_of(paths), Shelf())
+    assert any("negative" in text for text in done.warnings)
