@@ -1,8 +1,10 @@
 """Mathematics of background matching, and the state machine of a group: values in, values out."""
 
-from core.background import Background
+from core.background import Background, SplineBackground
+from core.chebyshev import ChebyshevBackground
 from core.config import FitProfile, GridStatistic, InterpStyle, MatchConfig, UndersampleStyle
 from core.errors import (
+    BinSizeError,
     ConfigError,
     CoreError,
     DimensionError,
@@ -14,7 +16,9 @@ from core.errors import (
     NoExposuresError,
     NoOverlapError,
     NoReferenceError,
+    OrderError,
     ScalerError,
+    SingularFitError,
 )
 from core.image import MaskedImage
 from core.matching import (
@@ -37,6 +41,8 @@ from core.verdict import Judgement, Verdict, VerdictProfile, judge
 __all__ = [
     "NUMERICS_VERSION",
     "Background",
+    "BinSizeError",
+    "ChebyshevBackground",
     "ConfigError",
     "CoreError",
     "DimensionError",
@@ -57,11 +63,14 @@ __all__ = [
     "NoExposuresError",
     "NoOverlapError",
     "NoReferenceError",
+    "OrderError",
     "Quality",
     "ReferenceChoice",
     "Scaler",
     "ScalerError",
     "SelectionStatistics",
+    "SingularFitError",
+    "SplineBackground",
     "UndersampleStyle",
     "Verdict",
     "VerdictProfile",

@@ -9,8 +9,11 @@
     |-- MissingExposureError  (RuntimeError)              skip: this exposure could not be had
     |-- ScalerError           (RuntimeError)              skip: this exposure could not be scaled
     |-- DimensionError        (RuntimeError)              reject the pair: two different boxes
+    |-- BinSizeError          (ValueError)                reject the pair: smaller than a bin
+    |-- OrderError            (ValueError)                reject the pair: order beyond the bins
     |-- NoOverlapError        (ValueError, RuntimeError)  reject the pair: no sky in common
     |-- InterpolationError    (RuntimeError)              reject the pair: too few bins with values
+    |-- SingularFitError      (RuntimeError)              reject the pair: bins do not fix it
     |-- ModelOverflowError    (RuntimeError)              reject the pair: levels beyond float32
     |-- NoExposuresError      (ValueError, RuntimeError)  stop: there is nothing to choose from
     `-- NoReferenceError      (ValueError)                stop: no candidate can be the reference
@@ -23,6 +26,7 @@ them survive pickling, since workers raise them.
 from __future__ import annotations
 
 __all__ = [
+    "BinSizeError",
     "ConfigError",
     "CoreError",
     "DimensionError",
@@ -34,7 +38,9 @@ __all__ = [
     "NoExposuresError",
     "NoOverlapError",
     "NoReferenceError",
+    "OrderError",
     "ScalerError",
+    "SingularFitError",
 ]
 
 
@@ -150,6 +156,56 @@ class DimensionError(CoreError, RuntimeError):
         )
 
 
+class BinSizeError(CoreError, ValueError):
+    """The bins of a polynomial are larger than the exposure (MATCHING.md section 1, step 1).
+
+    Parameters
+    ----------
+    bin_size : int
+        Side of a bin in pixels.
+    shorter : int
+        The shorter side of the exposure in pixels.
+    """
+
+    def __init__(self, bin_size: int, shorter: int) -> None:
+        super().__init__(bin_size, shorter)
+        self.bin_size = bin_size
+        self.shorter = shorter
+
+    def __str__(self) -> str:
+        return (
+            f"bin_size = {self.bin_size} is more than the exposure's shorter side, "
+            f"{self.shorter} pixels: a polynomial needs it to be at most that"
+        )
+
+
+class OrderError(CoreError, ValueError):
+    """The order of a polynomial is too high for the bins (MATCHING.md sections 1 and 7).
+
+    Parameters
+    ----------
+    order : int
+        Order asked for.
+    points : int
+        How many bins there are along the shorter side.
+    which : str
+        Which bins count: all of them, or those with pixels.
+    """
+
+    def __init__(self, order: int, points: int, which: str) -> None:
+        super().__init__(order, points, which)
+        self.order = order
+        self.points = points
+        self.which = which
+
+    def __str__(self) -> str:
+        return (
+            f"order = {self.order} needs at least {self.order + 1} {self.which} "
+            f"along both sides, there are {self.points}: "
+            "must be lower, or bin_size smaller"
+        )
+
+
 class NoOverlapError(CoreError, ValueError, RuntimeError):
     """No bin of the difference has a value, so that there is no sky to match.
 
@@ -187,6 +243,26 @@ class InterpolationError(CoreError, RuntimeError):
             f"{self.style} needs {self.needed} bins with a value along {self.line}, "
             f"there are {self.points}; undersample_style REDUCE_INTERP_ORDER allows fewer"
         )
+
+
+class SingularFitError(CoreError, RuntimeError):
+    """The bins do not determine the coefficients of a polynomial (MATCHING.md section 7).
+
+    Parameters
+    ----------
+    order : int
+        Order of the polynomial.
+    reason : str
+        What is the matter.
+    """
+
+    def __init__(self, order: int, reason: str) -> None:
+        super().__init__(order, reason)
+        self.order = order
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"no polynomial of order {self.order} can be fitted: {self.reason}"
 
 
 class ModelOverflowError(CoreError, RuntimeError):

@@ -12,15 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.background import Background
+from core.background import Background, fit_spline
 from core.config import MatchConfig
 from core.difference import Residue, diff_im_var, measure_difference, subtract
-from core.errors import (
-    DimensionError,
-    ModelOverflowError,
-    NoOverlapError,
-)
-from core.grid import Grid, Tiles, measure
+from core.errors import DimensionError, ModelOverflowError
+from core.grid import Tiles, measure
 from core.image import MaskedImage
 
 __all__ = [
@@ -93,7 +89,8 @@ def match_background(reference: MaskedImage, science: MaskedImage, config: Match
     scratch = np.empty(reference.shape, dtype=np.float32)
     variance = diff_im_var(reference, science, config, scratch)
     grid, tiles = measure(measure_difference(reference, science, config, scratch), config)
-    model = _fit(grid, reference.shape, config)
+    height, width = reference.shape
+    model = fit_spline(grid, width, height, config)
     image = model.image()
     residue = _subtract_model(scratch, image)
     if residue.overflows:
@@ -103,21 +100,6 @@ def match_background(reference: MaskedImage, science: MaskedImage, config: Match
         fit_rms=_fit_rms(tiles, image),
         matched_mse=residue.mean_square,
         diff_im_var=variance,
-    )
-
-
-def _fit(grid: Grid, shape: tuple[int, int], config: MatchConfig) -> Background:
-    if np.isnan(grid.values).all():
-        raise NoOverlapError
-    height, width = shape
-    return Background(
-        values=grid.values,
-        errors=grid.errors,
-        counts=grid.counts,
-        width=width,
-        height=height,
-        interp_style=config.interp_style,
-        undersample_style=config.undersample_style,
     )
 
 

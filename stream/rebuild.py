@@ -23,7 +23,7 @@ def background(model: schemas.Model) -> core.Background:
     Background
         `image()` is float32 ``[y, x]`` over the message's bounding box, image units.
     """
-    return core.Background(
+    return core.SplineBackground(
         values=model.values.array().astype(np.float32),
         errors=model.errors.array().astype(np.float32),
         counts=model.counts.array().astype(np.int32),

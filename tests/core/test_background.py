@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core import (
-    Background,
     ImageError,
     ImageTypeError,
     InterpolationError,
     InterpStyle,
+    SplineBackground,
     UndersampleStyle,
 )
 from tests.core import golden, twins
@@ -28,7 +28,7 @@ STYLES = ["CONSTANT", "LINEAR", "NATURAL_SPLINE", "CUBIC_SPLINE", "AKIMA_SPLINE"
 ERRORS = {"OutOfRangeError", "InvalidParameterError"}
 
 
-def background(values: Any, width: int, height: int, **changes: Any) -> Background:
+def background(values: Any, width: int, height: int, **changes: Any) -> SplineBackground:
     """Return a model of these grid values, of Akima splines unless changed."""
     grid = np.array(values, dtype=np.float32)
     arguments: dict[str, Any] = {
@@ -40,10 +40,10 @@ def background(values: Any, width: int, height: int, **changes: Any) -> Backgrou
         "interp_style": InterpStyle.AKIMA_SPLINE,
         "undersample_style": UndersampleStyle.REDUCE_INTERP_ORDER,
     }
-    return Background(**(arguments | changes))
+    return SplineBackground(**(arguments | changes))
 
 
-def parts(model: Background) -> dict[str, Any]:
+def parts(model: SplineBackground) -> dict[str, Any]:
     """Return the arguments that made a model."""
     return {field.name: getattr(model, field.name) for field in fields(model)}
 
@@ -103,7 +103,7 @@ def test_an_image_is_rebuilt_bit_for_bit(style: str) -> None:
     """Values, errors, counts, size and styles alone give the same bits again."""
     rng = np.random.default_rng(5)
     model = background(rng.normal(0, 5, (7, 6)), 181, 200, interp_style=style)
-    np.testing.assert_array_equal(Background(**parts(model)).image(), model.image())
+    np.testing.assert_array_equal(SplineBackground(**parts(model)).image(), model.image())
     twin = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own bytes
     np.testing.assert_array_equal(twin.image(), model.image())
 
@@ -112,7 +112,7 @@ def test_a_model_owns_its_arrays() -> None:
     """What is done to the arrays given changes no model, and its own are read-only."""
     values = np.ones((5, 5), dtype=np.float32)
     model = background(values, 50, 50)
-    other = Background(**{**parts(model), "values": values})
+    other = SplineBackground(**{**parts(model), "values": values})
     values[:] = 7.0
     assert other == model
     with pytest.raises(ValueError, match="read-only"):
@@ -206,4 +206,4 @@ def test_parts_that_do_not_belong_together_are_refused(
 ) -> None:
     """A model of wrong arrays, sizes or styles cannot be made."""
     with pytest.raises(kind):
-        Background(**{**parts(background(np.zeros((2, 2)), 20, 20)), name: value})
+        SplineBackground(**{**parts(background(np.zeros((2, 2)), 20, 20)), name: value})

@@ -10,6 +10,7 @@ import core
 
 MODULES = [
     "background",
+    "chebyshev",
     "config",
     "errors",
     "grid",
@@ -30,6 +31,8 @@ FIXED = {
     "Match",
     "ReferenceChoice",
     "Background",
+    "ChebyshevBackground",
+    "SplineBackground",
     "SelectionStatistics",
     "selection_statistics",
     "reference_costs",

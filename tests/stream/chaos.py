@@ -103,7 +103,7 @@ def _matched(reference: jobs.WarpInput, science: jobs.WarpInput) -> jobs.Matched
         )
     level = int(reference.checksum[:6], 16) - int(science.checksum[:6], 16)
     values = np.full((2, 2), level, np.float32)
-    background = core.Background(
+    background = core.SplineBackground(
         values,
         np.ones_like(values),
         np.full((2, 2), 16, np.int32),

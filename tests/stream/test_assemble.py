@@ -236,7 +236,7 @@ def test_every_message_encodes(paths: list[Path]) -> None:
 def _fulfilled(frozen: groups.Frozen) -> Fulfilled:
     """Return results without pixels: a flat model for each visit but the reference."""
     grid = np.ones((2, 2), np.float32)
-    flat = core.Background(
+    flat = core.SplineBackground(
         values=grid,
         errors=grid,
         counts=np.ones((2, 2), np.int32),

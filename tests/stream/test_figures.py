@@ -54,7 +54,7 @@ def _frozen(*visits: int, **changes: Any) -> groups.Frozen:
 
 def _matched(visit: int, mse: float | None = 4.2, var: float | None = 4.0) -> Tried:
     grid = np.ones((2, 2), np.float32)
-    background = core.Background(
+    background = core.SplineBackground(
         grid,
         grid,
         np.ones((2, 2), np.int32),

@@ -18,7 +18,7 @@ def test_bit_for_bit(style: Any) -> None:
     random = np.random.default_rng(5)
     values = random.normal(0.0, 3.0, (6, 7)).astype(np.float32)
     counts = np.full((6, 7), 100, np.int32)
-    fitted = core.Background(
+    fitted = core.SplineBackground(
         values=values,
         errors=np.full((6, 7), 0.5, np.float32),
         counts=counts,

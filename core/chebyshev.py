@@ -1,0 +1,236 @@
+"""The polynomial background: Chebyshev polynomials through the grid (MATCHING.md section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.background import Background
+from core.config import MatchConfig, UndersampleStyle
+from core.errors import (
+    BinSizeError,
+    ImageError,
+    ImageTypeError,
+    NoOverlapError,
+    OrderError,
+    SingularFitError,
+)
+from core.grid import Grid, Tiles, bin_centres, bin_count, measure_grid
+
+__all__ = ["ChebyshevBackground", "fit_polynomial", "require_polynomial"]
+
+_Doubles = NDArray[np.float64]
+
+_NOTHING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class ChebyshevBackground(Background):
+    """A background that is a sum of products of Chebyshev polynomials (MATCHING.md section 7).
+
+    ``M(x, y) = sum of c_ij T_i(u) T_j(v)`` over i + j <= order_used, with u = (x - (width - 1) / 2)
+    2 / width, which is -1 and 1 at the edges of the image, and v likewise.
+
+    Parameters
+    ----------
+    values, errors, counts, width, height, profile
+        As for `Background`; the grid that the polynomial was fitted to.
+    order : int
+        Order asked for.
+    order_used : int
+        Order that the coverage allowed.
+    undersample_style : UndersampleStyle or str
+        What was to be done with too little coverage.
+    weighted : bool
+        Whether the bins were weighted by their errors.
+    coefficients : `numpy.ndarray`
+        float64 ``[(order_used + 1) (order_used + 2) / 2]``, image unit: by total degree, within
+        one by falling power of x: 1; x, y; xx, xy, yy; ...
+
+    Raises
+    ------
+    ImageTypeError, ImageError
+        If an array is not of its dtype or the sizes do not belong together.
+    ValueError
+        If a style or profile is unknown.
+    """
+
+    order: int
+    order_used: int
+    undersample_style: UndersampleStyle
+    weighted: bool
+    coefficients: _Doubles
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "undersample_style", UndersampleStyle(self.undersample_style))
+        object.__setattr__(self, "weighted", bool(self.weighted))
+        self._require_orders()
+        coefficients = _checked_coefficients(self.coefficients, self.order_used)
+        object.__setattr__(self, "coefficients", coefficients)
+
+    def _fill(self, x0: int, y0: int, out: NDArray[np.float32]) -> None:
+        rows, columns = out.shape
+        x = np.arange(x0, x0 + columns, dtype=np.float64)
+        for row in range(rows):
+            self._points(x, np.full(columns, float(y0 + row)), out[row])
+
+    def _points(self, x: _Doubles, y: _Doubles, out: NDArray[np.float32]) -> None:
+        u, v = _scaled(x, self.width), _scaled(y, self.height)
+        terms = _terms(self.order_used, u, v)
+        total = np.zeros(x.size)
+        for coefficient, term in zip(self.coefficients, terms, strict=True):
+            total += coefficient * term
+        with np.errstate(over="ignore"):
+            out[...] = total
+
+    def _require_orders(self) -> None:
+        for name in ("order", "order_used"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ImageError(name, repr(value), "an integer, at least 0")
+
+
+def require_polynomial(shape: tuple[int, int], config: MatchConfig) -> None:
+    """Refuse an exposure that is too small for the polynomial (MATCHING.md section 1, step 1).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(height, width)`` of the science exposure in pixels.
+    config : MatchConfig
+        bin_size, order.
+
+    Raises
+    ------
+    BinSizeError
+        If a bin is larger than the shorter side (a `ValueError`).
+    OrderError
+        If the order is too high for the bins along the shorter side (a `ValueError`).
+    """
+    shorter = min(shape)
+    if shorter < config.bin_size:
+        raise BinSizeError(config.bin_size, shorter)
+    points = bin_count(shorter, config.bin_size)
+    if config.order > points - 1:
+        raise OrderError(config.order, points, "bins")
+
+
+def fit_polynomial(
+    plane: NDArray[np.float32], grid: Grid, tiles: Tiles, config: MatchConfig
+) -> ChebyshevBackground:
+    """Fit a Chebyshev polynomial to a grid (MATCHING.md section 7).
+
+    Parameters
+    ----------
+    plane : `numpy.ndarray`
+        float32 ``[y, x]``, C-contiguous, NaN where a pixel is not accepted: the difference.
+    grid : Grid
+        Statistic of its bins.
+    tiles : Tiles
+        Statistic of its tiles, which tell the coverage and whether the noise varies.
+    config : MatchConfig
+        order, undersample_style, bin_size, approx_weighting, grid_stdev_epsilon, profile;
+        INCREASE_NXNYSAMPLE measures the plane anew, with its statistic and clipping.
+
+    Returns
+    -------
+    model : ChebyshevBackground
+        With the grid that was fitted.
+
+    Raises
+    ------
+    NoOverlapError
+        If there is no tile (a `ValueError` and a `RuntimeError`).
+    OrderError
+        If the tiles cover too little for the order and it may not be reduced (a `ValueError`).
+    SingularFitError
+        If the bins do not determine the coefficients (a `RuntimeError`).
+    """
+    if not tiles.x.size:
+        raise NoOverlapError
+    order, grid = _covered(plane, grid, tiles, config)
+    weighted = config.approx_weighting and bool((tiles.errors > config.grid_stdev_epsilon).any())
+    height, width = plane.shape
+    return ChebyshevBackground(
+        values=grid.values,
+        errors=grid.errors,
+        counts=grid.counts,
+        width=width,
+        height=height,
+        profile=config.profile,
+        order=config.order,
+        order_used=order,
+        undersample_style=config.undersample_style,
+        weighted=weighted,
+        coefficients=_fit(grid, _weights(grid, weighted), order, plane.shape),
+    )
+
+
+def _covered(
+    plane: NDArray[np.float32], grid: Grid, tiles: Tiles, config: MatchConfig
+) -> tuple[int, Grid]:
+    """Return the order that the coverage allows, and the grid for it."""
+    points = min(np.unique(tiles.x).size, np.unique(tiles.y).size)
+    if points > config.order:
+        return config.order, grid
+    if config.undersample_style == UndersampleStyle.REDUCE_INTERP_ORDER:
+        return points - 1, grid
+    samples = points * config.bin_size // (config.order + 1)
+    if config.undersample_style == UndersampleStyle.THROW_EXCEPTION or not samples:
+        raise OrderError(config.order, points, "bins with pixels")
+    # LSST takes what would be the smaller bin size for the number of bins along either side
+    return config.order, measure_grid(plane, config, (samples, samples))
+
+
+def _weights(grid: Grid, weighted: bool) -> _Doubles:
+    if not weighted:
+        return np.ones(grid.values.shape)
+    with np.errstate(divide="ignore"):
+        return (np.float32(1) / grid.errors).astype(np.float64)
+
+
+def _fit(grid: Grid, weights: _Doubles, order: int, shape: tuple[int, int]) -> _Doubles:
+    ny, nx = grid.values.shape
+    values = grid.values.astype(np.float64)
+    x, y = np.meshgrid(bin_centres(shape[1], nx), bin_centres(shape[0], ny))
+    used = np.isfinite(values + weights)
+    terms = np.array(_terms(order, _scaled(x[used], shape[1]), _scaled(y[used], shape[0])))
+    matrix = np.einsum("kp,lp,p->kl", terms, terms, weights[used])
+    right = np.einsum("kp,p,p->k", terms, weights[used], values[used])
+    if (np.abs(matrix) <= _NOTHING).all():
+        raise SingularFitError(order, "no bin has both a value and a weight")
+    try:
+        return np.linalg.solve(matrix, right)
+    except np.linalg.LinAlgError:
+        raise SingularFitError(order, "the bins do not determine its coefficients") from None
+
+
+def _scaled(position: _Doubles, length: int) -> _Doubles:
+    return (position - (length - 1) / 2) * (2 / length)
+
+
+def _terms(order: int, u: _Doubles, v: _Doubles) -> list[_Doubles]:
+    x, y = _polynomials(order, u), _polynomials(order, v)
+    return [x[n - j] * y[j] for n in range(order + 1) for j in range(n + 1)]
+
+
+def _polynomials(order: int, u: _Doubles) -> list[_Doubles]:
+    found = [np.ones_like(u), u]
+    for _ in range(order - 1):
+        found.append(2 * u * found[-1] - found[-2])
+    return found[: order + 1]
+
+
+def _checked_coefficients(given: object, order: int) -> _Doubles:
+    if not isinstance(given, np.ndarray) or given.dtype != np.float64:
+        raise ImageTypeError("coefficients", f"a {type(given).__name__}", "an array of float64")
+    wanted = ((order + 1) * (order + 2) // 2,)
+    if given.shape != wanted or not np.isfinite(given).all():
+        expected = f"finite, of shape {wanted} for order_used {order}"
+        raise ImageError("coefficients", f"of shape {given.shape}, or not finite", expected)
+    coefficients = given.copy()
+    coefficients.setflags(write=False)
+    return coefficients
