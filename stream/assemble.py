@@ -17,6 +17,7 @@ import core
 import schemas
 from core import groups
 from stream import jobs
+from stream.rebuild import model_of
 from stream.workshop import Fulfilled
 
 __all__ = ["Assembler", "Revision"]
@@ -179,7 +180,7 @@ class Assembler:
         judgement = core.judge(self._profile, *(math.nan if f is None else f for f in figures))
         return {
             "status": "matched",
-            "model": None if result.background is None else _model(result, result.background),
+            "model": _model(result),
             "fit_rms": result.fit_rms,
             "matched_mse": result.matched_mse,
             "diff_im_var": result.diff_im_var,
@@ -258,24 +259,8 @@ def _lone(case: _Case) -> tuple[schemas.MemberSummary, ...]:
     )
 
 
-def _model(result: jobs.Matched, background: core.Background) -> schemas.Model:
-    x0, y0 = result.origin
-    styles: dict[str, Any] = {
-        "interp_style": str(background.interp_style),
-        "style_used": str(background.style_used),
-        "undersample_style": str(background.undersample_style),
-    }
-    return schemas.Model(
-        form="spline",
-        x0=x0,
-        y0=y0,
-        width=background.width,
-        height=background.height,
-        values=schemas.NDArray.of(background.values),
-        errors=schemas.NDArray.of(background.errors),
-        counts=schemas.NDArray.of(background.counts),
-        **styles,
-    )
+def _model(result: jobs.Matched) -> schemas.Model | None:
+    return None if result.background is None else model_of(result.background, result.origin)
 
 
 def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 import core
 import schemas
-from stream.pictures import Coadd, VisitPanel, visit_panel
+from stream.drawing import Box
+from stream.page import Findings, VisitPanel, visit_panel
+from stream.pictures import Coadd
 from stream.rebuild import background
 
 __all__ = ["Gathered", "gather", "mse_ratio"]
@@ -73,27 +75,30 @@ def gather(
         if model.status != "no_overlap":
             _add(gathered, warp, image, None if planted is None else planted(model.visit))
         if base is not None and not model.is_reference:
-            gathered.panels.append(_panel(model, base, warp, image, config))
+            gathered.panels.append(visit_panel(_findings(model), base, warp, image, config))
     return gathered
 
 
-def _panel(
-    model: schemas.BackgroundModel,
-    base: core.MaskedImage,
-    warp: core.MaskedImage,
-    image: NDArray[np.float32] | None,
-    config: core.MatchConfig,
-) -> VisitPanel:
-    return visit_panel(
-        model.visit,
-        base,
-        warp,
-        image,
+def _findings(model: schemas.BackgroundModel) -> Findings:
+    quality = model.quality or schemas.Quality()
+    return Findings(
+        visit=model.visit,
         fit_rms=model.fit_rms,
         ratio=mse_ratio(model),
+        sky_chi2=quality.sky_chi2,
+        verdict=model.verdict,
+        worst=_block(model.model, quality),
         note="no overlap" if model.status == "no_overlap" else "",
-        config=config,
     )
+
+
+def _block(model: schemas.Model | None, quality: schemas.Quality) -> Box | None:
+    """Return the edges of the worst block, three bins a side about its centre, tract pixels."""
+    if model is None or quality.worst_x is None or quality.worst_y is None:
+        return None
+    ny, nx = model.values.shape
+    x, y = 1.5 * model.width / nx, 1.5 * model.height / ny
+    return quality.worst_x - x, quality.worst_x + x, quality.worst_y - y, quality.worst_y + y
 
 
 def mse_ratio(model: schemas.BackgroundModel) -> float | None:

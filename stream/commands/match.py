@@ -34,7 +34,8 @@ from stream.describe import Described, Undescribed
 from stream.fetch import Fetcher
 from stream.gather import gather, mse_ratio
 from stream.logs import configure_logs
-from stream.pictures import coadd_before_after, group_page
+from stream.page import group_page
+from stream.pictures import coadd_before_after
 from stream.settings import Settings
 from stream.wiring import assembler, decode_limits, fetch_limits, slots, worker_pool
 from stream.workshop import Workshop

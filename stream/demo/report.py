@@ -13,9 +13,11 @@ import numpy as np
 import schemas
 from stream import fits
 from stream.display import ResultRow
+from stream.drawing import Tile
 from stream.gather import Gathered, Image, gather, mse_ratio
 from stream.log.topics import Topics
-from stream.pictures import Coadd, Tile, coadd_before_after, group_page, mosaic
+from stream.page import group_page
+from stream.pictures import Coadd, coadd_before_after, mosaic
 from stream.rebuild import background
 from stream.settings import Settings
 from stream.simulate import GroupCheck, GroupEntry, SurveyManifest, check_group, group_truth

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import core
+import schemas
 from stream.gather import gather, mse_ratio
 from tests.schemas import examples
 
 CONFIG = core.MatchConfig(bin_size=16)
 
 
-def _warp(level: float) -> core.MaskedImage:
-    shape = (32, 32)
+def _warp(level: float, shape: tuple[int, int] = (32, 32)) -> core.MaskedImage:
     return core.MaskedImage(
         np.full(shape, level, np.float32),
         np.zeros(shape, np.int32),
@@ -64,3 +64,24 @@ def test_no_overlap_has_a_panel_and_no_part_in_the_coadd() -> None:
     gathered = gather([base, apart], lambda visit: _warp(100.0 * visit), CONFIG)
     assert len(gathered.panels) == 1
     assert float(np.nanmax(gathered.after.tile().image)) == 100.0
+
+
+def test_findings_are_the_messages() -> None:
+    """A panel says what the model's message says; its frame is three bins about the worst place."""
+    model = msgspec.structs.replace(
+        examples.matched_model(visit=2, reference=1),
+        quality=schemas.Quality(sky_chi2=4.5, worst_x=-40.0, worst_y=8030.0),
+        verdict="reject",
+    )
+    base = msgspec.structs.replace(
+        model, visit=1, is_reference=True, status="reference", model=None, quality=None,
+        fit_rms=None, matched_mse=None, diff_im_var=None, verdict="accept",
+    )  # fmt: skip
+    (panel,) = gather([base, model], lambda visit: _warp(visit, (120, 180)), CONFIG).panels
+    found = panel.findings
+    assert (found.visit, found.verdict, found.sky_chi2) == (2, "reject", 4.5)
+    assert (found.fit_rms, found.ratio) == (model.fit_rms, mse_ratio(model))
+    assert found.worst == (-40.0 - 90.0, -40.0 + 90.0, 8030.0 - 90.0, 8030.0 + 90.0)
+    without = msgspec.structs.replace(model, quality=None)
+    (panel,) = gather([base, without], lambda visit: _warp(visit, (120, 180)), CONFIG).panels
+    assert (panel.findings.worst, panel.findings.sky_chi2) == (None, None)

@@ -10,20 +10,15 @@ import pytest
 from PIL import Image
 
 from core import MaskedImage, MatchConfig, match_backgrounds
-from stream import pictures
-from stream.pictures import (
-    Coadd,
-    Tile,
-    VisitPanel,
-    block_mean,
-    coadd_before_after,
-    group_page,
-    mosaic,
-    visit_panel,
-)
+from stream import page
+from stream.drawing import Tile, block_mean
+from stream.page import Findings, VisitPanel, group_page, visit_panel
+from stream.pictures import Coadd, coadd_before_after, mosaic
 from stream.simulate import SurveySpec, simulate
 
 PLANES = {"BAD": 0, "SAT": 1, "CR": 3, "DETECTED": 5, "NO_DATA": 8}
+FINE = MatchConfig(bin_size=4)
+"""Bins so small that residuals are drawn as fine as differences."""
 
 
 def flat(
@@ -151,30 +146,49 @@ def test_block_means_are_means_of_what_is_finite(factor: int) -> None:
 
 def test_a_panel_shows_reference_less_warp_and_the_rest() -> None:
     """Difference is reference - warp, residual that less the model, masked pixels are NaN."""
-    panel = visit_panel(
-        7, flat(30), holed(flat(10), "DETECTED"), np.full((60, 80), 18.0), fit_rms=0.5, ratio=1.1
-    )
+    found = Findings(visit=7, fit_rms=0.5, ratio=1.1, sky_chi2=1.25, verdict="accept")
+    warp = holed(flat(10), "DETECTED")
+    panel = visit_panel(found, flat(30), warp, np.full((60, 80), 18.0), FINE)
     good = np.isfinite(panel.difference)
     assert np.allclose(panel.difference[good], 20.0)
     assert np.allclose(panel.residual[good], 2.0)
     assert not good[:19, :19].any()
     assert good[20:].all()
     assert panel.noise == pytest.approx(np.sqrt(8.0))
-    assert panel.titles == ("visit 7: difference", "model, rms 0.5", "residual, mse/var 1.100")
+    assert panel.titles == (
+        "visit 7: accept\ndifference",
+        "model\nfit_rms 0.5",
+        "residual, sky_chi2 1.25\nmse/var 1.100",
+    )
 
 
 def test_a_panels_planes_are_those_of_the_config() -> None:
     """What a match does not use is grey: another list of planes, other grey pixels."""
     config = MatchConfig(bad_mask_planes=("SAT",))
-    panel = visit_panel(7, flat(30), holed(flat(10), "DETECTED", 5.0), None, config=config)
+    warp = holed(flat(10), "DETECTED", 5.0)
+    panel = visit_panel(Findings(visit=7), flat(30), warp, None, config)
     assert np.isfinite(panel.difference).all()
 
 
 def test_large_warps_are_averaged_and_their_noise_with_them() -> None:
     """A thumbnail has at most some hundred pixels a side, its noise falls with their number."""
-    panel = visit_panel(1, flat(9, shape=(600, 450)), flat(8, shape=(600, 450)), None)
+    warps = flat(9, shape=(600, 450)), flat(8, shape=(600, 450))
+    panel = visit_panel(Findings(visit=1), *warps, None, MatchConfig(bin_size=64))
     assert max(panel.difference.shape) <= 150
     assert panel.noise == pytest.approx(np.sqrt(8.0) / 4)
+    assert panel.residual.shape == (38, 29)
+    assert panel.residual_noise == pytest.approx(np.sqrt(8.0) / 16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bin_size", "blocks"),
+    [((4200, 4200), 256, 64), ((489, 489), 256, 40), ((96, 96), 8, 2), ((30, 30), 64, 2)],
+)
+def test_residuals_are_averaged_to_the_scale_of_the_bins(
+    shape: tuple[int, int], bin_size: int, blocks: int
+) -> None:
+    """To a quarter of a bin, while there are a dozen blocks a side, and never finer than else."""
+    assert page._factors(shape, bin_size)[1] == blocks  # noqa: SLF001 - the formula itself
 
 
 @pytest.mark.parametrize(
@@ -203,12 +217,10 @@ def panels_of(count: int) -> list[VisitPanel]:
     reference = flat(30, noise=2.0)
     return [
         visit_panel(
-            visit,
+            Findings(visit=visit, fit_rms=0.01, ratio=2.0 - 0.01 * visit),
             reference,
             flat(10 + visit, noise=2.0),
             np.full((60, 80), 20.0 - visit),
-            fit_rms=0.01,
-            ratio=2.0 - 0.01 * visit,
         )
         for visit in range(count)
     ]
@@ -229,8 +241,9 @@ def test_a_page_of_hundreds_shows_the_worst(
 ) -> None:
     """A page is bounded: of 60 visits it draws those of largest mse/variance, in order."""
     panels = panels_of(60)
-    assert [panel.visit for panel in pictures._worst(panels)] == list(range(24))  # noqa: SLF001 - what is shown, without pixels
-    monkeypatch.setattr(pictures, "_PAGE", 4)
+    shown = [panel.findings.visit for panel in page._worst(panels)]  # noqa: SLF001 - what is shown, without pixels
+    assert shown == list(range(24))
+    monkeypatch.setattr(page, "_PAGE", 4)
     group_page(tmp_path / "page.png", panels, reference=30, title="g", unit="count")
     assert size_of(tmp_path / "page.png")[1] < 700
 
@@ -244,17 +257,35 @@ def test_visits_without_models_are_shown_with_the_reason(tmp_path: Path) -> None
         np.full_like(nothing.variance, np.inf),
         PLANES,
     )
-    panel = visit_panel(5, flat(30), nothing, None, note="no overlap")
-    assert panel.titles == ("visit 5: difference", "no overlap", "residual")
+    panel = visit_panel(Findings(visit=5, note="no overlap"), flat(30), nothing, None)
+    assert panel.titles == ("visit 5\ndifference", "no overlap\n", "residual\n")
     group_page(tmp_path / "page.png", [panel], reference=30, title="g", unit="count")
     empty = Tile(np.full((30, 40), np.nan))
     coadd_before_after(tmp_path / "coadd.png", empty, empty, title="nothing", unit="count")
     assert size_of(tmp_path / "coadd.png")[0] == 1600
 
 
+def test_a_rejected_visit_is_seen_at_a_glance(tmp_path: Path) -> None:
+    """Its heading is red and its worst block is framed; an accepted one has neither."""
+    drawn = []
+    for verdict in ("accept", "reject"):
+        worst = (20.0, 50.0, 10.0, 40.0)
+        found = Findings(visit=5, verdict=verdict, worst=worst, sky_chi2=9.0)
+        panel = visit_panel(found, flat(30), flat(10), np.full((60, 80), 20.0), FINE)
+        path = tmp_path / f"{verdict}.png"
+        group_page(path, [panel], reference=1, title="g", unit="count")
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"), dtype=int)
+        red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+        reddish = (red > 150) & (green < 60) & (blue < 60)
+        drawn.append((int(reddish.sum()), int((pixels == (0, 166, 214)).all(axis=-1).sum())))
+    assert drawn[0] == (0, 0)
+    assert min(drawn[1]) > 50
+
+
 def test_titles_are_text_not_mathematics(tmp_path: Path) -> None:
     """Names with dollar signs are drawn as they are: they come from strangers."""
-    panel = visit_panel(5, flat(30), flat(10), None, note="failed: $x_{")
+    panel = visit_panel(Findings(visit=5, note="failed: $x_{"), flat(30), flat(10), None)
     group_page(tmp_path / "page.png", [panel], reference=1, title="$\\frac{\u661f", unit="$")
     tile = Tile(np.random.default_rng(1).normal(size=(30, 40)))
     coadd_before_after(tmp_path / "coadd.png", tile, tile, title="$\\frac{$", unit="$a$")

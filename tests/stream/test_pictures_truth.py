@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from core import MaskedImage
-from stream import pictures
-from stream.pictures import Coadd, Tile, VisitPanel, coadd_before_after, mosaic, visit_panel
+from core import MaskedImage, MatchConfig
+from stream import page, pictures
+from stream.drawing import Tile
+from stream.page import Findings, VisitPanel, visit_panel
+from stream.pictures import Coadd, coadd_before_after, mosaic
 
 PLANES = {"BAD": 0, "SAT": 1, "CR": 3, "DETECTED": 5, "NO_DATA": 8}
 
@@ -104,42 +106,60 @@ def test_a_panels_noise_is_the_scatter_of_what_it_shows(size: int) -> None:
         planes = np.zeros((size, size), np.int32), np.full((size, size), variance, np.float32)
         return MaskedImage(image.astype(np.float32), *planes, PLANES)
 
-    panel = visit_panel(3, noisy(50.0, 9.0), noisy(20.0, 16.0), np.full((size, size), 30.0))
-    scatter = panel.residual[:-1, :-1]
-    error = 4 / math.sqrt(2 * scatter.size)
-    assert scatter.std() == pytest.approx(panel.noise, rel=error)
-    assert abs(scatter.mean()) < 5 * panel.noise / math.sqrt(scatter.size)
+    warps, model = (noisy(50.0, 9.0), noisy(20.0, 16.0)), np.full((size, size), 30.0)
+    for bin_size in (4, 32):
+        panel = visit_panel(Findings(visit=3), *warps, model, MatchConfig(bin_size=bin_size))
+        scatter = panel.residual[:-1, :-1]
+        error = 4 / math.sqrt(2 * scatter.size)
+        assert scatter.std() == pytest.approx(panel.residual_noise, rel=error)
+        assert abs(scatter.mean()) < 5 * panel.residual_noise / math.sqrt(scatter.size)
+        shown = panel.difference[:-1, :-1]
+        assert shown.std() == pytest.approx(panel.noise, rel=4 / math.sqrt(2 * shown.size))
 
 
-def panel_of(ratio: float | None, visit: int = 1, model: Float | None = None) -> VisitPanel:
+def panel_of(findings: Findings | None = None, model: Float | None = None) -> VisitPanel:
     """Return a small panel."""
     image = np.arange(12.0).reshape(3, 4)
     return VisitPanel(
-        visit=visit, difference=image, model=model, residual=image, box=(0, 4, 0, 3),
-        noise=0.5, fit_rms=None, ratio=ratio,
+        findings=findings or Findings(visit=1), difference=image, model=model, residual=image,
+        box=(0, 4, 0, 3), noise=0.5, residual_noise=0.5,
     )  # fmt: skip
 
 
+FIGURES = st.tuples(
+    st.none() | st.floats(0.1, 50.0),
+    st.none() | st.floats(0.1, 50.0),
+    st.sampled_from(["accept", "reject", "none"]),
+)
+
+
 @settings(derandomize=True, max_examples=60)
-@given(st.lists(st.none() | st.floats(0.1, 50.0), max_size=40))
-def test_a_page_shows_no_better_visit_than_one_it_hides(ratios: list[float | None]) -> None:
-    """Of more than 24 visits the worst are shown; one without a model is worse than any."""
-    panels = [panel_of(ratio, visit) for visit, ratio in enumerate(ratios)]
-    shown = pictures._worst(panels)  # noqa: SLF001 - what is shown, without pixels
-    visits = [panel.visit for panel in shown]
-    assert len(shown) == min(24, len(panels))
+@given(st.lists(FIGURES, max_size=40))
+def test_a_page_shows_no_better_visit_than_one_it_hides(
+    figures: list[tuple[float | None, float | None, str]],
+) -> None:
+    """Of more than 24 visits the worst are shown: without a model, then rejected, then by chi2."""
+    panels = [
+        panel_of(Findings(visit=visit, ratio=ratio, sky_chi2=chi2, verdict=verdict))
+        for visit, (ratio, chi2, verdict) in enumerate(figures)
+    ]
+    visits = [one.findings.visit for one in page._worst(panels)]  # noqa: SLF001 - what is shown, without pixels
+    assert len(visits) == min(24, len(panels))
     assert visits == sorted(visits)
-    badness = [math.inf if ratio is None else ratio for ratio in ratios]
-    hidden = [badness[n] for n in range(len(ratios)) if n not in visits]
+    badness = []
+    for ratio, chi2, verdict in figures:
+        figure = chi2 if chi2 is not None else ratio if ratio is not None else math.inf
+        badness.append((1000.0 if verdict == "reject" or figure == math.inf else 0.0) + figure)
+    hidden = [badness[n] for n in range(len(figures)) if n not in visits]
     assert not hidden or max(hidden) <= min(badness[n] for n in visits)
 
 
 def test_a_span_is_the_models_with_room_for_the_noise() -> None:
     """Difference and model are drawn over the model's range and two sigma on each side."""
     model = np.linspace(0.0, 100.0, 1001).reshape(7, 143)
-    low, high = pictures._span(panel_of(None, model=model))  # noqa: SLF001 - the formula itself
+    low, high = page._span(panel_of(model=model))  # noqa: SLF001 - the formula itself
     assert (low, high) == pytest.approx((0.5 - 1.0, 99.5 + 1.0))
-    low, high = pictures._span(panel_of(None))  # noqa: SLF001 - as above
+    low, high = page._span(panel_of())  # noqa: SLF001 - as above
     assert (low, high) == pytest.approx((0.055 - 1.0, 10.945 + 1.0))
 
 

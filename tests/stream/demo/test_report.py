@@ -120,13 +120,13 @@ def test_a_group_is_gathered_in_one_reading(played: Played, reported: Report) ->
     for group in reported.groups:
         found, read = gathered(played, group)
         assert sorted(read) == list(group.entry.visits)
-        assert [p.visit for p in found.panels] == [
+        assert [p.findings.visit for p in found.panels] == [
             visit for visit in group.models if visit != group.check.reference
         ]
         for panel in found.panels:
-            assert panel.fit_rms == group.models[panel.visit].fit_rms
-            assert panel.ratio == mse_ratio(group.models[panel.visit])
-            assert panel.note == ""
+            told, model = panel.findings, group.models[panel.findings.visit]
+            assert (told.fit_rms, told.ratio) == (model.fit_rms, mse_ratio(model))
+            assert (told.verdict, told.note) == (model.verdict, "")
 
 
 def test_with_the_models_a_coadd_has_the_references_sky(played: Played, reported: Report) -> None:
