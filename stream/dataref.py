@@ -51,9 +51,9 @@ class FileDataRef:
         limits: DecodeLimits | None = None,
     ) -> None:
         self._one = None if isinstance(files, Mapping) else Path(files)
-        by_type = files if isinstance(files, Mapping) else {}
+        by_type = files if isinstance(files, Mapping) else {"file": files}
         self._files = {name: Path(file) for name, file in by_type.items()}
-        named = {"file": str(self._one)} if self._one is not None else by_type
+        named = {name: str(file) for name, file in by_type.items()}
         self._data_id = dict(named if dataId is None else dataId)
         self._limits = limits or DecodeLimits()
 

@@ -228,7 +228,7 @@ class MatchBackgroundsTask(Task):
     def scaleExposure(
         self, exposure: MaskedImage, scaler: Any, which: str = "the exposure"
     ) -> MaskedImage:
-        """Return the exposure scaled, timed as "scale"; what is given is not changed.
+        """Return the exposure scaled, timed as "scale" if it has a scaler; it is not changed.
 
         Parameters
         ----------
@@ -243,6 +243,8 @@ class MatchBackgroundsTask(Task):
         ScalerError
             As `core.scaled` does (a `RuntimeError`).
         """
+        if scaler is None:
+            return exposure
         with self.timer("scale"):
             return core.scaled(exposure, _core_scaler(scaler), which)
 
