@@ -198,6 +198,8 @@ def _draw(one: _Matched, folder: Path, settings: Settings) -> None:
 
 def _report(matched: Sequence[_Matched], faults: Sequence[Undescribed], *, json_: bool) -> None:
     tell_faults(faults)
+    for one in matched:
+        _warn(one.revision.summary)
     if json_:
         body = {"groups": [_group_json(one) for one in matched]}
         click.echo(msgspec.json.encode(body).decode())
@@ -218,6 +220,11 @@ def _remark(summary: schemas.GroupMatched) -> None:
             click.echo(f"evensky: visit {member.visit}: {member.status}: {reason}", err=True)
 
 
+def _warn(summary: schemas.GroupMatched) -> None:
+    for warning in summary.warnings:
+        click.echo(f"evensky: {summary.group.key}: warning: {printable(warning)}", err=True)
+
+
 def _group_json(one: _Matched) -> dict[str, Any]:
     group, summary = one.batch.group, one.revision.summary
     models = {model.visit: model for model in one.revision.models}
@@ -229,6 +236,7 @@ def _group_json(one: _Matched) -> dict[str, Any]:
         "band": group.band,
         "reference": summary.reference,
         "members": [_member_json(member, models, summary) for member in summary.members],
+        "warnings": list(summary.warnings),
     }
 
 
@@ -248,6 +256,11 @@ def _member_json(
         "cost": member.cost,
         "verdict": member.verdict,
         "reason": member.reason,
+        "verdict_reasons": [] if model is None else list(model.verdict_reasons),
+        "flags": [] if model is None else list(model.flags),
+        "quality": None
+        if model is None or model.quality is None
+        else msgspec.structs.asdict(model.quality),
     }
 
 
@@ -257,23 +270,31 @@ def _table(one: _Matched) -> Table:
     models = {model.visit: model for model in one.revision.models}
     unit = next((model.unit for model in models.values() if model.unit), "counts")
     title = f"{summary.group.key}: reference {summary.reference}, {summary.status}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    for name in ("visit", "cost", f"fit_rms, {unit}", "mse/var"):
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("visit", "cost", f"fit_rms, {unit}", "mse/var", "sky_chi2", "worst_block"):
         table.add_column(name, justify="right")
     for name in ("status", "verdict"):
         table.add_column(name)
+    table.add_column("reasons and flags", min_width=24)
     for member in sorted(summary.members, key=lambda m: (m.visit != summary.reference, m.visit)):
-        model = models.get(member.visit)
-        cells = (
-            str(member.visit),
-            _number(member.cost),
-            _number(None if model is None else model.fit_rms),
-            _number(None if model is None else mse_ratio(model)),
-            member.status,
-            member.verdict,
-        )
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(Text, _cells(member, models.get(member.visit))))
     return table
+
+
+def _cells(member: schemas.MemberSummary, model: schemas.BackgroundModel | None) -> tuple[str, ...]:
+    quality = schemas.Quality() if model is None or model.quality is None else model.quality
+    remarks = () if model is None else (*model.verdict_reasons, *model.flags)
+    return (
+        str(member.visit),
+        _number(member.cost),
+        _number(None if model is None else model.fit_rms),
+        _number(None if model is None else mse_ratio(model)),
+        _number(quality.sky_chi2),
+        _number(quality.worst_block),
+        member.status,
+        member.verdict,
+        "; ".join(remarks),
+    )
 
 
 def _number(value: float | None) -> str:

@@ -9,10 +9,10 @@ from tests.stream.commands.conftest import Say
 from tests.stream.night import write_warp
 
 QUICK = ("--workers", "1", "-c", "bin_size=16")
-GROUP = {"campaign", "skymap", "tract", "patch", "band", "reference", "members"}
+GROUP = {"campaign", "skymap", "tract", "patch", "band", "reference", "members", "warnings"}
 MEMBER = {
     *("visit", "status", "is_reference", "fit_rms", "matched_mse", "diff_im_var"),
-    *("cost", "verdict", "reason"),
+    *("cost", "verdict", "reason", "verdict_reasons", "flags", "quality"),
 }
 
 
