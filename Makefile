@@ -8,14 +8,16 @@ SETUP := PYTHON="$(PYTHON)" bash ops/setup.sh develop
 
 # An environment that somebody has activated, or a path of theirs, is not ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Nor are switches of the compiler that turn it off or slow it down; where it keeps its files is theirs.
+unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean setup setup-dev
+.PHONY: help demo test check bench-core lock clean setup setup-dev
 
 help:  ## say what there is
 	@echo "evensky: make COMMAND"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: setup  ## a simulated night, from warps to models, pictures and checked numbers
 	@$(BIN)/evensky demo
@@ -30,6 +32,9 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_house.py
+
+bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")
+	@$(BIN)/python -m ops.bench core $(BENCH)
 
 lock: $(BIN)/uv  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)
 	@$(call lock,requirements.lock,)

@@ -37,6 +37,7 @@ from core.reference import (
 from core.run import MatchResult, MatchResults, match_backgrounds
 from core.scaling import Scaler, scaled
 from core.verdict import Judgement, Verdict, VerdictProfile, judge
+from core.warm import WarmUp, warm_up
 
 __all__ = [
     "NUMERICS_VERSION",
@@ -74,6 +75,7 @@ __all__ = [
     "UndersampleStyle",
     "Verdict",
     "VerdictProfile",
+    "WarmUp",
     "judge",
     "match_background",
     "match_backgrounds",
@@ -81,4 +83,5 @@ __all__ = [
     "scaled",
     "select_reference",
     "selection_statistics",
+    "warm_up",
 ]

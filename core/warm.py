@@ -102,13 +102,15 @@ def _exposure(level: float, *, gap: bool) -> MaskedImage:
 
 
 def _report() -> WarmUp:
-    dispatchers = (one.compiled for one in _kernels())
+    from core.kernels.machine import is_kept  # noqa: PLC0415 - it imports numba
+
+    dispatchers = [one.compiled for one in _kernels()]
     # plain functions, where NUMBA_DISABLE_JIT says so
-    stats = [one.stats for one in dispatchers if hasattr(one, "stats")]
+    dispatchers = [one for one in dispatchers if hasattr(one, "stats")]
     return WarmUp(
-        compiled=sum(sum(one.cache_misses.values()) for one in stats),
-        loaded=sum(sum(one.cache_hits.values()) for one in stats),
-        kept=all(one.cache_path is not None for one in stats),
+        compiled=sum(sum(one.stats.cache_misses.values()) for one in dispatchers),
+        loaded=sum(sum(one.stats.cache_hits.values()) for one in dispatchers),
+        kept=all(map(is_kept, dispatchers)),
     )
 
 

@@ -4,6 +4,8 @@
 #
 #   ops/setup.sh packages LOCK VENV    the packages of a lock file, each by its hash
 #   ops/setup.sh project VENV          evensky itself, as it will stay (the image)
+#   ops/setup.sh warm VENV             the machine code of its mathematics, where NUMBA_CACHE_DIR,
+#                                      NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say (the image)
 #   ops/setup.sh develop LOCK VENV     both, evensky as the files that lie here; done once per
 #                                      lock file and Python, and again after an interruption
 #
@@ -80,6 +82,13 @@ install_project() {
         || refuse "could not install evensky itself: pip says above why."
 }
 
+# Isolated: what is compiled is what is installed, and not the files that lie here.
+warm() {
+    say "compiling (takes a minute or so)"
+    "$1/bin/python" -I -c 'import core, sys; sys.exit(not core.warm_up().kept)' \
+        || refuse "the machine code was not made, or cannot be kept in ${NUMBA_CACHE_DIR:-$1}."
+}
+
 # Where it is noted that everything of a lock file is installed, as the files are now.
 note() {
     local sum
@@ -107,12 +116,13 @@ main() {
     case "${1:-}" in
         packages) check_python; make_environment "$3"; install_packages "$2" "$3" ;;
         project) install_project "$2" . ;;
+        warm) warm "$2" ;;
         develop)
             check_python
             # Two commands at once wait for one another instead of writing the same files.
             if command -v flock >/dev/null; then exec 9<"$2"; flock 9; fi
             develop "$2" "$3" ;;
-        *) refuse "say packages LOCK VENV, project VENV or develop LOCK VENV." ;;
+        *) refuse "say packages LOCK VENV, project VENV, warm VENV or develop LOCK VENV." ;;
     esac
 }
 

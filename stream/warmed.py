@@ -13,7 +13,7 @@ import signal
 import time
 from typing import Final
 
-from core.warm import warm_up
+import core
 from stream.worker import LONGEST_WARM_UP_S, Warmth
 
 __all__ = ["WARMTH"]
@@ -22,7 +22,7 @@ __all__ = ["WARMTH"]
 def _warmed() -> Warmth:
     signal.alarm(LONGEST_WARM_UP_S)
     began = time.monotonic()
-    report = warm_up()
+    report = core.warm_up()
     seconds = time.monotonic() - began
     signal.alarm(0)
     gc.collect()
