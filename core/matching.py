@@ -13,8 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.background import Background, fit_spline
+from core.chebyshev import fit_polynomial, require_polynomial
 from core.config import MatchConfig
-from core.difference import Residue, diff_im_var, measure_difference, subtract
+from core.difference import (
+    Difference,
+    Residue,
+    diff_im_var,
+    measure_difference,
+    subtract,
+)
 from core.errors import DimensionError, ModelOverflowError
 from core.grid import Tiles, measure
 from core.image import MaskedImage
@@ -81,40 +88,52 @@ def match_background(reference: MaskedImage, science: MaskedImage, config: Match
         If no bin has a value (a `ValueError` and a `RuntimeError`).
     InterpolationError
         If the grid has too few values for a style that may not be reduced (a `RuntimeError`).
+    BinSizeError, OrderError
+        If the exposures are too small, or cover too little, for the polynomial (a `ValueError`).
+    SingularFitError
+        If the bins do not determine the polynomial (a `RuntimeError`).
     ModelOverflowError
         If the model leaves the range of float32 (a `RuntimeError`).
     """
+    if config.use_polynomial:
+        require_polynomial(science.shape, config)
     if reference.shape != science.shape:
         raise DimensionError(science.shape, reference.shape)
     scratch = np.empty(reference.shape, dtype=np.float32)
     variance = diff_im_var(reference, science, config, scratch)
-    grid, tiles = measure(measure_difference(reference, science, config, scratch), config)
-    height, width = reference.shape
-    model = fit_spline(grid, width, height, config)
-    image = model.image()
-    residue = _subtract_model(scratch, image)
+    model, tiles = _fit(measure_difference(reference, science, config, scratch), config)
+    residue = _subtract_model(scratch, model)
     if residue.overflows:
         raise ModelOverflowError
     return Match(
         model=model,
-        fit_rms=_fit_rms(tiles, image),
+        fit_rms=_fit_rms(tiles, model),
         matched_mse=residue.mean_square,
         diff_im_var=variance,
     )
 
 
-def _fit_rms(tiles: Tiles, image: NDArray[np.float32]) -> float:
+def _fit(difference: Difference, config: MatchConfig) -> tuple[Background, Tiles]:
+    grid, tiles = measure(difference, config)
+    if config.use_polynomial:
+        return fit_polynomial(difference.plane, grid, tiles, config), tiles
+    height, width = difference.plane.shape
+    return fit_spline(grid, width, height, config), tiles
+
+
+def _fit_rms(tiles: Tiles, model: Background) -> float:
     """Root mean square of tile minus model at one pixel a tile (MATCHING.md section 8)."""
-    sampled = image[tiles.y.astype(np.intp), tiles.x.astype(np.intp)]
-    residuals = tiles.values - sampled
+    residuals = tiles.values - model.at(tiles.x.astype(np.intp), tiles.y.astype(np.intp))
     squares = residuals[~np.isnan(residuals)] ** 2
     return math.sqrt(float(np.add.reduce(squares)) / squares.size) if squares.size else math.nan
 
 
-def _subtract_model(plane: NDArray[np.float32], image: NDArray[np.float32]) -> Residue:
+def _subtract_model(plane: NDArray[np.float32], model: Background) -> Residue:
     """Leave difference minus model in the plane, in blocks that fit into the cache."""
-    blocks = (
-        subtract(plane[start : start + _ROWS_AT_ONCE], image[start : start + _ROWS_AT_ONCE])
-        for start in range(0, len(plane), _ROWS_AT_ONCE)
-    )
-    return sum(blocks, Residue())
+    height, width = plane.shape
+    block = np.empty((min(_ROWS_AT_ONCE, height), width), dtype=np.float32)
+    residue = Residue()
+    for start in range(0, height, _ROWS_AT_ONCE):
+        stop = min(start + _ROWS_AT_ONCE, height)
+        residue += subtract(plane[start:stop], model.rows(start, stop, block[: stop - start]))
+    return residue
