@@ -24,8 +24,11 @@ from stream.drawing import DPI, WORDS, Box, Float, Tile, block_mean, median_of, 
 __all__ = ["Findings", "VisitPanel", "group_page", "visit_panel"]
 
 _THUMBNAIL = 150  # pixels: averaging shows what the noise of single pixels hides
-_BLOCKS_A_BIN = 4  # of the residual: sky that is left shows at the scale of the bins
-_FEWEST_BLOCKS = 12  # along the shorter side of a residual, however large the bins
+_BLOCKS_A_BIN = 2  # of the residual: sky that is left shows at the scale of the bins
+_FEWEST_BLOCKS = 16  # along the shorter side of a residual, however large the bins
+_LEAST_GOOD = 0.1  # share of good pixels below which a block of the residual says nothing
+_CLIP = 3.0  # sigma: what stars leave would hide the sky
+_SIGMA_PER_MAD = 1.4826
 _PAGE = 24  # visits
 _PANEL = 1.87  # inches, the width of a page's panel
 _LEFTS = (0.7, 0.7 + _PANEL + 0.1, 0.7 + 2 * _PANEL + 0.95)  # inches, where panels begin
@@ -34,8 +37,8 @@ _UNDER, _BETWEEN = 0.42, 0.92  # inches below a panel, and between two of them
 _TOP, _BOTTOM = 0.45, 0.62  # inches
 _LEGEND = (
     "Grey: masked or missing in one of the two. A visit's difference and model share a scale.\n"
-    "Residuals are averaged to a quarter of a bin and have one scale, 4 sigma of the noise of what "
-    "is drawn;\nthe frame in that of a rejected model is the block of sky that departs most."
+    "Residuals are clipped means of half a bin, all on one scale, 4 sigma of their noise;\n"
+    "the frame in that of a rejected model is the block of sky that departs most."
 )
 _REJECT = "reject"
 _WARNING = "#c1121f"  # red that stands out on paper too
@@ -85,7 +88,7 @@ class VisitPanel:
     findings : Findings
     difference, residual : ndarray, float64, [y, x]
         Reference less warp, and that less the model, averaged over good pixels; NaN where
-        there is none. The residual is averaged over larger blocks.
+        there is none. The residual is averaged over larger blocks, without what is 3 sigma off.
     model : ndarray, float64, [y, x], or None
         The model, averaged as the difference; None when there is none.
     box : tuple of float
@@ -145,16 +148,28 @@ def visit_panel(
     difference = np.where(bad, np.nan, reference.image.astype(np.float64) - warp.image)
     fine, coarse = _factors(warp.shape, config.bin_size)
     level = median_of(reference.variance[~bad].astype(np.float64) + warp.variance[~bad])
-    noise = math.sqrt(level) if level > 0.0 else math.nan
+    left = difference if model is None else difference - model
+    residual, residual_noise = _averaged(left, coarse)
     return VisitPanel(
         findings=findings,
         difference=block_mean(difference, fine),
         model=None if model is None else block_mean(model, fine),
-        residual=block_mean(difference if model is None else difference - model, coarse),
+        residual=residual,
         box=Tile(difference, warp.origin).box,
-        noise=noise / fine if noise > 0.0 else 1.0,
-        residual_noise=noise / coarse if noise > 0.0 else 1.0,
+        noise=math.sqrt(level) / fine if level > 0.0 else 1.0,
+        residual_noise=residual_noise,
     )
+
+
+def _averaged(image: Float, factor: int) -> tuple[Float, float]:
+    """Return clipped means of blocks, NaN where hardly a pixel is good, and their usual noise."""
+    spread = _SIGMA_PER_MAD * median_of(np.abs(image - median_of(image)))
+    with np.errstate(invalid="ignore"):
+        kept = np.where(np.abs(image - median_of(image)) <= _CLIP * spread, image, np.nan)
+    share = block_mean(np.isfinite(kept).astype(np.float64), factor)
+    means = np.where(share >= _LEAST_GOOD, block_mean(kept, factor), np.nan)
+    usual = median_of(np.where(np.isfinite(means), share, np.nan))
+    return means, spread / (factor * math.sqrt(usual)) if spread > 0.0 and usual > 0.0 else 1.0
 
 
 def _factors(shape: tuple[int, int], bin_size: int) -> tuple[int, int]:

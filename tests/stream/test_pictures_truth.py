@@ -117,6 +117,20 @@ def test_a_panels_noise_is_the_scatter_of_what_it_shows(size: int) -> None:
         assert shown.std() == pytest.approx(panel.noise, rel=4 / math.sqrt(2 * shown.size))
 
 
+def test_stars_do_not_hide_the_sky_that_is_left() -> None:
+    """What a few bright pixels leave does not colour their block; hardly seen blocks are grey."""
+    rng = np.random.default_rng(5)
+    image = rng.normal(0.0, 1.0, (320, 320))
+    image[::16, ::16] = 500.0
+    image[:40, :20] = np.nan
+    means, noise = page._averaged(image, 20)  # noqa: SLF001 - without a drawing
+    assert np.isnan(means[:2, 0]).all()
+    left = means[np.isfinite(means)]
+    assert left.size == 256 - 2
+    assert noise == pytest.approx(1 / 20, rel=0.05)
+    assert np.abs(left).max() < 5 * noise
+
+
 def panel_of(findings: Findings | None = None, model: Float | None = None) -> VisitPanel:
     """Return a small panel."""
     image = np.arange(12.0).reshape(3, 4)
