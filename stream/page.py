@@ -286,9 +286,13 @@ def _frame(axis: Axes, box: Box) -> None:
 
 
 def _span(panel: VisitPanel) -> tuple[float, float]:
-    """Return the range of the model, or of the difference, with room for the noise."""
+    """Return the range of the model where there is a difference, with room for the noise.
+
+    Where there is none the model may run far off, and would take the colours from the rest.
+    """
+    seen = np.isfinite(panel.difference)
     image = panel.difference if panel.model is None else panel.model
-    good = image[np.isfinite(image)]
+    good = image[seen & np.isfinite(image)]
     if good.size == 0:
         return -1.0, 1.0
     low, high = np.percentile(good, [0.5, 99.5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -169,12 +170,14 @@ def test_a_page_shows_no_better_visit_than_one_it_hides(
 
 
 def test_a_span_is_the_models_with_room_for_the_noise() -> None:
-    """Difference and model are drawn over the model's range and two sigma on each side."""
+    """Both are drawn over the model's range where it is seen, and two sigma on each side."""
     model = np.linspace(0.0, 100.0, 1001).reshape(7, 143)
-    low, high = page._span(panel_of(model=model))  # noqa: SLF001 - the formula itself
-    assert (low, high) == pytest.approx((0.5 - 1.0, 99.5 + 1.0))
-    low, high = page._span(panel_of())  # noqa: SLF001 - as above
-    assert (low, high) == pytest.approx((0.055 - 1.0, 10.945 + 1.0))
+    panel = dataclasses.replace(panel_of(model=model), difference=np.zeros((7, 143)))
+    assert page._span(panel) == pytest.approx((0.5 - 1.0, 99.5 + 1.0))  # noqa: SLF001 - the formula itself
+    panel.difference[3:] = np.nan
+    low, high = page._span(panel)  # noqa: SLF001 - as above
+    assert (low, high) == pytest.approx((0.0 - 1.0, 42.8 + 1.0), abs=0.3)
+    assert page._span(panel_of()) == pytest.approx((0.055 - 1.0, 10.945 + 1.0))  # noqa: SLF001 - as above
 
 
 @settings(derandomize=True, max_examples=40)
