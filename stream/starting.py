@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 import structlog
 
-from stream.pool import WorkerPool
 from stream.worker import LONGEST_WARM_UP_S, Warmth
 
-__all__ = ["start_workers"]
+__all__ = ["Startable", "start_workers"]
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE_S = 5.0
 
 
-async def start_workers(pool: WorkerPool) -> None:
+class Startable(Protocol):
+    """A pool, as whoever starts it sees it."""
+
+    @property
+    def alive(self) -> int:
+        """Workers that are up."""
+        ...
+
+    async def start(self) -> Warmth:
+        """Start the workers."""
+        ...
+
+
+async def start_workers(pool: Startable) -> None:
     """Start a pool's workers, and return when they are ready: no job compiles anything.
 
     Parameters
     ----------
-    pool : WorkerPool
-        A pool that was not started.
+    pool : Startable
+        A `stream.pool.WorkerPool` that was not started.
 
     Raises
     ------

@@ -11,6 +11,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numba.core import event
+from numpy.typing import NDArray
+
+import core
 
 __all__ = [
     "add",
@@ -21,8 +25,10 @@ __all__ = [
     "fail",
     "limits",
     "loop",
+    "match_and_watch",
     "segfault",
     "sleep",
+    "switches",
     "threads",
     "unpicklable",
 ]
@@ -81,6 +87,26 @@ def fail(message: str) -> None:
     raise ZeroDivisionError(message)
 
 
+def match_and_watch(side: int) -> tuple[int, bool]:
+    """Match by each statistic; return how much was compiled or read for it, and if it is done."""
+    chance = np.random.default_rng(1)
+    one, two = (_exposure(chance.normal(0, 1, (side, side)).astype(np.float32)) for _ in "12")
+    before, finite = core.warm_up(), True
+    with event.install_recorder("numba:compile") as recorder:
+        for statistic in core.GridStatistic:
+            config = core.MatchConfig(grid_statistic=statistic, bin_size=side // 6)
+            match = core.match_background(one, two, config)
+            finite &= bool(np.isfinite(match.model.image()).all())
+    after = core.warm_up()
+    return len(recorder.buffer) + after.loaded - before.loaded, finite
+
+
+def _exposure(image: NDArray[np.float32]) -> core.MaskedImage:
+    variance = np.frombuffer(np.ones_like(image).tobytes(), dtype=np.float32)
+    mask = np.zeros(image.shape, dtype=np.int32)
+    return core.MaskedImage(image, mask, variance.reshape(image.shape), {})
+
+
 def unpicklable() -> object:
     """Return what cannot travel."""
     return lambda: None
@@ -93,6 +119,11 @@ def threads() -> tuple[int, bool, dict[str, str]]:
         {"stream.jobs", "stream.cli"} <= sys.modules.keys(),
         {name: value for name, value in os.environ.items() if name.endswith("_THREADS")},
     )
+
+
+def switches() -> dict[str, str]:
+    """Return what the environment says to the compiler."""
+    return {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
 
 
 def limits() -> tuple[int, int, bool]:
