@@ -237,7 +237,7 @@ def _require_range(lowest: float, highest: float, which: str) -> None:
         ends = [np.float32(one) for one in (lowest, highest)]
         fine = all(end > 0 and 0 < end * end < np.inf for end in ends)
     if not fine:
-        found = f"is {lowest:g}" if lowest == highest else f"runs from {lowest:g} to {highest:g}"
+        found = f"runs from {lowest:g} to {highest:g}" if lowest < highest else f"is {lowest:g}"
         expected = "must be finite, positive, and its square within float32"
         raise ScalerError(which, f"{found}: {expected}")
 

@@ -134,7 +134,9 @@ def test_a_callable_is_called_once() -> None:
 )
 def test_numbers_that_are_no_scale_are_refused(scaler: float) -> None:
     """Zero, negative, not finite, and what float32 cannot hold squared, is refused."""
-    assert "float" in str(refusal(SMALL, scaler))
+    said = str(refusal(SMALL, scaler))
+    assert "float" in said
+    assert "from" not in said
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, 0.0, -1.0, 1e30])
@@ -142,7 +144,9 @@ def test_arrays_with_one_such_pixel_are_refused(poison: float) -> None:
     """A single pixel that is no scale spoils an array."""
     factors = np.ones(SMALL.shape)
     factors[3, 4] = poison
-    assert "finite, positive" in str(refusal(SMALL, factors))
+    said = str(refusal(SMALL, factors))
+    assert "finite, positive" in said
+    assert ("runs from" in said) == (not math.isnan(poison))
 
 
 @pytest.mark.parametrize(
@@ -264,6 +268,21 @@ def test_a_failed_attempt_is_an_error_that_holds_no_pixels() -> None:
     assert failed.__cause__ is not None
     assert failed.__cause__.__traceback__ is None
     assert "in fail" in failed.__notes__[0]
+
+
+def test_what_was_met_on_the_way_is_let_go_of_too() -> None:
+    """An error that came of handling another holds no frames of that one either."""
+
+    def use(exposure: MaskedImage) -> None:
+        try:
+            _ = {}[exposure.shape]
+        except KeyError:
+            raise LookupError  # noqa: B904 - what the law is about
+
+    error = ScaledExposures([SMALL]).attempt(0, use)
+    assert isinstance(error, LookupError)
+    assert error.__context__ is not None
+    assert error.__context__.__traceback__ is None
 
 
 def test_an_attempt_that_succeeds_gives_its_result() -> None:
