@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,17 @@ def test_lock_holds_what_is_wanted(wanted: list[str], lock: str) -> None:
         assert all(requirement.specifier.contains(version) for version in versions), requirement
 
 
+@pytest.mark.parametrize("lock", LOCKS)
+def test_the_compiler_fits(lock: str) -> None:
+    """What numba wants of llvmlite and numpy is what is locked; both of them move every quarter."""
+    wanted = [Requirement(text) for text in metadata.requires("numba") or []]
+    assert {one.name for one in wanted} == {"llvmlite", "numpy"}
+    for one in wanted:
+        versions = {version for (name, _), (version, _) in pins(lock).items() if name == one.name}
+        assert versions, one
+        assert all(one.specifier.contains(version) for version in versions), (one, versions)
+
+
 def test_build_is_locked_as_asked() -> None:
     """What builds our package in the environment is what the package says builds it."""
     assert PROJECT["build-system"]["requires"] == PROJECT["dependency-groups"]["build"]
@@ -110,6 +124,21 @@ def test_scripts(script: str) -> None:
     """Scripts can be run, and parse."""
     assert os.access(ROOT / script, os.X_OK)
     subprocess.run(["/bin/bash", "-n", ROOT / script], check=True)  # noqa: S603 - our own script
+
+
+def test_make_keeps_switches_of_the_compiler_out() -> None:
+    """What somebody's shell says to numba, other than where it keeps its files, goes no further."""
+    switches = {"NUMBA_DISABLE_JIT": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": "there"}
+    done = subprocess.run(
+        ["/usr/bin/env", "make", "--eval", "tell: ; @env", "tell"],
+        env={**os.environ, **switches},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [line for line in done.stdout.splitlines() if line.startswith("NUMBA_")]
+    assert told == ["NUMBA_CACHE_DIR=there"]
 
 
 @pytest.fixture
@@ -190,3 +219,51 @@ def test_image_takes_what_exists() -> None:
             for source in line.split()[1:-1]:
                 assert (ROOT / source).exists(), source
                 assert f"!{source}" in let_through
+
+
+SETTINGS = re.compile(r"^ENV (NUMBA_.+)$", re.MULTILINE)
+COUNT = """
+from stream.warmed import WARMTH
+print(WARMTH.compiled, WARMTH.loaded > 0)
+"""
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+
+
+def reading_only(folder: Path) -> list[str | Path]:
+    """Return how a command is run that may not write into a folder, as far as we may say so."""
+    folder.chmod(0o555)
+    mounted: list[str | Path] = ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", folder]
+    # permissions do not hold root, and not every container's root may mount
+    held = os.geteuid() == 0 and not subprocess.run([*mounted, "true"], check=False).returncode  # noqa: S603 - our own words
+    return mounted if held else []
+
+
+def test_image_speaks_of_one_processor() -> None:
+    """What is compiled when the image is made is what is looked for when it runs."""
+    text = (ROOT / "Dockerfile").read_text()
+    built, run = SETTINGS.findall(text)
+    assert built == run
+    assert text.index("setup.sh project") < text.index(built) < text.index("setup.sh warm")
+    assert {word.partition("=")[0] for word in built.split()} == {
+        "NUMBA_CACHE_DIR",
+        "NUMBA_CPU_FEATURES",
+        "NUMBA_CPU_NAME",
+    }
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the image is for x86-64")
+def test_image_compiles_nothing(tmp_path: Path) -> None:
+    """With the machine code that the image brings nothing is compiled, and nothing written."""
+    settings = SETTINGS.findall((ROOT / "Dockerfile").read_text())[0].replace('"', "").split()
+    given = dict(setting.split("=", 1) for setting in settings)
+    environment = {"PATH": os.environ["PATH"], **given, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([ROOT / "ops/setup.sh", "warm", sys.prefix], env=environment, check=True)  # noqa: S603 - our own script
+    done = subprocess.run(  # noqa: S603 - our own words
+        [*reading_only(tmp_path), sys.executable, "-c", COUNT],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("0 True\n", "")

@@ -84,9 +84,8 @@ SWITCHES = """
 def test_nobodys_switches_reach_the_compiler(tmp_path: Path) -> None:
     """Variables that would slow kernels down, left over in a shell, do not reach the workers."""
     left = {"NUMBA_DISABLE_JIT": "1", "NUMBA_BOUNDSCHECK": "1", "NUMBA_NUM_THREADS": "8"}
-    done = script(tmp_path, SWITCHES, NUMBA_CACHE_DIR=str(tmp_path), **left)
-    wanted = [("NUMBA_CACHE_DIR", str(tmp_path)), ("NUMBA_NUM_THREADS", "1")]
-    assert (done.stdout.strip(), done.stderr) == (str(wanted), "")
+    done = script(tmp_path, SWITCHES, **left)
+    assert (done.stdout, done.stderr) == ("[('NUMBA_NUM_THREADS', '1')]\n", "")
 
 
 # -- what goes wrong -------------------------------------------------------------------------------
