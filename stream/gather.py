@@ -30,7 +30,8 @@ class Gathered:
     Attributes
     ----------
     before, after : Coadd
-        Inverse-variance coadds of the warps, and of the warps plus their models.
+        Inverse-variance coadds of the warps, and of the warps plus their models without those
+        whose models are rejected.
     before_error, after_error : Coadd
         The same less what was planted; empty without truth.
     panels : list of VisitPanel
@@ -73,7 +74,10 @@ def gather(
         warp = base if model.is_reference and base is not None else read(model.visit)
         image = None if model.model is None else background(model.model).image()
         if model.status != "no_overlap":
-            _add(gathered, warp, image, None if planted is None else planted(model.visit))
+            truth = None if planted is None else planted(model.visit)
+            _add_before(gathered, warp, truth)
+            if model.verdict != "reject":
+                _add_after(gathered, warp, 0.0 if image is None else image, truth)
         if base is not None and not model.is_reference:
             gathered.panels.append(visit_panel(_findings(model), base, warp, image, config))
     return gathered
@@ -108,12 +112,15 @@ def mse_ratio(model: schemas.BackgroundModel) -> float | None:
     return model.matched_mse / model.diff_im_var
 
 
-def _add(
-    gathered: Gathered, warp: core.MaskedImage, model: Image | None, planted: Image | None
-) -> None:
-    addend: Image | float = 0.0 if model is None else model
+def _add_before(gathered: Gathered, warp: core.MaskedImage, planted: Image | None) -> None:
     gathered.before.add(warp)
-    gathered.after.add(warp, addend)
     if planted is not None:
         gathered.before_error.add(warp, -planted)
+
+
+def _add_after(
+    gathered: Gathered, warp: core.MaskedImage, addend: Image | float, planted: Image | None
+) -> None:
+    gathered.after.add(warp, addend)
+    if planted is not None:
         gathered.after_error.add(warp, addend - planted)

@@ -36,12 +36,19 @@ class _Drawing:
 
 
 class Coadd:
-    """A coadd weighted by inverse variance, summed warp by warp."""
+    """A coadd weighted by inverse variance, summed warp by warp.
+
+    Attributes
+    ----------
+    warps : int
+        How many were added, those without a good pixel too.
+    """
 
     def __init__(self) -> None:
         self._total: Float | None = None
         self._weight: Float | None = None
         self._origin = (0, 0)
+        self.warps = 0
 
     def add(self, warp: MaskedImage, addend: NDArray[np.floating] | float = 0.0) -> None:
         """Add a warp.
@@ -54,6 +61,7 @@ class Coadd:
         addend : ndarray, [y, x], or float
             Added to the image: the background model, or minus what was planted.
         """
+        self.warps += 1
         use = np.isfinite(warp.image) & ((warp.mask & warp.bits(_COADD_BAD)) == 0)
         level = np.nanmedian(warp.variance[use]) if use.any() else math.nan
         if self._total is None or self._weight is None:

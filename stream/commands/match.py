@@ -188,8 +188,9 @@ def _draw(one: _Matched, folder: Path, settings: Settings) -> None:
 
     gathered = gather(models, read, settings.match_config())
     title, unit = one.batch.group.key, models[0].unit or "counts"
-    before, after = gathered.before.tile(), gathered.after.tile()
-    coadd_before_after(folder / "coadd.png", before, after, title=title, unit=unit)
+    before, after = gathered.before, gathered.after
+    words = f"{title}: {count_of(before.warps, 'warp')} before, {after.warps} not rejected after"
+    coadd_before_after(folder / "coadd.png", before.tile(), after.tile(), title=words, unit=unit)
     group_page(folder / "group.png", gathered.panels, reference=reference, title=title, unit=unit)
 
 

@@ -82,7 +82,7 @@ def expose(
     hits = _cosmic_rays(spec.shape, rng)
     _interpolate(image, hits, np.sqrt(variance), rng)
     image[~covered] = np.nan
-    detected = detect(image, variance, plan.fwhm)
+    detected = np.zeros_like(covered) if plan.undetected else detect(image, variance, plan.fwhm)
     planes = {
         "SAT": saturated & covered,
         "INTRP": hits & covered,

@@ -52,7 +52,8 @@ warps/          one FITS file a visit, patch and band, as the LSST stack writes 
 truth/          what was planted, one file a warp (numpy's .npz): `sky` and `sources` (float32,
                 counts, [y, x]), `good` (the pixels that a match may use), `noise` (counts a pixel).
                 The model of a warp should be the reference's `sky` minus the warp's.
-manifest.json   the groups, what completes each of them, and every file with its checksum.
+manifest.json   the groups, what completes each of them, and every file with its checksum and its
+                flaws: a chip whose amplifiers differ, a large gap, sources that no mask covers.
 
 Match a group by hand:    evensky match {{first}} -c bin_size=64 -o matched
 Made from {{spec}}.
@@ -188,6 +189,7 @@ def _entry(spec: SurveySpec, warp: SimulatedWarp, file: str, truth: str, data: b
         unit=_UNIT,
         sky="intact",
         scale=1.0,
+        flaws=warp.flaws,
     )
 
 

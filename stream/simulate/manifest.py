@@ -60,7 +60,8 @@ class WarpEntry:
     """One warp's file, all that its announcement says, and the file of its truth.
 
     `file` and `truth` are relative to the survey's folder; `psf_fwhm` is in pixels, `mjd_tai` in
-    days, `origin` is ``(x0, y0)``, `shape` ``(height, width)``.
+    days, `origin` is ``(x0, y0)``, `shape` ``(height, width)``; `flaws` are what was planted that
+    should keep a coadder from using it, as in `SimulatedWarp`.
     """
 
     file: str
@@ -80,6 +81,7 @@ class WarpEntry:
     unit: str
     sky: str
     scale: float
+    flaws: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.simulate.spec import BANDS, SurveySpec, VisitPlan, generator
 
-__all__ = ["STEP", "sky_of"]
+__all__ = ["STEP", "beyond_step", "sky_of"]
 
 Float = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ def sky_of(spec: SurveySpec, plan: VisitPlan) -> Float:
     if plan.index % _HALO_EVERY == 1:
         sky = sky + dark * _halo(x, y, spec, rng)
     if plan.amplifier_step:
-        sky = sky + STEP * _upper_half(x, y, spec, plan)
+        sky = sky + STEP * beyond_step(spec, plan)
     return np.asarray(np.broadcast_to(sky, spec.shape), dtype=np.float64)
 
 
@@ -80,7 +80,14 @@ def _halo(x: Float, y: Float, spec: SurveySpec, rng: np.random.Generator) -> Flo
     return np.asarray(rng.uniform(0.08, 0.16) / (1.0 + ((x - cx) ** 2 + (y - cy) ** 2) / core**2))
 
 
-def _upper_half(x: Float, y: Float, spec: SurveySpec, plan: VisitPlan) -> NDArray[np.bool_]:
-    """Return where the second amplifier read the chip: beyond a line a third into the mosaic."""
+def beyond_step(spec: SurveySpec, plan: VisitPlan) -> NDArray[np.bool_]:
+    """Return where the second amplifier read the chip: beyond a line a third into the mosaic.
+
+    Returns
+    -------
+    ndarray, bool, [y, x]
+        On the mosaic of all patches.
+    """
+    x, y = _coordinates(spec)
     along = math.cos(plan.rotation) * x + math.sin(plan.rotation) * y
     return np.asarray(along < -0.17 * spec.shape[1])

@@ -193,6 +193,8 @@ class VisitPlan:
         Angle of the camera on the tract's grid, radians.
     amplifier_step : bool
         One half of a chip lies higher by an error of its bias.
+    undetected : bool
+        The pipeline's detection of sources did not run: no pixel is marked as detected.
     edge : tuple of float, or None
         A border of the field: the angle of its normal (radians), the fraction of a patch that it
         leaves, and the index of that patch.
@@ -207,6 +209,7 @@ class VisitPlan:
     moon: float
     rotation: float
     amplifier_step: bool
+    undetected: bool
     edge: tuple[float, float, int] | None
 
 
@@ -245,6 +248,7 @@ def _plan(
         moon=_moonlight(night),
         rotation=math.radians(float(rng.uniform(-7.0, 7.0))),
         amplifier_step=turn == 0 and index == min(3, spec.visits - 1),
+        undetected=turn == len(spec.bands) - 1 and index == min(2, spec.visits - 1),
         edge=_edge(spec, index),
     )
 

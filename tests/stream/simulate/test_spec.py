@@ -58,11 +58,13 @@ def test_the_night_is_planned_in_order_of_time() -> None:
     assert [p.band for p in plans] == ["r", "i"] * 7
 
 
-def test_one_visit_of_the_night_has_an_amplifier_step() -> None:
-    """Just one visit has a step, whatever the number of visits and bands."""
+def test_one_visit_of_the_night_has_an_amplifier_step_and_one_no_detection() -> None:
+    """Just one visit has each flaw, whatever the number of visits and bands, and never the best."""
     for visits, bands in ((7, ("r", "i")), (2, ("r",)), (4, ("g", "r", "i"))):
         plans = plan_night(SurveySpec(visits=visits, bands=bands))
         assert sum(p.amplifier_step for p in plans) == 1
+        assert sum(p.undetected for p in plans) == 1
+        assert not any(p.amplifier_step or p.undetected for p in plans if p.index == 0)
 
 
 @pytest.mark.parametrize("seed", range(6))

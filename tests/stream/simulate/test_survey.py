@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from core import MatchConfig, match_background
 from stream.simulate import SimulatedWarp, SurveySpec, simulate
 from stream.simulate.layout import good_pixels
+from stream.simulate.skies import sky_of
 
 
 def of_group(warps: list[SimulatedWarp], band: str, patch: int) -> list[SimulatedWarp]:
     """Return one group's warps."""
     return [w for w in warps if w.plan.band == band and w.box.patch == patch]
+
+
+def test_flaws_are_what_was_planted(spec: SurveySpec, warps: list[SimulatedWarp]) -> None:
+    """A warp is flawed by a step that crosses it, a quarter without data, or no detection."""
+    for warp in warps:
+        covered = np.isfinite(warp.image.image)
+        stepped = sky_of(spec, warp.plan)
+        plain = sky_of(spec, dataclasses.replace(warp.plan, amplifier_step=False))
+        cut = np.s_[:, warp.box.offset : warp.box.offset + spec.size]
+        higher = ((stepped - plain)[cut] > 1.0)[covered].mean()
+        flaws = {
+            "amplifier_step": 0.1 < higher < 0.9,
+            "gap": covered.mean() < 0.75,
+            "undetected": not (warp.image.mask & warp.image.bits(["DETECTED"])).any(),
+        }
+        assert warp.flaws == tuple(name for name, there in flaws.items() if there)
+    found = [flaw for warp in warps for flaw in warp.flaws]
+    assert {"amplifier_step", "gap", "undetected"} == set(found)
 
 
 def test_every_visit_is_on_every_patch(spec: SurveySpec, warps: list[SimulatedWarp]) -> None:
