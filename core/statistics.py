@@ -278,7 +278,8 @@ def _clipped(pixels: NDArray[np.float32], clip: Clip) -> tuple[_Sums, tuple[floa
         centre = found[1]
         if pixels.size > 1:
             variance = found[2]
-            width = clip.sigma * math.sqrt(max(variance, 0.0)) if variance == variance else math.nan
+            known = not math.isnan(variance)
+            width = clip.sigma * math.sqrt(max(variance, 0.0)) if known else math.nan
     return found, limit
 
 
