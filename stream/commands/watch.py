@@ -125,15 +125,18 @@ def _summary(summary: schemas.GroupMatched) -> str:
         for name in ("matched", "no_overlap", "failed", "withdrawn")
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no models"
+    bad = sum(m.status == "matched" and m.verdict == "reject" for m in summary.members)
+    rejected = f", {bad} rejected" if bad else ""
     missing = f", missing {', '.join(map(str, summary.missing))}" if summary.missing else ""
     said = (
         summary.group.key,
         f"r{summary.revision} {summary.kind}",
         f"{summary.status} by {summary.trigger}",
         f"reference {summary.reference}",
-        f"{told}{missing}",
+        f"{told}{rejected}{missing}",
     )
     lines = ["  ".join(said)]
+    lines += [f"    warning: {printable(warning)}" for warning in summary.warnings]
     lines += [
         f"    visit {member.visit}: {member.status}: {printable(member.reason)}"
         for member in summary.members

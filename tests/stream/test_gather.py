@@ -85,3 +85,22 @@ def test_findings_are_the_messages() -> None:
     without = msgspec.structs.replace(model, quality=None)
     (panel,) = gather([base, without], lambda visit: _warp(visit, (120, 180)), CONFIG).panels
     assert (panel.findings.worst, panel.findings.sky_chi2) == (None, None)
+
+
+def test_a_coadd_is_of_what_is_not_rejected() -> None:
+    """Before matching all warps are added, after it those that a coadder would take."""
+    matched = examples.matched_model(visit=2, reference=1)
+    base = msgspec.structs.replace(
+        matched, visit=1, is_reference=True, status="reference", model=None, quality=None,
+        fit_rms=None, matched_mse=None, diff_im_var=None, verdict="accept",
+    )  # fmt: skip
+    for verdict, count in (("accept", 2), ("none", 2), ("reject", 1)):
+        judged = msgspec.structs.replace(matched, verdict=verdict)
+        found = gather(
+            [base, judged],
+            lambda visit: _warp(visit, (120, 180)),
+            CONFIG,
+            lambda _: np.zeros((120, 180), np.float32),
+        )
+        assert (found.before.warps, found.before_error.warps) == (2, 2)
+        assert (found.after.warps, found.after_error.warps) == (count, count)

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import schemas
 from stream.log.embedded import EmbeddedOwner
 from stream.log.seam import Outgoing
 from stream.log.topics import Topics
@@ -69,6 +70,22 @@ def test_for_people(say: Say, log: Path) -> None:
     assert said.code == 0
     assert "reference 1228" in said.out
     assert "bad_msgpack: the value is not msgpack" in said.out
+    assert "warning: visit 1240 has no good pixel" in said.out
+    assert "rejected" not in said.out
+
+
+def test_rejections_are_counted(say: Say, log: Path) -> None:
+    """Whoever watches sees how many of the matched models a coadder should not use."""
+    summary = next(one for one in examples.EXAMPLES if type(one).__name__ == "GroupMatched")
+    assert isinstance(summary, schemas.GroupMatched)
+    members = tuple(
+        msgspec.structs.replace(one, verdict="accept" if one.status == "reference" else "reject")
+        for one in summary.members
+    )
+    bad = examples.record(msgspec.structs.replace(summary, members=members))
+    record = Outgoing(TOPICS.groups, 0, bad.key, bad.value, bad.headers)
+    asyncio.run(_write(log, [record]))
+    assert "1 matched, 1 failed, 1 rejected" in say("watch", "--once", "--log", log).out
 
 
 def test_from_now_on(say: Say, log: Path) -> None:
