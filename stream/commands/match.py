@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import schemas
+from core import MatchConfig
 from stream import fits
 from stream.assemble import Revision
 from stream.batch import BatchGroup, match_group, value_of
@@ -98,6 +99,7 @@ def command(
     Identity comes from the headers (SKYMAP, TRACT, PATCH, BAND or FILTER, VISIT) unless options
     say otherwise. Flux scales in the headers are taken as applied already.
     """
+    files, values["match_values"] = _told_apart(files, values["match_values"])
     settings = settings_from(values)
     configure_logs(settings.log_format, "warning")
     described, faults = describe_all(files, override_from(values, files))
@@ -113,6 +115,24 @@ def command(
             _write(one, output / _folder(one, matched), settings)
     _report(matched, faults, json_=json_)
     return 1 if faults or any(one.failed for one in matched) else 0
+
+
+def _told_apart(
+    files: tuple[Path, ...], pairs: tuple[tuple[str, str], ...]
+) -> tuple[tuple[Path, ...], tuple[tuple[str, str], ...]]:
+    """Take ``-c a=1 b=2`` as it is meant: settings in a row behind a single ``-c``."""
+    known = {setting.name for setting in fields(MatchConfig)}
+    found: list[tuple[str, str]] = []
+    kept: list[Path] = []
+    for file in files:
+        name, equals, value = str(file).partition("=")
+        if pairs and equals and name in known and not file.exists():
+            found.append((name, value))
+        else:
+            kept.append(file)
+    if not kept:
+        raise click.UsageError("these are settings alone; which files are to be matched?")
+    return tuple(kept), (*pairs, *found)
 
 
 def _set_apart(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import schemas
 from tests.stream.commands.conftest import Say
 from tests.stream.night import write_warp
 
@@ -91,3 +92,29 @@ def test_one_warp_alone(say: Say, warps: list[Path]) -> None:
     assert said.code == 0
     assert "incomplete" in said.out
     assert "nothing to match" in said.err
+
+
+def test_settings_may_stand_in_a_row(say: Say, warps: list[Path]) -> None:
+    """After one -c further NAME=VALUE are settings, unless there is a file of that name."""
+    row = ("-c", "use_polynomial=true", "order=1", "grid_statistic=MEDIAN", "bin_size=16")
+    said = say("match", *warps, "--workers", "1", *row, "-o", "out", "--json")
+    assert (said.code, said.err) == (0, "")
+    (group,) = json.loads(said.out)["groups"]
+    assert [one["status"] for one in group["members"]].count("matched") == 2
+    (visit, *_) = (one["visit"] for one in group["members"] if one["status"] == "matched")
+    value = Path(f"out/r/{visit}.model.msgpack").read_bytes()
+    model = schemas.decode_value(value, schemas.BackgroundModel).model
+    assert model is not None
+    assert (model.form, model.order_x, model.values.shape) == ("chebyshev", 1, (4, 4))
+    alone = say("match", *row)
+    assert alone.code == 2
+    assert "which files" in alone.err
+
+
+def test_a_plane_that_no_file_has_is_warned_of(say: Say, warps: list[Path]) -> None:
+    """A misspelt bad mask plane is told on stderr and in the document, and fails nothing."""
+    said = say("match", *warps, *QUICK, "-c", "bad_mask_planes=BAD,DETECTD", "--json")
+    assert said.code == 0
+    assert "warning: bad_mask_planes: no warp of the group defines DETECTD" in said.err
+    (group,) = json.loads(said.out)["groups"]
+    assert group["warnings"] == ["bad_mask_planes: no warp of the group defines DETECTD"]
