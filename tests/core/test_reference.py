@@ -190,8 +190,9 @@ def test_negative_levels_are_told() -> None:
     assert choice.index == 1
     assert "all levels are negative" in warnings
     assert "brightest" in warnings
-    _, mixed = told([(-1.0, 4.0, 100.0), (5.0, 4.0, 100.0), (6.0, 4.0, 100.0)])
-    assert "1 of 3 levels negative" in mixed
+    _, mixed = told([(-0.1, 4.0, 100.0), (0.0, 4.0, 100.0), (0.5, 4.0, 100.0)])
+    assert mixed == "1 of 3 levels negative: the level term has no lower bound"
+    assert told([(0.0, 4.0, 100.0), (0.5, 4.0, 100.0)])[1] == ""
 
 
 def test_a_largest_level_near_zero_is_told() -> None:
@@ -199,7 +200,8 @@ def test_a_largest_level_near_zero_is_told() -> None:
     choice, warnings = told([(-10.0, 99.0, 1.0), (0.01, 4.0, 100.0)])
     assert choice.index == 0
     assert "0.01, is near 0: the level term reaches 200" in warnings
-    assert "near 0" not in told([(-1.0, 9.0, 9.0), (5.0, 4.0, 100.0)])[1]
+    for level, dwarfs in ((-4.0, False), (-4.1, True)):  # 0.2 x 4 is what the others can reach
+        assert ("near 0" in told([(level, 9.0, 9.0), (1.0, 4.0, 100.0)])[1]) == dwarfs
 
 
 def test_a_largest_level_of_zero_is_told_whatever_its_weight() -> None:
