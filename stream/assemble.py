@@ -184,6 +184,7 @@ class Assembler:
             "fit_rms": result.fit_rms,
             "matched_mse": result.matched_mse,
             "diff_im_var": result.diff_im_var,
+            "quality": _quality(result),
             "flags": _flags(case, result),
             **self._judged(judgement.verdict, judgement.reasons),
         }
@@ -263,12 +264,38 @@ def _model(result: jobs.Matched) -> schemas.Model | None:
     return None if result.background is None else model_of(result.background, result.origin)
 
 
+def _quality(result: jobs.Matched) -> schemas.Quality | None:
+    """Return the figures as messages have them: null for NaN, places in the tract."""
+    found = result.quality
+    if found is None:
+        return None
+    x0, y0 = result.origin
+    return schemas.Quality(
+        tiles=found.tiles,
+        kappa=_finite(found.kappa),
+        sky_chi2=_finite(found.sky_chi2),
+        worst_block=_finite(found.worst_block),
+        worst_x=_finite(found.worst_x + x0),
+        worst_y=_finite(found.worst_y + y0),
+        sky_offset=_finite(found.sky_offset),
+        sky_rms=_finite(found.sky_rms),
+        sky_error=_finite(found.sky_error),
+        coverage=_finite(found.coverage),
+        extrapolated_fraction=_finite(found.extrapolated_fraction),
+    )
+
+
 def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:
-    """Add to the job's flags what only the announcements tell."""
+    """Add to the quality's flags what the whole revision tells."""
     compared = (result.visit, case.done.reference)
     skies = {arrival.sky for visit, arrival in case.arrivals.items() if visit in compared}
-    mixed = ("mixed_sky",) if len(skies) > 1 else ()
-    return tuple(sorted({*result.flags, *mixed}))
+    quality = result.quality
+    found = set(result.flags if quality is None else quality.flags)
+    if len(skies) > 1:
+        found.add("mixed_sky")
+    if quality is not None and quality.extrapolated_fraction > 0:
+        found.add("extrapolated")
+    return tuple(sorted(found))
 
 
 def _warp_metrics(
@@ -297,7 +324,13 @@ def _warp_metrics(
             cost=_finite(case.done.costs.get(model.visit)),
             job_s=None if tried is None else tried.seconds,
             **_stages(case, model.visit),
+            **_figures(model.quality),
         )
+
+
+def _figures(quality: schemas.Quality | None) -> dict[str, Any]:
+    """Lay the figures of the sky out flat."""
+    return {} if quality is None else msgspec.structs.asdict(quality)
 
 
 def _stages(case: _Case, visit: int) -> dict[str, Any]:

@@ -120,6 +120,9 @@ class Matched:
         Why there is no model.
     flags : tuple of str
         What a reader should know of the inputs.
+    quality : core.Quality or None
+        Figures of the sky that the match leaves, local pixels; None unless the status is
+        "matched".
     absent : tuple of str
         Names of bad mask planes that neither file defines.
     timings : mapping of str to float
@@ -135,6 +138,7 @@ class Matched:
     status: str
     reason: str | None
     flags: tuple[str, ...]
+    quality: core.Quality | None = None
     absent: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict, compare=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 from random import Random
 from typing import Any
@@ -150,6 +151,72 @@ def test_a_warps_metric_has_what_workers_spent_on_it() -> None:
         (None, None, None, None),
         (None, None, None, None),
     ]
+
+
+def _quality(**changes: Any) -> core.Quality:
+    """Return figures of a sky, with some otherwise."""
+    made: dict[str, Any] = {
+        "tiles": 49, "kappa": 1.125, "sky_chi2": 1.5, "worst_block": 3.25, "worst_x": 12.5,
+        "worst_y": -0.5, "sky_offset": -0.0625, "sky_rms": 0.25, "sky_error": 0.125,
+        "coverage": 0.75, "extrapolated_fraction": 0.0, "flags": (),
+    }  # fmt: skip
+    return core.Quality(**{**made, **changes})
+
+
+def _with_quality(visit: int, quality: core.Quality) -> Tried:
+    tried = _matched(visit)
+    assert isinstance(tried.result, jobs.Matched)
+    return dataclasses.replace(tried, result=dataclasses.replace(tried.result, quality=quality))
+
+
+def test_quality_is_told_in_the_tracts_pixels() -> None:
+    """Every figure is the job's; the worst block's place has the origin (5, 7) added."""
+    made = _made(_frozen(1, 2), _done(_with_quality(2, _quality())))
+    told = made.models[1].quality
+    assert told is not None
+    assert (told.worst_x, told.worst_y) == (17.5, 6.5)
+    for name in told.__struct_fields__:
+        if name not in ("worst_x", "worst_y"):
+            assert getattr(told, name) == getattr(_quality(), name)
+        assert getattr(made.metrics[1], name) == getattr(told, name)
+    assert made.models[0].quality is None
+    assert made.metrics[0].sky_chi2 is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kappa", "sky_chi2", "worst_block", "worst_x", "worst_y", "sky_offset", "sky_rms",
+        "sky_error", "coverage", "extrapolated_fraction",
+    ],
+)  # fmt: skip
+def test_a_figure_that_could_not_be_measured_is_null(name: str) -> None:
+    """NaN stays out of messages and metrics, and leaves the other figures alone."""
+    made = _made(_frozen(1, 2), _done(_with_quality(2, _quality(**{name: math.nan}))))
+    told = made.models[1].quality
+    assert told is not None
+    nulls = [field for field in told.__struct_fields__ if getattr(told, field) is None]
+    assert nulls == [name]
+    assert getattr(made.metrics[1], name) is None
+    assert schemas.encode_value(made.models[1])
+
+
+@pytest.mark.parametrize(
+    ("flags", "fraction", "told"),
+    [
+        ((), 0.0, ()),
+        ((), 1e-6, ("extrapolated",)),
+        (("edge_step", "sources_unmasked"), 0.0, ("edge_step", "sources_unmasked")),
+        (("sources_unmasked",), 0.5, ("extrapolated", "sources_unmasked")),
+        ((), math.nan, ()),
+    ],
+)
+def test_flags_are_the_qualitys_and_the_gaps(
+    flags: tuple[str, ...], fraction: float, told: tuple[str, ...]
+) -> None:
+    """What quality flags is flagged, and a model that runs where nothing was seen."""
+    quality = _quality(flags=flags, extrapolated_fraction=fraction)
+    assert _made(_frozen(1, 2), _done(_with_quality(2, quality))).models[1].flags == told
 
 
 def test_a_summary_carries_the_groups_warnings() -> None:
