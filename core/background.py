@@ -15,7 +15,7 @@ from core.config import FitProfile, InterpStyle, MatchConfig, UndersampleStyle
 from core.errors import ImageError, ImageTypeError, InterpolationError, NoOverlapError
 from core.grid import Grid, bin_centres, bin_edges
 from core.image import require_array
-from core.interpolate import fewest_points, interpolate_lines, richest_style
+from core.interpolate import Surface, fewest_points, fit_surface, richest_style
 
 __all__ = ["Background", "SplineBackground", "fit_spline"]
 
@@ -262,42 +262,33 @@ class SplineBackground(Background):
         return richest_style(min(nx, ny))
 
     def _fill(self, x0: int, y0: int, out: NDArray[np.float32]) -> None:
-        rows, columns = out.shape
-        image = self._image[y0 : y0 + rows, x0 : x0 + columns]
-        out[...] = image
+        self._surface.rows(x0, y0, out)
 
     def _points(
         self, x: NDArray[np.float64], y: NDArray[np.float64], out: NDArray[np.float32]
     ) -> None:
-        for i in range(out.size):
-            out[i] = self._interpolated(x[i : i + 1], y[i : i + 1])[0, 0]
+        self._surface.points(x, y, out)
 
     @cached_property
-    def _image(self) -> NDArray[np.float32]:
-        x, y = np.arange(self.width, dtype=float), np.arange(self.height, dtype=float)
-        return self._interpolated(x, y)
-
-    def _interpolated(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _surface(self) -> Surface:
         ny, nx = self.values.shape
-        image = np.full((y.size, x.size), np.nan, dtype=np.float32)
-        columns = np.full((nx, y.size), np.nan)
-        style, undersample = self.style_used, self.undersample_style
-        # infinite bins are kept, as LSST does, and may give NaN beside them
-        with np.errstate(invalid="ignore", over="ignore"):
-            grid = self.values.astype(np.float64)
-            y_centres, x_centres = bin_centres(self.height, ny), bin_centres(self.width, nx)
-            for lines, block in interpolate_lines(y_centres, grid, y, style, undersample):
-                columns[lines] = block
-            for lines, block in interpolate_lines(x_centres, columns, x, style, undersample):
-                image[lines] = block
-        return image
+        centres = bin_centres(self.height, ny), bin_centres(self.width, nx)
+        values = self.values.astype(np.float64)
+        style = self.style_used
+        return fit_surface(centres, values, style, self.undersample_style, self.profile)
 
     def _require_style(self) -> None:
-        bins = min(self.values.shape)
+        if self.undersample_style == UndersampleStyle.REDUCE_INTERP_ORDER:
+            return
         needed = fewest_points(self.interp_style)
-        reducible = self.undersample_style == UndersampleStyle.REDUCE_INTERP_ORDER
-        if bins < needed and not reducible:
-            raise InterpolationError(self.interp_style, bins, needed, "the shorter side")
+        known = ~np.isnan(self.values)
+        for bins, line in (
+            (min(known.shape), "the shorter side"),
+            (int(known.sum(axis=0).min()), "a column of bins"),
+            (int(known.sum(axis=1).min()), "a row of bins"),
+        ):
+            if bins < needed and (line != "a row of bins" or self.profile == FitProfile.SURVEY):
+                raise InterpolationError(self.interp_style, bins, needed, line)
 
 
 def fit_spline(grid: Grid, width: int, height: int, config: MatchConfig) -> SplineBackground:

@@ -188,7 +188,7 @@ def _covered(
 def _weights(grid: Grid, weighted: bool) -> _Doubles:
     if not weighted:
         return np.ones(grid.values.shape)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return (np.float32(1) / grid.errors).astype(np.float64)
 
 

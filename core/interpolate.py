@@ -1,26 +1,26 @@
-"""One-dimensional interpolation of many lines at once (MATCHING.md sections 5 and 6).
+"""From a grid to pixels, by one-dimensional curves (MATCHING.md sections 5 and 6).
 
-A fitted curve is a row of cubic pieces, extrapolation included: left of its first node, between
-nodes, right of its last. All lines that have their values at the same nodes are fitted and
-evaluated together. Everything is elementwise arithmetic in double, so that a value does not depend
-on which other positions or lines are asked for with it.
+Columns of the grid are interpolated first, then these along x. Every pixel is the same arithmetic
+in double, whichever others are asked for with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import InterpStyle, UndersampleStyle
+from core.config import FitProfile, InterpStyle, UndersampleStyle
 from core.errors import InterpolationError
+from core.kernels import lines
 
-__all__ = ["Curve", "fewest_points", "fit_curve", "interpolate_lines", "richest_style"]
+__all__ = ["Surface", "fewest_points", "fit_surface", "richest_style"]
 
 _Doubles = NDArray[np.float64]
+
+_LANES = 64
 
 _FEWEST_POINTS = {
     InterpStyle.CONSTANT: 1,
@@ -36,56 +36,96 @@ _BY_POINTS = (
     InterpStyle.CUBIC_SPLINE,
     InterpStyle.AKIMA_SPLINE,
 )
-_LINES_AT_ONCE = 64
+_KERNELS = {
+    InterpStyle.CONSTANT: lines.CONSTANT,
+    InterpStyle.LINEAR: lines.LINEAR,
+    InterpStyle.NATURAL_SPLINE: lines.NATURAL,
+    InterpStyle.CUBIC_SPLINE: lines.NATURAL,
+    InterpStyle.AKIMA_SPLINE: lines.AKIMA,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A piecewise cubic through the values of each of k lines that share their nodes.
+@dataclass(frozen=True, eq=False, slots=True)
+class Surface:
+    """Curves along y through the columns of a grid, to be joined along x.
 
     Parameters
     ----------
-    breaks : `numpy.ndarray`
-        float64 ``[p - 1]``, ascending; piece j holds ``breaks[j - 1] <= q < breaks[j]``, the
-        outermost pieces reach to infinity.
-    origins : `numpy.ndarray`
-        float64 ``[p]``, position from which each piece counts.
-    coefficients : `numpy.ndarray`
-        float64 ``[4, p, k]``: a, b, c, d of ``a + t (b + t (c + t d))`` with t = q - origin.
+    style : InterpStyle
+        Style of the curves along x, where there are columns enough.
+    nodes : `numpy.ndarray`
+        float64 ``[nx]``, ascending: positions of the columns.
+    curves : `core.kernels.lines.Curves`
+        Of the columns.
+    rules : `core.kernels.lines.Rules`
+        How the curves along x are fitted.
     """
 
-    breaks: _Doubles
-    origins: _Doubles
-    coefficients: _Doubles
+    style: InterpStyle
+    nodes: _Doubles
+    curves: lines.Curves
+    rules: lines.Rules
 
-    def at(self, positions: _Doubles, lines: slice = slice(None)) -> _Doubles:
-        """Return the values at ascending positions.
+    def rows(self, x0: int, y0: int, out: NDArray[np.float32]) -> None:
+        """Write the surface at the pixels of a box.
 
         Parameters
         ----------
-        positions : `numpy.ndarray`
-            float64 ``[n]``, ascending.
-        lines : slice, optional
-            Which of the k lines.
+        x0, y0 : int
+            First column and row of the box.
+        out : `numpy.ndarray`
+            float32 ``[rows, columns]``, C-contiguous, of the box's shape; overwritten. NaN where
+            there is no value to interpolate.
 
-        Returns
-        -------
-        values : `numpy.ndarray`
-            float64 ``[lines, n]``.
+        Raises
+        ------
+        InterpolationError
+            If a row crosses too few columns for a style that may not be reduced.
         """
-        a, b, c, d = self.coefficients[:, :, lines, np.newaxis]
-        values = np.empty((a.shape[1], positions.size))
-        ends = [0, *np.searchsorted(positions, self.breaks, side="left"), positions.size]
-        for piece, (start, stop) in enumerate(pairwise(ends)):
-            t = positions[start:stop] - self.origins[piece]
-            out = values[:, start:stop]
-            np.multiply(d[piece], t, out=out)
-            out += c[piece]
-            out *= t
-            out += b[piece]
-            out *= t
-            out += a[piece]
-        return values
+        rows, columns = out.shape
+        x = _frozen(np.arange(x0, x0 + columns, dtype=np.float64))
+        y = _frozen(np.arange(y0, y0 + rows, dtype=np.float64))
+        for some, curve, pieces in self._fitted(y):
+            lines.draw(curve, pieces, x, out[some])
+
+    def points(self, x: _Doubles, y: _Doubles, out: NDArray[np.float32]) -> None:
+        """Write the surface at points.
+
+        Parameters
+        ----------
+        x, y : `numpy.ndarray`
+            float64 ``[n]``, finite.
+        out : `numpy.ndarray`
+            float32 ``[n]``, C-contiguous; overwritten.
+
+        Raises
+        ------
+        InterpolationError
+            As `rows`.
+        """
+        x = _frozen(x)
+        for some, curve, pieces in self._fitted(_frozen(y)):
+            lines.pick(curve, pieces, x[some], out[some])
+
+    def _fitted(self, y: _Doubles) -> Iterator[tuple[slice, lines.Curve, int]]:
+        """Yield curves along x, a lane for each of some of the positions, and their pieces."""
+        for start in range(0, y.size, _LANES):
+            stop = min(start + _LANES, y.size)
+            table = np.empty((self.nodes.size, stop - start))
+            lines.cross(self.curves, y[start:stop], table)
+            curve, pieces = self._curve(table)
+            if pieces != lines.DIFFERENT:
+                yield slice(start, stop), curve, pieces
+                continue
+            for lane in range(stop - start):
+                curve, pieces = self._curve(table[:, lane : lane + 1])
+                yield slice(start + lane, start + lane + 1), curve, pieces
+
+    def _curve(self, table: _Doubles) -> tuple[lines.Curve, int]:
+        curve = _room(*table.shape)
+        pieces = lines.fit(self.nodes, _frozen(table), self.rules, curve)
+        _require(pieces, self.style, "a row of bins")
+        return curve, pieces
 
 
 def fewest_points(style: InterpStyle) -> int:
@@ -120,188 +160,80 @@ def richest_style(points: int) -> InterpStyle:
     return _BY_POINTS[min(points, len(_BY_POINTS)) - 1]
 
 
-def fit_curve(style: InterpStyle, nodes: _Doubles, values: _Doubles) -> Curve:
-    """Return the curve of a style through the values of k lines (MATCHING.md section 6).
+def fit_surface(
+    centres: tuple[_Doubles, _Doubles],
+    values: _Doubles,
+    style: InterpStyle,
+    undersample: UndersampleStyle,
+    profile: FitProfile,
+) -> Surface:
+    """Fit a curve to every column of a grid (MATCHING.md section 5).
 
     Parameters
     ----------
-    style : InterpStyle
-        Interpolation style.
-    nodes : `numpy.ndarray`
-        float64 ``[n]``, ascending.
+    centres : tuple of `numpy.ndarray`
+        Positions of the rows, float64 ``[ny]``, and of the columns, float64 ``[nx]``, ascending.
     values : `numpy.ndarray`
-        float64 ``[n, k]``, no NaN.
+        float64 ``[ny, nx]``; NaN is no value, infinities are values.
+    style : InterpStyle
+        Style asked for, along y and x; where a line has too few values, the richest possible
+        instead.
+    undersample : UndersampleStyle
+        Only REDUCE_INTERP_ORDER allows that.
+    profile : FitProfile
+        ``lsst``: CONSTANT averages neighbours, and Akima's spline extrapolates quadratically.
+        ``survey``: CONSTANT takes a node's own value, and extrapolation is linear.
 
     Returns
     -------
-    curve : Curve
-        It extrapolates: CONSTANT as such, LINEAR and splines by the value and the first two
-        derivatives at the end, hence NATURAL_SPLINE linearly and AKIMA_SPLINE quadratically.
+    surface : Surface
+        It goes on beyond the outermost nodes.
 
     Raises
     ------
     InterpolationError
-        If there are fewer nodes than the style needs.
+        If a column has too few values for a style that may not be reduced.
     """
-    if nodes.size < fewest_points(style):
-        raise InterpolationError(style, nodes.size, fewest_points(style), "a line")
-    if style == InterpStyle.CONSTANT:
-        return _constant(nodes, values)
-    widths = np.diff(nodes)[:, np.newaxis]
-    slopes = np.diff(values, axis=0) / widths
-    if style == InterpStyle.LINEAR:
-        inner = (slopes, np.zeros_like(slopes), np.zeros_like(slopes))
-    elif style == InterpStyle.AKIMA_SPLINE:
-        inner = _akima(widths, slopes)
-    else:
-        inner = _natural(widths, slopes)
-    return _with_ends(nodes, values, inner)
-
-
-def interpolate_lines(
-    nodes: _Doubles,
-    values: _Doubles,
-    positions: _Doubles,
-    style: InterpStyle,
-    undersample: UndersampleStyle,
-) -> Iterator[tuple[NDArray[np.intp], _Doubles]]:
-    """Interpolate lines whose NaN are no values, block by block (MATCHING.md section 5).
-
-    Parameters
-    ----------
-    nodes : `numpy.ndarray`
-        float64 ``[n]``, ascending.
-    values : `numpy.ndarray`
-        float64 ``[n, k]``; NaN is left out, infinities are kept.
-    positions : `numpy.ndarray`
-        float64 ``[m]``, ascending.
-    style : InterpStyle
-        Style asked for; where a line has too few values, the richest possible instead.
-    undersample : UndersampleStyle
-        Only REDUCE_INTERP_ORDER allows that.
-
-    Yields
-    ------
-    lines : `numpy.ndarray`
-        Indices of lines.
-    block : `numpy.ndarray`
-        float64 ``[lines, m]``, their values at the positions. Lines without any value are never
-        yielded.
-
-    Raises
-    ------
-    InterpolationError
-        If a line has too few values for a style that may not be reduced.
-    """
-    for valid, lines in _same_nodes(~np.isnan(values)):
-        used = _line_style(style, int(np.count_nonzero(valid)), undersample)
-        if used is None:
-            continue
-        curve = fit_curve(used, nodes[valid], values[valid][:, lines])
-        for start in range(0, lines.size, _LINES_AT_ONCE):
-            some = slice(start, start + _LINES_AT_ONCE)
-            yield lines[some], curve.at(positions, some)
-
-
-def _same_nodes(valid: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
-    """Sort the lines of ``valid[n, k]`` by which of their nodes have a value."""
-    if valid.all():
-        yield valid[:, 0], np.arange(valid.shape[1])
-        return
-    patterns, kinds = np.unique(valid, axis=1, return_inverse=True)
-    for kind in range(patterns.shape[1]):
-        yield patterns[:, kind], np.flatnonzero(kinds.ravel() == kind)
-
-
-def _line_style(
-    style: InterpStyle, points: int, undersample: UndersampleStyle
-) -> InterpStyle | None:
-    if points >= fewest_points(style):
-        return style
-    if undersample != UndersampleStyle.REDUCE_INTERP_ORDER:
-        raise InterpolationError(style, points, fewest_points(style), "a line of the grid")
-    return richest_style(points) if points else None
-
-
-def _constant(nodes: _Doubles, values: _Doubles) -> Curve:
-    """Fit steps that change half-way between nodes; each is the mean of two values, as LSST's."""
-    if nodes.size == 1:
-        breaks, steps = nodes[:0], values
-    else:
-        last = (3 * nodes[-1] - nodes[-2]) / 2
-        breaks = np.append((nodes[:-1] + nodes[1:]) / 2, last)
-        steps = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, values[-1:]])
-    coefficients = np.zeros((4, *steps.shape))
-    coefficients[0] = steps
-    return Curve(breaks, np.zeros(steps.shape[0]), coefficients)
-
-
-def _natural(widths: _Doubles, slopes: _Doubles) -> tuple[_Doubles, _Doubles, _Doubles]:
-    """Fit the cubic spline without curvature at its ends."""
-    c = np.zeros((slopes.shape[0] + 1, slopes.shape[1]))
-    c[1:-1] = _tridiagonal(widths, 3 * (slopes[1:] - slopes[:-1]))
-    b = slopes - widths * (c[1:] + 2 * c[:-1]) / 3
-    return b, c[:-1], (c[1:] - c[:-1]) / (3 * widths)
-
-
-def _tridiagonal(widths: _Doubles, right: _Doubles) -> _Doubles:
-    """Solve the spline's system; it is symmetric and diagonally dominant, so needs no pivots."""
-    size = right.shape[0]
-    diagonal = (2 * (widths[:-1] + widths[1:])).ravel()
-    beside = widths[1:-1].ravel()
-    solution = right.copy()
-    for i in range(1, size):
-        factor = beside[i - 1] / diagonal[i - 1]
-        diagonal[i] -= factor * beside[i - 1]
-        solution[i] -= factor * solution[i - 1]
-    solution[-1] /= diagonal[-1]
-    for i in range(size - 2, -1, -1):
-        solution[i] = (solution[i] - beside[i] * solution[i + 1]) / diagonal[i]
-    return solution
-
-
-def _akima(widths: _Doubles, slopes: _Doubles) -> tuple[_Doubles, _Doubles, _Doubles]:
-    """Fit Akima's spline, its slopes continued linearly beyond the ends."""
-    first, second = slopes[0], slopes[1]
-    last, before = slopes[-1], slopes[-2]
-    s = np.concatenate(
-        [
-            [3 * first - 2 * second, 2 * first - second],
-            slopes,
-            [2 * last - before, 3 * last - 2 * before],
-        ]
+    y, x = (_frozen(one) for one in centres)
+    reducible = undersample == UndersampleStyle.REDUCE_INTERP_ORDER
+    rules = lines.Rules(_KERNELS[style], reducible, profile == FitProfile.SURVEY)
+    found = [_column(y, values[:, i : i + 1], rules, style) for i in range(x.size)]
+    curves = lines.Curves(
+        breaks=_frozen(np.array([curve.breaks for curve, _ in found])),
+        origins=_frozen(np.array([curve.origins for curve, _ in found])),
+        coefficients=_frozen(np.array([curve.coefficients for curve, _ in found])),
+        pieces=np.array([pieces for _, pieces in found], dtype=np.int64),
     )
-    steps = np.abs(np.diff(s, axis=0))
-    left, right = steps[:-2], steps[2:]  # |s[i-1] - s[i-2]| and |s[i+1] - s[i]| of node i
-    total = left + right
-    kink = total == 0
-    share = np.divide(left, total, out=np.zeros_like(total), where=~kink)
-    tangent = (1 - share) * s[1:-2] + share * s[2:-1]
-    straight = kink[:-1]
-    b = np.where(straight, slopes, tangent[:-1])
-    t = np.where(kink[1:], slopes, tangent[1:])
-    c = np.where(straight, 0.0, (3 * slopes - 2 * b - t) / widths)
-    d = np.where(straight, 0.0, (b + t - 2 * slopes) / (widths * widths))
-    return b, c, d
+    return Surface(style, x, curves, rules)
 
 
-def _with_ends(
-    nodes: _Doubles, values: _Doubles, inner: tuple[_Doubles, _Doubles, _Doubles]
-) -> Curve:
-    """Add the two extrapolating pieces: value, slope and half the curvature at each end."""
-    b, c, d = inner
-    width = nodes[-1] - nodes[-2]
-    nothing = np.zeros_like(values[0])
-    end_b = b[-1] + width * (2 * c[-1] + 3 * width * d[-1])
-    end_c = c[-1] + 3 * width * d[-1]
-    coefficients = np.array(
-        [
-            [values[0], *values[:-1], values[-1]],
-            [b[0], *b, end_b],
-            [c[0], *c, end_c],
-            [nothing, *d, nothing],
-        ]
+def _column(
+    nodes: _Doubles, values: _Doubles, rules: lines.Rules, style: InterpStyle
+) -> tuple[lines.Curve, int]:
+    curve = _room(nodes.size, 1)
+    pieces = lines.fit(nodes, _frozen(values), rules, curve)
+    _require(pieces, style, "a column of bins")
+    return curve, pieces
+
+
+def _require(pieces: int, style: InterpStyle, line: str) -> None:
+    """Refuse what a kernel says of a line with too few values."""
+    if pieces < lines.DIFFERENT:
+        points = lines.DIFFERENT - 1 - pieces
+        raise InterpolationError(style, points, fewest_points(style), line)
+
+
+def _room(points: int, lanes: int) -> lines.Curve:
+    """Return room for curves; what stays unused of it must not differ from run to run."""
+    return lines.Curve(
+        breaks=np.zeros(points + 1),
+        origins=np.zeros(points + 1),
+        coefficients=np.zeros((points + 1, 4, lanes)),
     )
-    # the last inner piece is closed: its end belongs to it
-    breaks = np.append(nodes[:-1], np.nextafter(nodes[-1], np.inf))
-    return Curve(breaks, np.concatenate([nodes[:1], nodes]), coefficients)
+
+
+def _frozen(array: _Doubles) -> _Doubles:
+    """Return a read-only view: kernels are compiled for one kind of arguments each."""
+    view = np.ascontiguousarray(array, dtype=np.float64).view()
+    view.setflags(write=False)
+    return view

@@ -23,6 +23,7 @@ from core import (
 )
 from tests.core import golden, twins
 from tests.core.exposures import LAW
+from tests.core.oracle import interpolate as oracle
 
 STYLES = ["CONSTANT", "LINEAR", "NATURAL_SPLINE", "CUBIC_SPLINE", "AKIMA_SPLINE"]
 ERRORS = {"OutOfRangeError", "InvalidParameterError"}
@@ -96,6 +97,30 @@ def test_images_agree_with_the_twin(
     assert found.dtype == np.float32
     assert found.shape == (height, width)
     np.testing.assert_allclose(found, expected, rtol=2e-7, atol=1e-6)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@LAW
+@given(grids(), st.booleans(), st.sampled_from(list(UndersampleStyle)))
+def test_images_have_the_numpy_twin_s_bits(
+    style: str,
+    grid: tuple[NDArray[np.float32], int, int],
+    infinite: bool,
+    undersample: UndersampleStyle,
+) -> None:
+    """Every pixel is numpy's to the bit, infinite bins and what they spoil included."""
+    values, width, height = grid
+    values[0, 0] = np.inf if infinite else values[0, 0]
+    changes = {"interp_style": style, "undersample_style": undersample}
+    try:
+        model = background(values, width, height, **changes)
+        found = model.image()
+    except InterpolationError:
+        with pytest.raises(InterpolationError):
+            oracle.image(values, (height, width), InterpStyle(style), undersample)
+        return
+    expected = oracle.image(values, (height, width), model.style_used, undersample)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("style", STYLES)
