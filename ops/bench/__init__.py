@@ -1,0 +1,1 @@
+"""How fast and how lean the mathematics is: `make bench-core`, or `python -m ops.bench core`."""

@@ -1,0 +1,112 @@
+"""The bench measures what it says, and prints what it measured."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ops.bench.__main__ import main
+from ops.bench.clock import Timing, race
+from ops.bench.planes import pair, planes
+from ops.bench.report import Row, Section, as_text
+
+STATISTICS = ["MEAN", "MEDIAN", "MEANCLIP"]
+
+
+def measured(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    """Run the bench on small exposures and read its JSON."""
+    main(["core", "--side", "520", "--runs", "1", "--json", *words])
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def names(section: dict[str, Any]) -> list[str]:
+    """Return what a table has rows of."""
+    return [row["name"].strip() for row in section["rows"]]
+
+
+def test_every_row_of_speed_has_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each row has seconds and floors, shortest and median; those with a goal say if it is met."""
+    (section,) = measured(capsys, "--only", "speed")
+    wanted = ["Chebyshev order 8", "MEAN with quality", "of which quality"]
+    assert names(section) == [*STATISTICS, *wanted, "selection, one exposure"]
+    for row in section["rows"]:
+        assert {"min, ms", "median, ms", "floors (min)", "floors (median)"} <= row["values"].keys()
+        goal = row["values"].get("to reach")
+        assert row["met"] == (None if goal is None else row["values"]["floors (min)"] <= goal)
+
+
+def test_every_other_table_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sizes, shares and cores have a row for each, and a figure for each statistic."""
+    cores, sizes, shares = measured(capsys, "--only", "sizes", "shares", "cores")
+    assert names(sizes) == ["123 x 123", "247 x 247", "520 x 520", "990 x 990"]
+    kinds = ["5", "25", "50", "75", "100", "outliers:"]
+    assert [name.partition(" ")[0] for name in names(shares)] == kinds
+    assert names(cores)[1:] in ([], STATISTICS), "there may be one core"
+    for row in shares["rows"]:
+        assert [name.partition(",")[0] for name in row["values"]] == STATISTICS
+        assert all(0 < floors < 10_000 for floors in row["values"].values())
+
+
+def test_memory_is_held_to_one_plane(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that is measured takes more than one plane beside what it is given and returns."""
+    main(["core", "--side", "1500", "--json", "--only", "memory"])
+    (section,) = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["values"] for row in section["rows"] if not row["met"]} == {}
+    assert max(row["values"]["planes"] for row in section["rows"]) > 0.9, "something is measured"
+
+
+# -- its parts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("good", [0.05, 0.5, 0.8, 1.0])
+def test_exposures_are_as_asked_for(good: float) -> None:
+    """The share of good pixels is what was asked for, within the size of a blob, every time."""
+    one, two = pair(900, good)
+    bad = (one.mask | two.mask) != 0
+    assert abs(1 - bad.mean() - good) < 0.02
+    assert np.isfinite((one.image - two.image)[~bad]).all()
+    assert all(
+        np.array_equal(first, second, equal_nan=True)
+        for first, second in zip(planes(one, two), planes(*pair(900, good)), strict=True)
+    )
+
+
+def test_outliers_are_not_flagged() -> None:
+    """What is to be clipped is in the good pixels."""
+    one, _ = pair(300, 1.0, 0.01)
+    assert 0.005 < np.mean(np.abs(one.image) > 1000) < 0.01
+    assert not one.mask.any()
+
+
+def test_every_run_has_its_floor() -> None:
+    """Tasks run in turns, each right after the floor; the first turn is not counted."""
+    order: list[str] = []
+    tasks = {name: partial(order.append, name) for name in ("a", "b")}
+    found = race(partial(order.append, "floor"), tasks, 2)
+    assert order == ["floor", "a", "floor", "b"] * 3
+    assert {name: len(timing.seconds) for name, timing in found.items()} == {"a": 2, "b": 2}
+
+
+def test_ratios_are_of_what_ran_beside() -> None:
+    """The shortest runs are compared with each other, and the median is of pairs."""
+    timing = Timing(seconds=(4.0, 9.0, 10.0), floors=(2.0, 3.0, 1.0))
+    assert (timing.least, timing.middle) == (4.0, 9.0)
+    assert (timing.ratio, timing.middle_ratio) == (4.0, 3.0)
+
+
+def test_a_table_can_be_read() -> None:
+    """Names stand left, numbers right, goals say whether they are met."""
+    rows = [Row("MEAN", {"ms": 12.345, "to reach": 5.0}, met=False), Row("other", {"ms": 4200.4})]
+    assert as_text(Section("A title", rows, ["A note."])).splitlines() == [
+        "A title",
+        "",
+        "           ms  to reach",
+        "  MEAN   12.3         5  MISSED",
+        "  other  4200",
+        "  A note.",
+    ]
