@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from core import MaskedImage, MatchConfig
 from tests.shared import shared_path
 
-__all__ = ["PLANES", "Arrays", "cases", "config_of", "exposure_of", "load", "ulps"]
+__all__ = [
+    "PLANES",
+    "Arrays",
+    "cases",
+    "config_of",
+    "error_type",
+    "exposure_of",
+    "load",
+    "pair_of",
+    "ulps",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -31,11 +41,11 @@ PLANES = {
 }
 
 
-def cases(kind: str) -> Iterator[dict[str, Any]]:
-    """Return the index's entries of a kind; the polynomial ones are not for this release."""
+def cases(kind: str | None = None) -> Iterator[dict[str, Any]]:
+    """Return the index's entries, all or those of a kind."""
     index = json.loads(shared_path("golden", "index.json").read_text())
     for case in index["cases"]:
-        if case["kind"] == kind and not case.get("config", {}).get("usePolynomial", False):
+        if kind is None or case["kind"] == kind:
             yield case
 
 
@@ -57,9 +67,15 @@ def exposure_of(arrays: Arrays, prefix: str) -> MaskedImage:
     return MaskedImage(planes[0], planes[1], planes[2], PLANES, (x0, y0))
 
 
+def pair_of(arrays: Arrays) -> tuple[MaskedImage, MaskedImage]:
+    """Return the reference and the science exposure of a case."""
+    return exposure_of(arrays, "ref"), exposure_of(arrays, "sci")
+
+
 def ulps(ours: NDArray[np.float32], theirs: NDArray[np.float32], floor: float = 0.0) -> float:
     """Return the largest distance in float32 ulps of max(abs(theirs), floor); NaNs must agree."""
     assert ours.dtype == theirs.dtype == np.float32
+    assert ours.shape == theirs.shape
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
     known = ~np.isnan(theirs)
     if not known.any():

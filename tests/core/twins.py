@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise
 
-from core import MaskedImage, MatchConfig
+from core import MatchConfig
 
 __all__ = [
     "FEWEST",
-    "TwinMatch",
+    "NAN",
+    "Rows",
+    "centres",
     "clipped_moments",
     "costs",
+    "curve",
     "edges",
     "f32",
     "grid",
     "image",
     "interpolate",
-    "match",
     "moments",
     "plain_moments",
     "quantile",
+    "richest",
     "statistic",
     "tiles",
 ]
@@ -137,10 +140,16 @@ def centres(length: int, bins: int) -> list[float]:
     return [e[i] + 0.5 * (e[i + 1] - e[i]) - 0.5 for i in range(bins)]
 
 
-def grid(pixels: Rows, config: MatchConfig) -> tuple[Rows, Rows, list[list[int]]]:
-    """Value, error and count of every bin; `pixels` are NaN where they are not accepted."""
-    y_edges = edges(len(pixels), math.ceil(len(pixels) / config.bin_size))
-    x_edges = edges(len(pixels[0]), math.ceil(len(pixels[0]) / config.bin_size))
+def grid(
+    pixels: Rows, config: MatchConfig, samples: int | None = None
+) -> tuple[Rows, Rows, list[list[int]]]:
+    """Value, error and count of every bin; `pixels` are NaN where they are not accepted.
+
+    There are ceil(side / bin_size) bins along a side, or so many samples along both.
+    """
+    height, width = len(pixels), len(pixels[0])
+    y_edges = edges(height, samples or math.ceil(height / config.bin_size))
+    x_edges = edges(width, samples or math.ceil(width / config.bin_size))
     values: Rows = []
     errors: Rows = []
     counts: list[list[int]] = []
@@ -180,25 +189,40 @@ def tiles(pixels: Rows, config: MatchConfig) -> list[tuple[float, float, float, 
 # --- section 6: one line
 
 
+Curve = Callable[[float], float]
+Pieces = tuple[list[float], list[float], list[float]]
+
+
 def interpolate(style: str, x: list[float], y: list[float], q: float) -> float:
     """Value of the interpolant through (x, y) at q."""
+    return curve(style, x, y)(q)
+
+
+def curve(style: str, x: list[float], y: list[float]) -> Curve:
+    """Interpolant through (x, y)."""
     if style == "CONSTANT":
-        return _constant(x, y, q)
+        return lambda q: _constant(x, y, q)
     h = [x[i + 1] - x[i] for i in range(len(x) - 1)]
     s = [(y[i + 1] - y[i]) / h[i] for i in range(len(h))]
     if style == "LINEAR":
-        b, c, d = s, [0.0] * len(h), [0.0] * len(h)
+        pieces = s, [0.0] * len(h), [0.0] * len(h)
     elif style == "AKIMA_SPLINE":
-        b, c, d = _akima(h, s)
+        pieces = _akima(h, s)
     else:
-        b, c, d = _natural(h, s)
+        pieces = _natural(h, s)
+    return lambda q: _piecewise(x, y, pieces, q)
+
+
+def _piecewise(x: list[float], y: list[float], pieces: Pieces, q: float) -> float:
+    b, c, d = pieces
     if q < x[0]:
         return y[0] + b[0] * (q - x[0]) + 2 * c[0] * (q - x[0]) ** 2 / 2
     if q > x[-1]:
-        slope = b[-1] + 2 * c[-1] * h[-1] + 3 * d[-1] * h[-1] ** 2
-        bend = 2 * c[-1] + 6 * d[-1] * h[-1]
+        h = x[-1] - x[-2]
+        slope = b[-1] + 2 * c[-1] * h + 3 * d[-1] * h**2
+        bend = 2 * c[-1] + 6 * d[-1] * h
         return y[-1] + slope * (q - x[-1]) + bend * (q - x[-1]) ** 2 / 2
-    i = max(i for i in range(len(h)) if x[i] <= q)
+    i = max(i for i in range(len(b)) if x[i] <= q)
     t = q - x[i]
     return y[i] + t * (b[i] + t * (c[i] + t * d[i]))
 
@@ -215,7 +239,7 @@ def _constant(x: list[float], y: list[float], q: float) -> float:
     return z[max(below)] if below else z[0]
 
 
-def _natural(h: list[float], s: list[float]) -> tuple[list[float], list[float], list[float]]:
+def _natural(h: list[float], s: list[float]) -> Pieces:
     """Solve for the curvatures by Gauss's elimination of the whole matrix."""
     n = len(h) + 1
     rows = [[0.0] * (n + 1) for _ in range(n)]
@@ -233,7 +257,7 @@ def _natural(h: list[float], s: list[float]) -> tuple[list[float], list[float], 
     return b, c[:-1], [(c[i + 1] - c[i]) / (3 * h[i]) for i in range(n - 1)]
 
 
-def _akima(h: list[float], s: list[float]) -> tuple[list[float], list[float], list[float]]:
+def _akima(h: list[float], s: list[float]) -> Pieces:
     last = len(h) - 1
     m = dict(enumerate(s))
     m[-1], m[-2] = 2 * s[0] - s[1], 3 * s[0] - 2 * s[1]
@@ -275,8 +299,8 @@ def _line(style: str, reduce: bool, x: list[float], y: list[float], length: int)
         if not valid:
             return [NAN] * length
         style = richest(len(valid))
-    nodes, values = [x[i] for i in valid], [y[i] for i in valid]
-    return [interpolate(style, nodes, values, float(q)) for q in range(length)]
+    through = curve(style, [x[i] for i in valid], [y[i] for i in valid])
+    return [through(float(q)) for q in range(length)]
 
 
 def image(values: Rows, width: int, height: int, style: str, undersample: str) -> Rows:
@@ -295,65 +319,6 @@ def image(values: Rows, width: int, height: int, style: str, undersample: str) -
         _line(style, reduce, x, [column[q] for column in columns], width) for q in range(height)
     ]
     return [[f32(value) for value in row] for row in rows]
-
-
-# --- section 1: the match
-
-
-@dataclass
-class TwinMatch:
-    """What a match gives, as lists."""
-
-    values: Rows
-    errors: Rows
-    counts: list[list[int]]
-    model: Rows
-    fit_rms: float
-    matched_mse: float
-    diff_im_var: float
-
-
-def match(reference: MaskedImage, science: MaskedImage, config: MatchConfig) -> TwinMatch:
-    """Match two exposures pixel by pixel."""
-    flagged = [
-        a or b for a, b in zip(_flags(reference, config), _flags(science, config), strict=True)
-    ]
-    height, width = reference.shape
-    diff = _combined(reference.image.tolist(), science.image.tolist(), -1.0)
-    var = _combined(reference.variance.tolist(), science.variance.tolist(), 1.0)
-    masked = [
-        [NAN if flagged[y * width + x] else diff[y][x] for x in range(width)] for y in range(height)
-    ]
-    good_var = [var[i // width][i % width] for i in range(height * width) if not flagged[i]]
-    good_var = [value for value in good_var if math.isfinite(value)]
-    values, errors, counts = grid(masked, config)
-    model = image(values, width, height, config.interp_style, config.undersample_style)
-    left = [f32(masked[y][x] - model[y][x]) for y in range(height) for x in range(width)]
-    n, mean, variance = plain_moments([value for value in left if math.isfinite(value)])
-    residuals = [z - model[int(y)][int(x)] for x, y, z, _ in tiles(masked, config)]
-    squares = [value**2 for value in residuals if not math.isnan(value)]
-    return TwinMatch(
-        values,
-        errors,
-        counts,
-        model,
-        math.sqrt(math.fsum(squares) / len(squares)) if squares else NAN,
-        (n - 1) / n * variance + mean**2 if n else NAN,
-        clipped_moments(good_var, config.num_sigma_clip, config.num_iter)[1],
-    )
-
-
-def _flags(exposure: MaskedImage, config: MatchConfig) -> list[bool]:
-    numbers = [number for name, number in exposure.planes.items() if name in config.bad_mask_planes]
-    pixels = exposure.mask.ravel().tolist()
-    return [any(pixel >> number & 1 for number in numbers) for pixel in pixels]
-
-
-def _combined(first: Rows, second: Rows, sign: float) -> Rows:
-    return [
-        [f32(a + sign * b) for a, b in zip(row, other, strict=True)]
-        for row, other in zip(first, second, strict=True)
-    ]
 
 
 # --- section 9: the reference
