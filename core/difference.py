@@ -13,9 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bands import ROWS, frozen, row_bands
+from core.bins import bin_count, bin_edges, tile_edges
 from core.config import MatchConfig
 from core.image import MaskedImage
-from core.statistics import Clip, Moments, cell_moments, clipped_moments
+from core.kernels import planes
+from core.statistics import Clip, Moments, cell_moments, clipped_moments, pooled_moments
 
 __all__ = [
     "Difference",
@@ -26,35 +29,47 @@ __all__ = [
     "subtract",
 ]
 
-_ROWS_AT_ONCE = 64
+_FEWEST_ROWS = 64
+"""Bins of fewer rows are measured one by one: there would be too many bands."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Difference:
-    """The difference reference - science.
+    """The difference reference - science, measured in bands of rows as it was made.
 
     Parameters
     ----------
     plane : `numpy.ndarray`
         float32 ``[y, x]``, image unit, NaN where a pixel is not accepted.
+    edges : tuple of int
+        Edges of the bands, from 0 to the height; empty if they were not measured.
+    columns : core.kernels.planes.Columns
+        Moments of every column of every band.
     """
 
     plane: NDArray[np.float32]
+    edges: tuple[int, ...]
+    columns: planes.Columns
 
     def moments(self, y_edges: Sequence[int], x_edges: Sequence[int]) -> Moments:
-        """Return the moments of every cell, as `core.statistics.cell_moments`.
+        """Return the moments of every cell, as `core.statistics.cell_moments` does.
+
+        Cells whose edges are edges of bands need no second look at the pixels: means and squares
+        of their columns are combined about the common mean.
 
         Parameters
         ----------
         y_edges, x_edges : sequence of int
-            Edges of the ny and nx cells.
+            Edges of the ny and nx cells, not descending.
 
         Returns
         -------
         moments : Moments
             ``[ny, nx]``.
         """
-        return cell_moments(self.plane, y_edges, x_edges)
+        if not set(y_edges) <= set(self.edges):
+            return cell_moments(self.plane, y_edges, x_edges)
+        return pooled_moments(self.columns, [self.edges.index(edge) for edge in y_edges], x_edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +125,18 @@ def measure_difference(
     difference : Difference
         Its plane is `scratch`.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        for rows in _row_blocks(scratch):
-            block = np.subtract(reference.image[rows], science.image[rows], out=scratch[rows])
-            kept = np.isfinite(block)
-            kept &= _unflagged(reference, rows, config)
-            kept &= _unflagged(science, rows, config)
-            block[~kept] = np.nan
-    return Difference(scratch)
+    bits = reference.bits(config.bad_mask_planes), science.bits(config.bad_mask_planes)
+    width = scratch.shape[1]
+    if config.bin_size < _FEWEST_ROWS:
+        for rows in row_bands((0, len(scratch))):
+            planes.combine(_pair(reference, science, "image", rows), bits, -1.0, scratch[rows])
+        return Difference(scratch, (), planes.Columns.of(0, width))
+    bands = list(row_bands(_band_edges(len(scratch), config.bin_size)))
+    columns = planes.Columns.of(len(bands), width)
+    for index, rows in enumerate(bands):
+        pair = _pair(reference, science, "image", rows)
+        planes.combine_and_measure(pair, bits, -1.0, scratch[rows], columns.band(index))
+    return Difference(scratch, (0, *(rows.stop for rows in bands)), columns)
 
 
 def diff_im_var(
@@ -143,14 +162,10 @@ def diff_im_var(
     variance : float
         Image unit squared; NaN where no unflagged pixel has a finite variance.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        for rows in _row_blocks(scratch):
-            block = np.add(reference.variance[rows], science.variance[rows], out=scratch[rows])
-            kept = np.isfinite(block)
-            kept &= _unflagged(reference, rows, config)
-            kept &= _unflagged(science, rows, config)
-            block[~kept] = np.nan
+    bits = reference.bits(config.bad_mask_planes), science.bits(config.bad_mask_planes)
     height, width = scratch.shape
+    for rows in row_bands((0, height)):
+        planes.combine(_pair(reference, science, "variance", rows), bits, 1.0, scratch[rows])
     clip = Clip(config.num_sigma_clip, config.num_iter)
     clipped = clipped_moments(scratch, (0, height), (0, width), clip)
     return float(clipped.moments.means[0, 0])
@@ -171,10 +186,15 @@ def exposure_moments(exposure: MaskedImage, config: MatchConfig) -> Moments:
     moments : Moments
         Of shape ``(1, 1)``, over the pixels that are finite and not flagged.
     """
+    bits = exposure.bits(config.bad_mask_planes)
     height, width = exposure.shape
-    kept = np.isfinite(exposure.image) & _unflagged(exposure, slice(None), config)
-    plane = np.where(kept, exposure.image, np.float32(np.nan))
-    return cell_moments(plane, (0, height), (0, width))
+    bands = list(row_bands((0, height)))
+    columns = planes.Columns.of(len(bands), width)
+    accepted = np.empty((ROWS, width), dtype=np.float32)
+    for index, rows in enumerate(bands):
+        image, mask = frozen(exposure.image[rows]), frozen(exposure.mask[rows])
+        planes.accept_and_measure(image, mask, bits, accepted[: len(image)], columns.band(index))
+    return pooled_moments(columns, (0, len(bands)), (0, width))
 
 
 def subtract(rows: NDArray[np.float32], model: NDArray[np.float32]) -> Residue:
@@ -193,19 +213,21 @@ def subtract(rows: NDArray[np.float32], model: NDArray[np.float32]) -> Residue:
     residue : Residue
         Sums over what is left.
     """
-    with np.errstate(invalid="ignore", over="ignore"):
-        np.subtract(rows, model, out=rows)
-    rows[~np.isfinite(rows)] = np.nan
-    left = rows[~np.isnan(rows)].astype(np.float64)
-    overflows = int(np.count_nonzero(~np.isfinite(model)))
-    return Residue(left.size, float(np.add.reduce(left * left)), overflows)
+    squares = np.empty(rows.shape[1])
+    count, total, overflows = planes.subtract(rows, frozen(model), squares)
+    return Residue(count, total, overflows)
 
 
-def _unflagged(exposure: MaskedImage, rows: slice, config: MatchConfig) -> NDArray[np.bool_]:
-    bits = exposure.bits(config.bad_mask_planes)
-    unflagged: NDArray[np.bool_] = (exposure.mask[rows] & bits) == 0
-    return unflagged
+def _band_edges(height: int, bin_size: int) -> list[int]:
+    """Edges along y of the bins and of the tiles."""
+    bins = bin_edges(height, bin_count(height, bin_size))
+    return sorted({*bins, *tile_edges(height, bin_size)})
 
 
-def _row_blocks(plane: NDArray[np.float32]) -> list[slice]:
-    return [slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(plane), _ROWS_AT_ONCE)]
+def _pair(reference: MaskedImage, science: MaskedImage, plane: str, rows: slice) -> planes.Pair:
+    return planes.Pair(
+        frozen(getattr(reference, plane)[rows]),
+        frozen(getattr(science, plane)[rows]),
+        frozen(reference.mask[rows]),
+        frozen(science.mask[rows]),
+    )

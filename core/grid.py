@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bins import bin_centres, bin_count, bin_edges, tile_edges
 from core.config import MatchConfig
 from core.difference import Difference
-from core.errors import ImageError
 from core.statistics import Clip, Estimates, Moments, cell_moments, estimates
 
 __all__ = [
@@ -67,66 +67,6 @@ class Tiles:
     errors: NDArray[np.float64]
 
 
-def bin_count(length: int, bin_size: int) -> int:
-    """Return the number of bins along an axis: length / bin_size, rounded up.
-
-    Parameters
-    ----------
-    length, bin_size : int
-        Pixels of the axis and nominal pixels of a bin.
-
-    Returns
-    -------
-    bins : int
-        At least 1, at most `length`.
-    """
-    return -(-length // bin_size)
-
-
-def bin_edges(length: int, bins: int) -> tuple[int, ...]:
-    """Return the edges of the bins along an axis (MATCHING.md section 4).
-
-    Parameters
-    ----------
-    length : int
-        Pixels of the axis.
-    bins : int
-        Number of bins, 1 - `length`.
-
-    Returns
-    -------
-    edges : tuple of int
-        bins + 1 pixel positions; bin i holds the pixels ``edges[i] <= x < edges[i + 1]``. Bins
-        differ by at most one pixel.
-
-    Raises
-    ------
-    ImageError
-        If a bin would have no pixel.
-    """
-    if not 1 <= bins <= length:
-        raise ImageError("grid", f"{bins} bins on {length} pixels", "at least a pixel a bin")
-    inner = (min(((i + 1) * length + bins // 2) // bins, length) for i in range(bins))
-    return (0, *inner)
-
-
-def bin_centres(length: int, bins: int) -> NDArray[np.float64]:
-    """Return the centres of the bins along an axis (MATCHING.md section 4).
-
-    Parameters
-    ----------
-    length, bins : int
-        As for `bin_edges`.
-
-    Returns
-    -------
-    centres : `numpy.ndarray`
-        float64 ``[bins]``, ascending.
-    """
-    edges = np.array(bin_edges(length, bins), dtype=np.float64)
-    return edges[:-1] + 0.5 * (edges[1:] - edges[:-1]) - 0.5
-
-
 def measure(difference: Difference, config: MatchConfig) -> tuple[Grid, Tiles]:
     """Return the statistics of every bin and of every tile (MATCHING.md sections 4 and 8).
 
@@ -146,7 +86,7 @@ def measure(difference: Difference, config: MatchConfig) -> tuple[Grid, Tiles]:
     """
     height, width = difference.plane.shape
     bins = _bins(height, width, config.bin_size)
-    tiles = _tile_edges(height, config.bin_size), _tile_edges(width, config.bin_size)
+    tiles = tile_edges(height, config.bin_size), tile_edges(width, config.bin_size)
     plain = difference.moments(*bins)
     found = _estimates(difference.plane, bins, plain, config)
     grid = _grid(found, plain)
@@ -229,8 +169,3 @@ def _tiles(found: Estimates, plain: Moments, edges: _Edges, config: MatchConfig)
 def _middles(edges: Sequence[int]) -> NDArray[np.float64]:
     positions = np.array(edges, dtype=np.float64)
     return (positions[:-1] + positions[1:]) / 2
-
-
-def _tile_edges(length: int, bin_size: int) -> tuple[int, ...]:
-    """Edges of tiles of exactly bin_size: unlike bins the last of a line may be short."""
-    return (*range(0, length, bin_size), length)

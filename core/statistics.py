@@ -9,14 +9,17 @@ in a fixed order, so that the bits depend neither on BLAS nor on threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bands import frozen, row_bands
 from core.config import GridStatistic
+from core.kernels import cells, planes
+from core.kernels.memory import Found, Room
 
 __all__ = [
     "Clip",
@@ -27,10 +30,10 @@ __all__ = [
     "cell_quantiles",
     "clipped_moments",
     "estimates",
+    "pooled_moments",
 ]
 
-_BLOCK = 1 << 15
-_SIGMA_PER_IQR = 0.741301109252802
+_QUARTILES = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -138,7 +141,41 @@ def cell_moments(
         ``[ny, nx]``; the second pass is taken about the mean of the first, which keeps the
         variance exact.
     """
-    return _moments([_plain(cell) for cell in _cells(plane, y_edges, x_edges)], y_edges, x_edges)
+    shape = len(y_edges) - 1, len(x_edges) - 1
+    found = _unknown(shape)
+    for row, (bottom, top) in enumerate(pairwise(y_edges)):
+        bands = list(row_bands((bottom, top)))
+        columns = planes.Columns.of(len(bands), plane.shape[1])
+        for index, rows in enumerate(bands):
+            planes.measure(frozen(plane[rows]), columns.band(index))
+        pooled = pooled_moments(columns, (0, len(bands)), x_edges)
+        found.counts[row] = pooled.counts
+        found.means[row] = pooled.means
+        found.variances[row] = pooled.variances
+    return found
+
+
+def pooled_moments(
+    columns: planes.Columns, bands: Sequence[int], x_edges: Sequence[int]
+) -> Moments:
+    """Return the moments of cells from those of their columns, combined about the common mean.
+
+    Parameters
+    ----------
+    columns : core.kernels.planes.Columns
+        Moments of every column of some bands of rows.
+    bands, x_edges : sequence of int
+        Edges of the ny cells along y, counted in bands, and of the nx along x; not descending.
+
+    Returns
+    -------
+    moments : Moments
+        ``[ny, nx]``.
+    """
+    found = _unknown((len(bands) - 1, len(x_edges) - 1))
+    edges = np.array(bands, dtype=np.int64), np.array(x_edges, dtype=np.int64)
+    planes.pool(columns, *edges, (found.counts, found.means, found.variances))
+    return found
 
 
 def cell_quantiles(
@@ -164,9 +201,11 @@ def cell_quantiles(
         float64 ``[len(fractions), ny, nx]``, image unit, by the formula of MATCHING.md section 2;
         NaN without pixels.
     """
-    found = [_quantiles(cell, tuple(fractions)) for cell in _cells(plane, y_edges, x_edges)]
-    shape = (len(fractions), len(y_edges) - 1, len(x_edges) - 1)
-    return np.array(found, dtype=np.float64).T.reshape(shape)
+    ascending, places = np.unique(np.array(fractions, dtype=np.float64), return_inverse=True)
+    if not ascending.size:
+        return np.empty((0, len(y_edges) - 1, len(x_edges) - 1))
+    found = _measured(plane, y_edges, x_edges, (ascending, 0.0, 0))
+    return np.ascontiguousarray(np.moveaxis(found.quantiles[:, :, places], 2, 0))
 
 
 def clipped_moments(
@@ -192,12 +231,10 @@ def clipped_moments(
     clipped : Clipped
         All NaN with count 0 where a limit is undefined (no pixels, or one survivor of a pass).
     """
-    found = [_clipped(cell, clip) for cell in _cells(plane, y_edges, x_edges)]
-    limits = np.array([limit for _, limit in found], dtype=np.float64).T
-    shape = (2, len(y_edges) - 1, len(x_edges) - 1)
-    centres, widths = limits.reshape(shape)
-    moments = _moments([one for one, _ in found], y_edges, x_edges)
-    return Clipped(moments, centres, widths)
+    how = np.array(_QUARTILES), float(clip.sigma), clip.iterations
+    found = _measured(plane, y_edges, x_edges, how)
+    centres, widths = found.limits
+    return Clipped(Moments(found.counts, found.means, found.variances), centres, widths)
 
 
 def estimates(
@@ -236,95 +273,22 @@ def estimates(
     return Estimates(plain.means, plain.errors)
 
 
-_Sums = tuple[int, float, float]
+def _measured(
+    plane: NDArray[np.float32],
+    y_edges: Sequence[int],
+    x_edges: Sequence[int],
+    how: tuple[NDArray[np.float64], float, int],
+) -> Found:
+    """Fractions of quantiles, limit and number of passes, as `core.kernels.cells` takes them."""
+    edges = np.array(y_edges, dtype=np.int64), np.array(x_edges, dtype=np.int64)
+    tallest, widest = (int(np.diff(along).max(initial=0)) for along in edges)
+    found = Found.of((len(y_edges) - 1, len(x_edges) - 1), len(how[0]))
+    cells.order_statistics(frozen(plane), edges, how, Room.of(tallest * widest), found)
+    return found
 
 
-def _cells(
-    plane: NDArray[np.float32], y_edges: Sequence[int], x_edges: Sequence[int]
-) -> Iterator[NDArray[np.float32]]:
-    for bottom, top in pairwise(y_edges):
-        for left, right in pairwise(x_edges):
-            cell = plane[bottom:top, left:right]
-            yield cell[~np.isnan(cell)]
-
-
-def _moments(found: list[_Sums], y_edges: Sequence[int], x_edges: Sequence[int]) -> Moments:
-    shape = (len(y_edges) - 1, len(x_edges) - 1)
-    return Moments(
-        counts=np.array([count for count, _, _ in found], dtype=np.int64).reshape(shape),
-        means=np.array([mean for _, mean, _ in found], dtype=np.float64).reshape(shape),
-        variances=np.array([variance for _, _, variance in found]).reshape(shape),
-    )
-
-
-def _plain(pixels: NDArray[np.float32]) -> _Sums:
-    if pixels.size == 0:
-        return 0, math.nan, math.nan
-    total = 0.0
-    for block in _blocks(pixels):
-        total += float(np.add.reduce(block))
-    return _moments_about(pixels, total / pixels.size, math.inf)
-
-
-def _clipped(pixels: NDArray[np.float32], clip: Clip) -> tuple[_Sums, tuple[float, float]]:
-    lower, centre, upper = _quantiles(pixels, (0.25, 0.5, 0.75))
-    width = clip.sigma * _SIGMA_PER_IQR * (upper - lower)
-    found, limit = (0, math.nan, math.nan), (math.nan, math.nan)
-    for _ in range(clip.iterations):
-        if math.isnan(centre) or math.isnan(width):
-            return (0, math.nan, math.nan), (math.nan, math.nan)
-        limit = centre, width
-        found = _moments_about(pixels, centre, width)
-        centre = found[1]
-        if pixels.size > 1:
-            variance = found[2]
-            known = not math.isnan(variance)
-            width = clip.sigma * math.sqrt(max(variance, 0.0)) if known else math.nan
-    return found, limit
-
-
-def _quantiles(pixels: NDArray[np.float32], fractions: tuple[float, ...]) -> tuple[float, ...]:
-    count = pixels.size
-    if count == 0:
-        return (math.nan,) * len(fractions)
-    places = [fraction * (count - 1) for fraction in fractions]
-    lows = [math.floor(place) for place in places]
-    highs = [min(low + 1, count - 1) for low in lows]
-    ranked = np.partition(pixels, sorted({*lows, *highs}))
-    return tuple(
-        # + 0.0: among equal zeros a partition may find either sign
-        (low + 1 - place) * float(ranked[low]) + (place - low) * float(ranked[high]) + 0.0
-        for place, low, high in zip(places, lows, highs, strict=True)
-    )
-
-
-def _moments_about(pixels: NDArray[np.float32], shift: float, width: float) -> _Sums:
-    count, total, squares = pixels.size, 0.0, 0.0
-    for block in _blocks(pixels):
-        offsets = np.subtract(block, shift, out=block)
-        if math.isfinite(width):
-            outside = np.abs(offsets) > width
-            count -= int(np.count_nonzero(outside))
-            np.copyto(offsets, 0.0, where=outside)
-        total += float(np.add.reduce(offsets))
-        np.multiply(offsets, offsets, out=offsets)
-        squares += float(np.add.reduce(offsets))
-    return _from_sums(count, shift, total, squares)
-
-
-def _from_sums(count: int, shift: float, total: float, squares: float) -> _Sums:
-    if count == 0:
-        return 0, math.nan, math.nan
-    offset = total / count
-    if count == 1:
-        return 1, shift + offset, math.nan
-    biased = squares / count - offset * offset
-    return count, shift + offset, biased * count * count / (count * count - count)
-
-
-def _blocks(pixels: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-    for start in range(0, pixels.size, _BLOCK):
-        yield pixels[start : start + _BLOCK].astype(np.float64)
+def _unknown(shape: tuple[int, int]) -> Moments:
+    return Moments(np.zeros(shape, np.int64), np.full(shape, math.nan), np.full(shape, math.nan))
 
 
 def _root(values: NDArray[np.float64]) -> NDArray[np.float64]:
