@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core import FitProfile, MaskedImage, MatchConfig
-from core.level import SkyLevel, sky_level
+from core.level import SkyLevel, _cell_count, sky_level
+from tests.core import twins
 from tests.core.exposures import LAW, PLANES, flat, noisy, plane, with_bits
 
 CONFIG = MatchConfig(profile=FitProfile.SURVEY)
@@ -123,6 +126,83 @@ def test_the_axes_are_alike(seed: int) -> None:
     exposure = gappy(seed)
     turned = flat(np.ascontiguousarray(exposure.image.T), np.ascontiguousarray(exposure.mask.T))
     close(sky_level(turned, CONFIG), sky_level(exposure, CONFIG), 0.0, rtol=1e-9, atol=1e-9)
+
+
+# --- the plain twin
+
+
+Cell = tuple[int, float, float, float, float]
+
+
+def twin_cells(
+    exposure: MaskedImage, config: MatchConfig, sky: Callable[[float, float], float]
+) -> list[Cell]:
+    """Clipped count, mean and variance of each cell, and the centroid of its good pixels."""
+    height, width = exposure.shape
+    flagged = exposure.bits(config.bad_mask_planes)
+    cells = []
+    for bottom, top in pairwise(twins.edges(height, min(max(height // 8, 1), 16))):
+        for left, right in pairwise(twins.edges(width, min(max(width // 8, 1), 16))):
+            places = [
+                (x, y)
+                for y in range(bottom, top)
+                for x in range(left, right)
+                if not exposure.mask[y, x] & flagged and math.isfinite(exposure.image[y, x])
+            ]
+            pixels = [twins.f32(float(exposure.image[y, x]) - sky(x, y)) for x, y in places]
+            found = twins.clipped_moments(pixels, config.num_sigma_clip, config.num_iter)
+            if not math.isnan(found[1]):
+                x, y = (math.fsum(of) / len(places) for of in zip(*places, strict=True))
+                cells.append((*found, x, y))
+    return cells
+
+
+def twin_level(exposure: MaskedImage, config: MatchConfig) -> tuple[float, float]:
+    """Level and variance from plain loops, the plane by another way of least squares."""
+    cells = twin_cells(exposure, config, lambda *_: 0.0)
+    if not cells:
+        return math.nan, math.nan
+    n, z, _, x, y = np.array(cells).T
+    centre_y, centre_x = ((length - 1) / 2 for length in exposure.shape)
+    u, v, w = (x - centre_x), (y - centre_y), np.sqrt(n)
+    mean = [np.sum(n * of) / n.sum() for of in (u, v, z)]
+    matrix = np.stack([w * (u - mean[0]), w * (v - mean[1])], axis=1)
+    a, b = np.linalg.lstsq(matrix, w * (z - mean[2]), rcond=1e-4)[0]
+    level = mean[2] - a * mean[0] - b * mean[1]
+    left = twin_cells(
+        exposure, config, lambda x, y: level + a * (x - centre_x) + b * (y - centre_y)
+    )
+    total = math.fsum(cell[0] for cell in left)
+    offset = math.fsum(cell[0] * cell[1] for cell in left) / total
+    squares = math.fsum((cell[0] - 1) * cell[2] for cell in left if cell[0] > 1)
+    squares += math.fsum(cell[0] * (cell[1] - offset) ** 2 for cell in left)
+    return level + offset, squares / (total - 1) if total > 1 else math.nan
+
+
+@settings(LAW, max_examples=25)
+@given(
+    st.integers(0, 1000), st.integers(1, 45), st.integers(1, 45), st.sampled_from([0.1, 0.8, 3.5])
+)
+def test_the_figures_are_the_twin_s(seed: int, height: int, width: int, bad: float) -> None:
+    """With few pixels or many, in cells of one or of hundreds, they are those of plain loops."""
+    exposure = noisy(seed, height, width, bad)
+    exposure = replace(exposure, image=exposure.image + stars(seed, exposure.shape))
+    found = sky_level(exposure, CONFIG)
+    expected = twin_level(exposure, CONFIG)
+    np.testing.assert_allclose([found.level, found.variance], expected, rtol=1e-6, atol=1e-6)
+
+
+def stars(seed: int, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Return light that pulls the first fit, so that the second has something to mend."""
+    there = np.random.default_rng(seed).random(shape) < 0.03
+    return np.where(there, np.float32(300), np.float32(0))
+
+
+def test_there_are_cells_of_8_pixels_but_no_more_than_16() -> None:
+    """Structure within a cell counts in full; a step between cells too, each at its place."""
+    assert [_cell_count(length) for length in (1, 7, 8, 15, 16, 127, 128, 144, 4200)] == [
+        1, 1, 1, 1, 2, 15, 16, 16, 16,
+    ]  # fmt: skip
 
 
 # --- few pixels
