@@ -1,0 +1,117 @@
+"""How well the mean level of a model is known (MATCHING.md section 13, ``sky_error``)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.background import Background
+from core.chebyshev import ChebyshevBackground
+from core.config import FitProfile
+from core.grid import bin_centres
+
+__all__ = ["level_error"]
+
+_Doubles = NDArray[np.float64]
+
+
+def level_error(model: Background) -> float:
+    """Return the error of the mean of a model over its image, as if noise were not correlated.
+
+    Parameters
+    ----------
+    model : Background
+        Its grid has the errors of the bins.
+
+    Returns
+    -------
+    error : float
+        Image unit: sqrt(sum w^2 e^2) with the share w of each bin in the mean. For splines that
+        of linear interpolation, which the others only bend; for polynomials that of the least
+        squares. NaN if no bin has an error, or the bins do not determine the polynomial.
+    """
+    valid = np.isfinite(model.values)
+    errors = _errors(model, valid)
+    if isinstance(model, ChebyshevBackground):
+        shares = _polynomial_shares(model, valid, errors)
+    else:
+        shares = _spline_shares(model, valid)
+    return math.sqrt(float(np.sum((shares[valid] * errors[valid]) ** 2)))
+
+
+def _errors(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
+    """Return the bins' errors; a bin of one pixel has the noise of a typical pixel."""
+    errors = model.errors.astype(np.float64)
+    roots = np.sqrt(np.maximum(model.counts, 1))
+    known = valid & np.isfinite(errors)
+    noise = float(np.median((errors * roots)[known])) if known.any() else math.nan
+    return np.where(known, errors, noise / roots)
+
+
+def _spline_shares(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
+    """Return each bin's share: columns are filled first, then empty columns are bridged."""
+    ny, nx = valid.shape
+    y, x = bin_centres(model.height, ny), bin_centres(model.width, nx)
+    used = valid.any(axis=0)
+    shares = np.zeros(valid.shape)
+    of_columns = _line_shares(x[used], model.width)
+    for column, share in zip(np.flatnonzero(used), of_columns, strict=True):
+        rows = valid[:, column]
+        shares[rows, column] = share * _line_shares(y[rows], model.height)
+    return shares
+
+
+def _line_shares(nodes: _Doubles, length: int) -> _Doubles:
+    """Return the share of each node in the mean of straight lines between them, and beyond."""
+    if nodes.size == 1:
+        return np.ones(1)
+    pixels = np.arange(length, dtype=np.float64)
+    left = np.clip(np.searchsorted(nodes, pixels, side="right") - 1, 0, nodes.size - 2)
+    part = (pixels - nodes[left]) / (nodes[left + 1] - nodes[left])
+    shares = np.bincount(left, 1 - part, nodes.size) + np.bincount(left + 1, part, nodes.size)
+    means: _Doubles = shares.astype(np.float64) / length
+    return means
+
+
+def _polynomial_shares(
+    model: ChebyshevBackground, valid: NDArray[np.bool_], errors: _Doubles
+) -> _Doubles:
+    """Return the mean of the polynomial's response to each bin."""
+    ny, nx = valid.shape
+    terms = _terms(model, bin_centres(model.width, nx), bin_centres(model.height, ny))[:, valid]
+    means = _terms(
+        model, *(np.arange(float(size)) for size in (model.width, model.height)), mean=True
+    )
+    power = 2 if model.profile == FitProfile.SURVEY else 1
+    with np.errstate(divide="ignore"):
+        weights = errors[valid] ** -power if model.weighted else np.ones(terms.shape[1])
+    weights[~np.isfinite(weights)] = 0.0
+    weighted = terms * weights
+    shares = np.full(valid.shape, np.nan)
+    try:
+        shares[valid] = np.linalg.solve(weighted @ terms.T, means) @ weighted
+    except np.linalg.LinAlgError:
+        return shares
+    return shares
+
+
+def _terms(model: ChebyshevBackground, x: _Doubles, y: _Doubles, *, mean: bool = False) -> _Doubles:
+    """Return the products of MATCHING.md section 7 on a grid, or their means over it."""
+    order = model.order_used
+    along_x = _polynomials(order, (x - (model.width - 1) / 2) * (2 / model.width))
+    along_y = _polynomials(order, (y - (model.height - 1) / 2) * (2 / model.height))
+    if mean:
+        along_x, along_y = (part.mean(axis=1, keepdims=True) for part in (along_x, along_y))
+    powers = [(n - j, j) for n in range(order + 1) for j in range(n + 1)]
+    terms = np.array([np.outer(along_y[j], along_x[i]) for i, j in powers])
+    return terms.reshape(len(powers)) if mean else terms
+
+
+def _polynomials(order: int, places: _Doubles) -> _Doubles:
+    """Return T_0 to T_order, ``[order + 1, places]``: cos(n arccos u), also just beyond 1."""
+    found = [np.ones_like(places), places]
+    for _ in range(order - 1):
+        found.append(2 * places * found[-1] - found[-2])
+    return np.array(found[: order + 1])
