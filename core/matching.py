@@ -25,6 +25,7 @@ from core.difference import (
 from core.errors import DimensionError, ModelOverflowError
 from core.grid import Tiles, measure
 from core.image import MaskedImage
+from core.quality import Quality, assess
 
 __all__ = [
     "NUMERICS_VERSION",
@@ -32,7 +33,7 @@ __all__ = [
     "match_background",
 ]
 
-NUMERICS_VERSION: str = "1"
+NUMERICS_VERSION: str = "2"
 """Raised whenever any bit of any result may change; part of what names a result."""
 
 _ROWS_AT_ONCE = 64
@@ -40,7 +41,7 @@ _ROWS_AT_ONCE = 64
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The background model of a pair and the figures that LSST gives with it.
+    """The background model of a pair and the figures that go with it.
 
     Parameters
     ----------
@@ -55,15 +56,20 @@ class Match:
     diff_im_var : float
         Clipped mean of the difference's variance plane, image unit squared; NaN where no good
         pixel has a finite variance.
+    quality : Quality or None
+        What is left of the sky, if it was asked for.
     """
 
     model: Background
     fit_rms: float
     matched_mse: float
     diff_im_var: float
+    quality: Quality | None = None
 
 
-def match_background(reference: MaskedImage, science: MaskedImage, config: MatchConfig) -> Match:
+def match_background(
+    reference: MaskedImage, science: MaskedImage, config: MatchConfig, *, quality: bool = False
+) -> Match:
     """Fit the smooth difference between two exposures (MATCHING.md section 1).
 
     Parameters
@@ -74,6 +80,8 @@ def match_background(reference: MaskedImage, science: MaskedImage, config: Match
         Exposure of the same shape; the model is what to add to it. Origins are not compared.
     config : MatchConfig
         Settings.
+    quality : bool, optional
+        Judge the sky that is left too, which takes about half as long again.
 
     Returns
     -------
@@ -110,6 +118,7 @@ def match_background(reference: MaskedImage, science: MaskedImage, config: Match
         fit_rms=_fit_rms(tiles, model),
         matched_mse=residue.mean_square,
         diff_im_var=variance,
+        quality=assess(scratch, model, reference, science, config) if quality else None,
     )
 
 
