@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from core.background import Background
 from core.chebyshev import ChebyshevBackground
-from core.config import FitProfile
+from core.config import FitProfile, InterpStyle
 from core.grid import bin_centres
+from core.survey import floored_errors
 
 __all__ = ["level_error"]
 
@@ -35,9 +36,10 @@ def level_error(model: Background) -> float:
     valid = np.isfinite(model.values)
     errors = _errors(model, valid)
     if isinstance(model, ChebyshevBackground):
-        shares = _polynomial_shares(model, valid, errors)
+        shares = _polynomial_shares(model, valid)
     else:
-        shares = _spline_shares(model, valid)
+        constant = getattr(model, "style_used", None) == InterpStyle.CONSTANT
+        shares = _spline_shares(model, valid, beyond=not constant)
     return math.sqrt(float(np.sum((shares[valid] * errors[valid]) ** 2)))
 
 
@@ -50,51 +52,58 @@ def _errors(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
     return np.where(known, errors, noise / roots)
 
 
-def _spline_shares(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
+def _spline_shares(model: Background, valid: NDArray[np.bool_], *, beyond: bool) -> _Doubles:
     """Return each bin's share: columns are filled first, then empty columns are bridged."""
     ny, nx = valid.shape
     y, x = bin_centres(model.height, ny), bin_centres(model.width, nx)
     used = valid.any(axis=0)
     shares = np.zeros(valid.shape)
-    of_columns = _line_shares(x[used], model.width)
+    of_columns = _line_shares(x[used], model.width, beyond=beyond)
     for column, share in zip(np.flatnonzero(used), of_columns, strict=True):
         rows = valid[:, column]
-        shares[rows, column] = share * _line_shares(y[rows], model.height)
+        shares[rows, column] = share * _line_shares(y[rows], model.height, beyond=beyond)
     return shares
 
 
-def _line_shares(nodes: _Doubles, length: int) -> _Doubles:
-    """Return the share of each node in the mean of straight lines between them, and beyond."""
+def _line_shares(nodes: _Doubles, length: int, *, beyond: bool) -> _Doubles:
+    """Return the share of each node in the mean of straight lines, that go on `beyond` or not."""
     if nodes.size == 1:
         return np.ones(1)
     pixels = np.arange(length, dtype=np.float64)
     left = np.clip(np.searchsorted(nodes, pixels, side="right") - 1, 0, nodes.size - 2)
     part = (pixels - nodes[left]) / (nodes[left + 1] - nodes[left])
+    if not beyond:
+        part = np.clip(part, 0.0, 1.0)
     shares = np.bincount(left, 1 - part, nodes.size) + np.bincount(left + 1, part, nodes.size)
     means: _Doubles = shares.astype(np.float64) / length
     return means
 
 
-def _polynomial_shares(
-    model: ChebyshevBackground, valid: NDArray[np.bool_], errors: _Doubles
-) -> _Doubles:
-    """Return the mean of the polynomial's response to each bin."""
+def _polynomial_shares(model: ChebyshevBackground, valid: NDArray[np.bool_]) -> _Doubles:
+    """Return the response of the polynomial's mean to each bin."""
     ny, nx = valid.shape
     terms = _terms(model, bin_centres(model.width, nx), bin_centres(model.height, ny))[:, valid]
-    means = _terms(
-        model, *(np.arange(float(size)) for size in (model.width, model.height)), mean=True
-    )
-    power = 2 if model.profile == FitProfile.SURVEY else 1
-    with np.errstate(divide="ignore"):
-        weights = errors[valid] ** -power if model.weighted else np.ones(terms.shape[1])
-    weights[~np.isfinite(weights)] = 0.0
-    weighted = terms * weights
+    pixels = (np.arange(float(size)) for size in (model.width, model.height))
+    weighted = terms * _weights(model)[valid]
     shares = np.full(valid.shape, np.nan)
     try:
-        shares[valid] = np.linalg.solve(weighted @ terms.T, means) @ weighted
+        shares[valid] = (
+            np.linalg.solve(weighted @ terms.T, _terms(model, *pixels, mean=True)) @ weighted
+        )
     except np.linalg.LinAlgError:
         return shares
     return shares
+
+
+def _weights(model: ChebyshevBackground) -> _Doubles:
+    """Return the weights of the bins in the fit; those that it leaves out have none."""
+    if not model.weighted:
+        return np.ones(model.values.shape)
+    if model.profile == FitProfile.SURVEY:
+        return floored_errors(model.errors, model.counts) ** -2
+    with np.errstate(divide="ignore"):
+        weights = 1 / model.errors.astype(np.float64)
+    return np.where(np.isfinite(weights), weights, 0.0)
 
 
 def _terms(model: ChebyshevBackground, x: _Doubles, y: _Doubles, *, mean: bool = False) -> _Doubles:
