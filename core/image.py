@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.errors import ImageError, ImageTypeError
 
-__all__ = ["MaskedImage", "require_array"]
+__all__ = ["MaskedImage", "require_array", "whole_number"]
 
 _MASK_BITS = 32
 
@@ -132,6 +132,27 @@ def require_array(name: str, value: object, dtype: type[np.generic]) -> NDArray[
     return np.asarray(value)
 
 
+def whole_number(value: Any) -> int | None:
+    """Return a whole number as Python's, or None: neither booleans nor 1.0 are whole numbers.
+
+    Parameters
+    ----------
+    value : object
+        What was given for a number.
+
+    Returns
+    -------
+    number : int or None
+        Of any integer type, numpy's among them.
+    """
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def _checked_planes(planes: Mapping[str, int]) -> dict[str, int]:
     if not isinstance(planes, Mapping):
         raise ImageTypeError("planes", f"a {type(planes).__name__}", "a mapping of name to number")
@@ -145,7 +166,7 @@ def _checked_name(name: object) -> str:
 
 
 def _checked_number(name: str, bit: object) -> int:
-    number = _integer(bit)
+    number = whole_number(bit)
     if number is None or not 0 <= number < _MASK_BITS:
         expected = f"a bit number, 0 - {_MASK_BITS - 1} (not the bit's value)"
         raise ImageError(f"planes[{name!r}]", repr(bit), expected)
@@ -154,16 +175,7 @@ def _checked_number(name: str, bit: object) -> int:
 
 def _checked_origin(origin: object) -> tuple[int, int]:
     if isinstance(origin, tuple | list) and len(origin) == 2:  # noqa: PLR2004 - x and y
-        x0, y0 = _integer(origin[0]), _integer(origin[1])
+        x0, y0 = whole_number(origin[0]), whole_number(origin[1])
         if x0 is not None and y0 is not None:
             return x0, y0
     raise ImageError("origin", repr(origin), "two integers, (x0, y0)")
-
-
-def _integer(value: Any) -> int | None:
-    if isinstance(value, bool | np.bool_):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None

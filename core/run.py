@@ -12,7 +12,7 @@ from typing import overload
 from core.background import Background
 from core.config import MatchConfig
 from core.errors import NoReferenceError
-from core.image import MaskedImage
+from core.image import MaskedImage, whole_number
 from core.matching import Match, match_background
 from core.reference import (
     ReferenceChoice,
@@ -144,14 +144,15 @@ def _choice(
 
 
 def _reference(exposures: ScaledExposures, index: int | None, scaler: Scaler | None) -> MaskedImage:
-    if index is None or not 0 <= index < len(exposures):
-        raise NoReferenceError(f"index {index} is not one of {len(exposures)} exposures")
+    place = whole_number(index)
+    if place is None or not 0 <= place < len(exposures):
+        raise NoReferenceError(f"index {index!r} is not one of {len(exposures)} exposures")
     try:
-        return exposures.scaled(index, scaler)
+        return exposures.scaled(place, scaler)
     except MemoryError:
         raise
     except Exception as error:
-        raise NoReferenceError(f"exposure {index} cannot be had: {error}") from error
+        raise NoReferenceError(f"exposure {place} cannot be had: {error}") from error
 
 
 def _match(

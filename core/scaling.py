@@ -108,7 +108,7 @@ class ScaledExposures:
         scalers: Sequence[Scaler | None] | None = None,
     ) -> None:
         self._exposures = exposures
-        self._scalers = _one_each(scalers, len(exposures))
+        self._scalers = _one_each(scalers, _length("exposures", exposures))
         self.planes: set[str] = set()
 
     def __len__(self) -> int:
@@ -180,14 +180,18 @@ def _one_each(
 ) -> Sequence[Scaler | None] | None:
     if scalers is None:
         return None
-    try:
-        given = len(scalers)
-    except TypeError:
-        found = f"a {type(scalers).__name__}"
-        raise ImageTypeError("scalers", found, "a sequence of one an exposure") from None
+    given = _length("scalers", scalers)
     if given != count:
         raise ImageError("scalers", f"of length {given}", f"of length {count}, one an exposure")
     return scalers
+
+
+def _length(name: str, given: Sequence[object]) -> int:
+    try:
+        return len(given)
+    except TypeError:
+        found = f"a {type(given).__name__}"
+        raise ImageTypeError(name, found, "a sequence of one an exposure") from None
 
 
 def _let_go(error: BaseException) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "any_configs",
     "any_pairs",
     "configs",
+    "each_plane",
     "flat",
     "holed",
     "noisy",
@@ -109,6 +110,14 @@ def configs(draw: st.DrawFn) -> MatchConfig:
             "num_iter": draw(st.integers(1, 3)),
         }
     )
+
+
+def each_plane(
+    exposure: MaskedImage, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> MaskedImage:
+    """Return an exposure with the same done to its three planes."""
+    image, mask, variance = exposure.image, exposure.mask, exposure.variance
+    return replace(exposure, image=change(image), mask=change(mask), variance=change(variance))
 
 
 # --- anything that can be matched

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from tests.core.exposures import (
     any_configs,
     any_pairs,
     configs,
+    each_plane,
     noisy,
     pairs,
     plane,
@@ -258,14 +258,6 @@ def test_layout_has_no_influence(pair: Pair, config: MatchConfig) -> None:
 def relaid(exposure: MaskedImage, kind: str) -> MaskedImage:
     """Return an exposure whose planes lie as Fortran has them, with strides, or reversed."""
     return each_plane(exposure, lambda array: _relaid(array, kind))
-
-
-def each_plane(
-    exposure: MaskedImage, change: Callable[[NDArray[Any]], NDArray[Any]]
-) -> MaskedImage:
-    """Return an exposure with the same done to its three planes."""
-    image, mask, variance = exposure.image, exposure.mask, exposure.variance
-    return replace(exposure, image=change(image), mask=change(mask), variance=change(variance))
 
 
 def _relaid(array: NDArray[Any], kind: str) -> NDArray[Any]:
