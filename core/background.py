@@ -16,6 +16,7 @@ from core.errors import ImageError, ImageTypeError, InterpolationError, NoOverla
 from core.grid import Grid, bin_centres, bin_edges
 from core.image import require_array
 from core.interpolate import Surface, fewest_points, fit_surface, richest_style
+from core.survey import filled, floored_errors
 
 __all__ = ["Background", "SplineBackground", "fit_spline"]
 
@@ -219,8 +220,10 @@ class Background(ABC):
 class SplineBackground(Background):
     """A background that interpolates its grid (MATCHING.md sections 5 and 6).
 
-    Columns of bins are interpolated first, then these along x: empty bins are filled along y, and
-    only columns that are wholly empty are bridged in x.
+    Columns of bins are interpolated first, then these along x. In profile ``lsst`` empty bins are
+    so filled along y, and only columns that are wholly empty are bridged in x. In profile
+    ``survey`` they are filled before (`core.survey.filled`), x and y alike; extrapolation is
+    linear, and CONSTANT takes a bin's own value.
 
     Parameters
     ----------
@@ -274,6 +277,9 @@ class SplineBackground(Background):
         ny, nx = self.values.shape
         centres = bin_centres(self.height, ny), bin_centres(self.width, nx)
         values = self.values.astype(np.float64)
+        if self.profile == FitProfile.SURVEY:
+            errors = floored_errors(self.errors, self.counts)
+            values = filled(values, errors, (self.height, self.width))
         style = self.style_used
         return fit_surface(centres, values, style, self.undersample_style, self.profile)
 

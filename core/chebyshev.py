@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.background import Background
-from core.config import MatchConfig, UndersampleStyle
+from core.config import FitProfile, MatchConfig, UndersampleStyle
 from core.errors import (
     BinSizeError,
     ImageError,
@@ -18,12 +19,16 @@ from core.errors import (
     SingularFitError,
 )
 from core.grid import Grid, Tiles, bin_centres, bin_count, measure_grid
+from core.kernels import chebyshev as kernels
+from core.survey import floored_errors
 
 __all__ = ["ChebyshevBackground", "fit_polynomial", "require_polynomial"]
 
 _Doubles = NDArray[np.float64]
 
 _NOTHING = 1e-12
+_SINGULAR = 1e-12
+_UNDETERMINED = "the bins do not determine its coefficients"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +77,20 @@ class ChebyshevBackground(Background):
         object.__setattr__(self, "coefficients", coefficients)
 
     def _fill(self, x0: int, y0: int, out: NDArray[np.float32]) -> None:
-        rows, columns = out.shape
-        x = np.arange(x0, x0 + columns, dtype=np.float64)
-        for row in range(rows):
-            self._points(x, np.full(columns, float(y0 + row)), out[row])
+        kernels.draw(self._tables, self.coefficients, (int(x0), int(y0)), out)
 
     def _points(self, x: _Doubles, y: _Doubles, out: NDArray[np.float32]) -> None:
-        u, v = _scaled(x, self.width), _scaled(y, self.height)
-        terms = _terms(self.order_used, u, v)
-        total = np.zeros(x.size)
-        for coefficient, term in zip(self.coefficients, terms, strict=True):
-            total += coefficient * term
-        with np.errstate(over="ignore"):
-            out[...] = total
+        tables = self._table(x, self.width), self._table(y, self.height)
+        kernels.pick(tables, self.coefficients, out)
+
+    @cached_property
+    def _tables(self) -> tuple[_Doubles, _Doubles]:
+        sides = self.width, self.height
+        x, y = (self._table(np.arange(side, dtype=np.float64), side) for side in sides)
+        return x, y
+
+    def _table(self, positions: _Doubles, length: int) -> _Doubles:
+        return _polynomials(self.order_used, positions, length)
 
     def _require_orders(self) -> None:
         for name in ("order", "order_used"):
@@ -147,12 +153,15 @@ def fit_polynomial(
     OrderError
         If the tiles cover too little for the order and it may not be reduced (a `ValueError`).
     SingularFitError
-        If the bins do not determine the coefficients (a `RuntimeError`).
+        If the bins do not determine the coefficients (a `RuntimeError`): in profile ``survey``
+        whenever the normal equations are singular, in profile ``lsst`` only if that leaves no
+        finite numbers. LSST does not look, and so may give large numbers without a meaning.
     """
     if not tiles.x.size:
         raise NoOverlapError
     order, grid = _covered(plane, grid, tiles, config)
     weighted = config.approx_weighting and bool((tiles.errors > config.grid_stdev_epsilon).any())
+    weights = _weights(grid, config) if weighted else np.ones(grid.values.shape)
     height, width = plane.shape
     return ChebyshevBackground(
         values=grid.values,
@@ -165,7 +174,7 @@ def fit_polynomial(
         order_used=order,
         undersample_style=config.undersample_style,
         weighted=weighted,
-        coefficients=_fit(grid, _weights(grid, weighted), order, plane.shape),
+        coefficients=_fitted(grid, weights, order, config, (height, width)),
     )
 
 
@@ -185,43 +194,62 @@ def _covered(
     return config.order, measure_grid(plane, config, (samples, samples))
 
 
-def _weights(grid: Grid, weighted: bool) -> _Doubles:
-    if not weighted:
-        return np.ones(grid.values.shape)
+def _weights(grid: Grid, config: MatchConfig) -> _Doubles:
+    """Return LSST's weights, 1 / error in float32, or those of profile survey, 1 / error^2."""
+    if config.profile == FitProfile.SURVEY:
+        errors = floored_errors(grid.errors, grid.counts)
+        weights: _Doubles = (errors.min() / errors) ** 2
+        return weights
     with np.errstate(divide="ignore", over="ignore"):
         return (np.float32(1) / grid.errors).astype(np.float64)
 
 
-def _fit(grid: Grid, weights: _Doubles, order: int, shape: tuple[int, int]) -> _Doubles:
-    ny, nx = grid.values.shape
+def _fitted(
+    grid: Grid, weights: _Doubles, order: int, config: MatchConfig, shape: tuple[int, int]
+) -> _Doubles:
+    """Return the coefficients that make the least of the weighted squares (section 7)."""
     values = grid.values.astype(np.float64)
-    x, y = np.meshgrid(bin_centres(shape[1], nx), bin_centres(shape[0], ny))
-    used = np.isfinite(values + weights)
-    terms = np.array(_terms(order, _scaled(x[used], shape[1]), _scaled(y[used], shape[0])))
-    matrix = np.einsum("kp,lp,p->kl", terms, terms, weights[used])
-    right = np.einsum("kp,p,p->k", terms, weights[used], values[used])
+    y_table, x_table = (
+        _polynomials(order, bin_centres(length, bins), length)
+        for length, bins in zip(shape, values.shape, strict=True)
+    )
+    size = (order + 1) * (order + 2) // 2
+    matrix, right = np.zeros((size, size)), np.zeros(size)
+    for array in (values, weights):
+        array.setflags(write=False)
+    kernels.normal_equations((x_table, y_table), values, weights, matrix, right)
     if (np.abs(matrix) <= _NOTHING).all():
         raise SingularFitError(order, "no bin has both a value and a weight")
-    try:
-        return np.linalg.solve(matrix, right)
-    except np.linalg.LinAlgError:
-        raise SingularFitError(order, "the bins do not determine its coefficients") from None
+    if config.profile == FitProfile.SURVEY:
+        return _solved_if_regular(matrix, right, order)
+    kernels.solve(matrix, right)
+    if not np.isfinite(right).all():
+        raise SingularFitError(order, _UNDETERMINED)
+    return right
 
 
-def _scaled(position: _Doubles, length: int) -> _Doubles:
-    return (position - (length - 1) / 2) * (2 / length)
+def _solved_if_regular(matrix: _Doubles, right: _Doubles, order: int) -> _Doubles:
+    """Solve equations scaled to a diagonal of 1; LSST does not ask whether they are singular."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scales = np.sqrt(np.diag(matrix))
+        matrix, right = matrix / np.outer(scales, scales), right / scales
+    least = kernels.solve(matrix, right)
+    if not least > _SINGULAR or not np.isfinite(right).all():
+        raise SingularFitError(order, _UNDETERMINED)
+    return right / scales
 
 
-def _terms(order: int, u: _Doubles, v: _Doubles) -> list[_Doubles]:
-    x, y = _polynomials(order, u), _polynomials(order, v)
-    return [x[n - j] * y[j] for n in range(order + 1) for j in range(n + 1)]
-
-
-def _polynomials(order: int, u: _Doubles) -> list[_Doubles]:
-    found = [np.ones_like(u), u]
-    for _ in range(order - 1):
-        found.append(2 * u * found[-1] - found[-2])
-    return found[: order + 1]
+def _polynomials(order: int, positions: _Doubles, length: int) -> _Doubles:
+    """Return T_0 ... T_order at positions along a side, ``[order + 1, positions]``, read-only."""
+    u = (positions - (length - 1) / 2) * (2 / length)
+    table = np.ones((order + 1, u.size))
+    if order:
+        table[1] = u
+    with np.errstate(over="ignore", invalid="ignore"):  # far outside the image
+        for i in range(2, order + 1):
+            table[i] = 2 * u * table[i - 1] - table[i - 2]
+    table.setflags(write=False)
+    return table
 
 
 def _checked_coefficients(given: object, order: int) -> _Doubles:

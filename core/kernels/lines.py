@@ -210,8 +210,9 @@ def _piece(breaks: _Doubles, pieces: int, guess: int, position: float) -> int:
 @kernel
 def _at(curve: Curve, piece: int, lane: int, position: float) -> float:
     a, b, c, d = curve.coefficients[piece, :, lane]
-    t = position - curve.origins[piece]
-    return a + t * (b + t * (c + t * d))
+    t: float = position - curve.origins[piece]
+    value: float = a + t * (b + t * (c + t * d))
+    return value
 
 
 @kernel

@@ -19,6 +19,7 @@ MODULES = [
     "matching",
     "reference",
     "statistics",
+    "survey",
 ]
 
 FIXED = {

@@ -248,10 +248,10 @@ def _sampled(
         values = column.T if turned else column
         surface = fit_surface(centres, values, style, REDUCE, FitProfile.LSST)
         out = np.empty(positions.size, dtype=np.float32)
-        along = np.zeros(positions.size)
-        surface.points(*((positions, along) if turned else (along, positions)), out)
+        x, y = np.zeros(positions.size), positions
+        surface.points(y if turned else x, x if turned else y, out)
         found.append(out)
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     return found[0]
 
 

@@ -1,0 +1,138 @@
+"""What profile ``survey`` makes of a grid: errors with a floor, no empty cells (section 14).
+
+Both are worked out of values, errors and counts alone, so that a model can be rebuilt from these.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.grid import bin_centres
+from core.kernels.fill import fill
+
+__all__ = ["filled", "floored_errors"]
+
+_Doubles = NDArray[np.float64]
+
+_FLOOR = 0.5
+"""Share of a typical sigma below which no cell's own sigma is believed."""
+_TENSION = 0.01
+"""Of the plate, per squared cell: it lies flat some ten cells away from the nearest value."""
+_STRAIGHT = 1e-12
+"""Share of the squared spread of cells below which they are taken to lie on a line."""
+_LONGEST_SIDE = 128
+
+
+def floored_errors(errors: NDArray[np.float32], counts: NDArray[np.int32]) -> _Doubles:
+    """Return the errors that cells are weighted by (MATCHING.md section 14).
+
+    The sigma of a pixel that a cell's error stands for is ``error sqrt(count)``; the typical one is
+    the median of those that are finite and not 0, or 1 if there is none. No cell is taken to have
+    less than half the typical sigma: so a uniform cell, or one of two pixels that happen to be
+    equal, counts, but not for more than four ordinary cells of as many pixels. A cell of one pixel,
+    which has no error, is taken to have the typical sigma.
+
+    Parameters
+    ----------
+    errors : `numpy.ndarray`
+        float32 ``[ny, nx]``, standard errors, image unit; NaN where unknown.
+    counts : `numpy.ndarray`
+        int32 ``[ny, nx]``, accepted pixels.
+
+    Returns
+    -------
+    floored : `numpy.ndarray`
+        float64 ``[ny, nx]``, positive.
+    """
+    roots = np.sqrt(np.maximum(counts, 1).astype(np.float64))
+    sigmas = errors * roots
+    known = sigmas[np.isfinite(sigmas) & (sigmas > 0)]
+    typical = float(np.median(known)) if known.size else 1.0
+    return np.where(np.isnan(sigmas), typical, np.maximum(sigmas, _FLOOR * typical)) / roots
+
+
+def filled(values: _Doubles, errors: _Doubles, size: tuple[int, int]) -> _Doubles:
+    """Return a grid without empty cells (MATCHING.md section 14).
+
+    A plane is fitted to the cells that have a value, weighted by 1 / error^2. What is left of these
+    is continued into the empty cells as a thin plate under light tension would be, pinned to the
+    cells: it bends as little as it can, is smooth across the edges of a gap, and far from all cells
+    becomes flat, hence the model the plane. So a plane is continued exactly, where three cells
+    determine one; where all are on a line there is no slope across it. The grid of exchanged axes
+    gives the exchanged answer to the bit. Grids of more than 128 cells along a side are filled in
+    blocks of cells.
+
+    Parameters
+    ----------
+    values : `numpy.ndarray`
+        float64 ``[ny, nx]``, image unit; NaN is an empty cell.
+    errors : `numpy.ndarray`
+        float64 ``[ny, nx]``, positive; only those of cells with a value are looked at.
+    size : tuple of int
+        ``(height, width)`` of the image in pixels.
+
+    Returns
+    -------
+    filled : `numpy.ndarray`
+        float64 ``[ny, nx]``; the values where there were any, all NaN if there were none.
+    """
+    empty = np.isnan(values)
+    if not empty.any() or empty.all():
+        return values
+    plane = _plane(values, errors, size)
+    high, wide = size[0] / values.shape[0], size[1] / values.shape[1]
+    with np.errstate(invalid="ignore"):  # infinite values are kept, and spoil what is beside them
+        rest = values - plane
+        # the order of sums differs between the two, their mean is the same for both
+        mean = (_plate(rest, high / wide) + _plate(rest.T, wide / high).T) / 2
+        return np.where(empty, plane + mean, values)
+
+
+def _plate(values: _Doubles, ratio: float) -> _Doubles:
+    """Fill cells, each `ratio` times as high as wide."""
+    ny, nx = values.shape
+    side = -(-max(ny, nx) // _LONGEST_SIDE)
+    if side > 1:
+        blocks = _plate(_blocks(values, side), ratio)
+        return np.repeat(np.repeat(blocks, side, axis=0), side, axis=1)[:ny, :nx]
+    line = values.reshape(-1).copy()
+    line.setflags(write=False)
+    found: _Doubles = fill(line, (ny, nx), float(ratio), _TENSION)
+    return found.reshape(ny, nx)
+
+
+def _blocks(values: _Doubles, side: int) -> _Doubles:
+    """Return the means of square blocks of cells, NaN where all are empty."""
+    ny, nx = values.shape
+    pad = (0, -ny % side), (0, -nx % side)
+    cells = np.pad(values, pad, constant_values=np.nan)
+    cells = cells.reshape(cells.shape[0] // side, side, cells.shape[1] // side, side)
+    known = ~np.isnan(cells)
+    totals = np.where(known, cells, 0.0).sum(axis=(1, 3))
+    with np.errstate(invalid="ignore"):
+        means: _Doubles = totals / known.sum(axis=(1, 3))
+    return means
+
+
+def _plane(values: _Doubles, errors: _Doubles, size: tuple[int, int]) -> _Doubles:
+    """Return the plane through the cells, at all of them; sums are exact, so in any order."""
+    y, x = np.meshgrid(*map(bin_centres, size, values.shape), indexing="ij")
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros_like(values)
+    weights = (errors[known].min() / errors[known]) ** 2
+    total = math.fsum(weights)
+    middles = [math.fsum(weights * one[known]) / total for one in (x, y, values)]
+    x, y, z = x - middles[0], y - middles[1], values[known] - middles[2]
+    u, v = x[known], y[known]
+    pairs = (u, u), (v, v), (u, v), (u, z), (v, z)
+    xx, yy, xy, xz, yz = (math.fsum(weights * (one * other)) for one, other in pairs)
+    determinant, spread = xx * yy - xy * xy, xx + yy
+    if determinant > _STRAIGHT * spread * spread:
+        slopes = (yy * xz - xy * yz) / determinant, (xx * yz - xy * xz) / determinant
+    else:
+        slopes = (xz / spread, yz / spread) if spread > 0 else (0.0, 0.0)
+    return middles[2] + (slopes[0] * x + slopes[1] * y)
