@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import core
-from core import MaskedImage
+from core import MaskedImage, MatchConfig
 from stream.dataref import DataRef
 from stream.taskbase import Struct, Task, TaskError
 from stream.taskconfig import MatchBackgroundsConfig
@@ -259,12 +259,16 @@ class MatchBackgroundsTask(Task):
         with self.timer("measure"):
             return core.selection_statistics(exposure, self.config.settings)
 
-    def matchExposures(self, reference: MaskedImage, science: MaskedImage) -> core.Match:
+    def matchExposures(
+        self, reference: MaskedImage, science: MaskedImage, *, quality: bool = False
+    ) -> core.Match:
         """Return the match of two scaled exposures, timed as "match"; neither is changed.
 
         Parameters
         ----------
         reference, science : core.MaskedImage
+        quality : bool, optional
+            Whether to judge the sky that is left, too.
 
         Raises
         ------
@@ -272,7 +276,8 @@ class MatchBackgroundsTask(Task):
             As `core.match_background` does.
         """
         with self.timer("match"):
-            return core.match_background(reference, science, self.config.settings)
+            settings: MatchConfig = self.config.settings
+            return core.match_background(reference, science, settings, quality=quality)
 
     # How they come together
 

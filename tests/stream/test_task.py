@@ -433,6 +433,7 @@ def test_the_parts_neither_log_nor_change(lines: list[Any]) -> None:
     assert worker.measureExposure(scaled) == core.selection_statistics(scaled, CONFIG)
     expected = core.match_background(reference, scaled, CONFIG)
     assert worker.matchExposures(reference, scaled) == expected
+    assert worker.matchExposures(reference, scaled, quality=True).quality is not None
     assert worker.readExposure(Ref(science, 1), WARP) is science
     assert set(worker.timings()) == {"scale", "measure", "match", "decode"}
     assert [*planes_of(reference), *planes_of(science)] == before
