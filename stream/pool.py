@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stream.faults import WarpError, WarpFault
-from stream.worker import Broken, Done, Warmth, Worker, WorkerDiedError
+from stream.worker import Broken, Done, Warmth, Worker, WorkerDiedError, end_fork_server
 
 __all__ = ["AttemptRecord", "PoolClosedError", "WorkerPool"]
 
@@ -26,6 +26,7 @@ _RETRY_FIRST_S = 0.05
 _RETRY_MOST_S = 5.0
 _POLL_S = 0.005
 _END_S = 10.0
+_HIRING_S = 2.0
 _WORTH_RETRYING = (WarpFault.KILLED, WarpFault.TIMEOUT)
 """Another process, or a machine that was suspended, may have been the cause."""
 
@@ -94,6 +95,7 @@ class WorkerPool:
         self._workers: dict[Worker, asyncio.Future[str]] = {}
         self._idle: asyncio.Queue[Worker | None] = asyncio.Queue()
         self._repairs: set[asyncio.Task[None]] = set()
+        self._hiring: set[Future[Worker]] = set()
         self._settled = asyncio.Event()
         self._settled.set()
         self._running = 0
@@ -240,7 +242,14 @@ class WorkerPool:
     async def _hire(self) -> Worker:
         """Start one worker and let it rest until it is needed."""
         loop = asyncio.get_running_loop()
-        worker = await loop.run_in_executor(self._threads, Worker, self._memory_bytes)
+        hiring = self._threads.submit(Worker, self._memory_bytes)
+        self._hiring.add(hiring)
+        hiring.add_done_callback(self._hiring.discard)
+        try:
+            worker = await asyncio.wrap_future(hiring)
+        except asyncio.CancelledError:
+            hiring.add_done_callback(_dismiss)
+            raise
         self._workers[worker] = loop.create_future()
         loop.add_reader(worker.sentinel, self._on_end, worker)
         if self._closing:
@@ -271,9 +280,23 @@ class WorkerPool:
                 return
 
     async def _end(self) -> None:
-        """Kill every worker, and wait until each of them was reaped."""
-        while self._workers or self._repairs:
+        """Kill every worker, and wait until each was reaped; who is still hired is waited for.
+
+        But not long: a fork server that compiles would keep the process alive for as long.
+        """
+        patience = time.monotonic() + _HIRING_S
+        while self._workers or self._repairs or self._hiring:
             for worker in self._workers:
                 worker.kill()
+            if self._hiring and time.monotonic() > patience:
+                end_fork_server()
             await asyncio.sleep(_POLL_S)
         self._threads.shutdown(wait=False)
+
+
+def _dismiss(hiring: Future[Worker]) -> None:
+    """End a worker that came up when nobody waited for it any more."""
+    if not hiring.cancelled() and hiring.exception() is None:
+        worker = hiring.result()
+        worker.kill()
+        worker.reap()

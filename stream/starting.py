@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -13,7 +15,7 @@ __all__ = ["Startable", "start_workers"]
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 5
 
 
 class Startable(Protocol):
@@ -29,25 +31,36 @@ class Startable(Protocol):
         ...
 
 
-async def start_workers(pool: Startable) -> None:
+async def start_workers(pool: Startable, moving: Callable[[], None] = lambda: None) -> None:
     """Start a pool's workers, and return when they are ready: no job compiles anything.
 
     Parameters
     ----------
     pool : Startable
         A `stream.pool.WorkerPool` that was not started.
+    moving : callable
+        Called again and again while the workers start, which has an end, so that nobody takes us
+        for hung meanwhile.
 
     Raises
     ------
     OSError, stream.worker.WorkerDiedError
         As `WorkerPool.start`.
     """
-    patience = asyncio.get_running_loop().call_later(_PATIENCE_S, _tell_patience)
+    beat = asyncio.create_task(_beat(moving))
     try:
         warmth = await pool.start()
     finally:
-        patience.cancel()
+        beat.cancel()
     _tell(pool.alive, warmth)
+
+
+async def _beat(moving: Callable[[], None]) -> None:
+    for second in count():
+        moving()
+        if second == _PATIENCE_S:
+            _tell_patience()
+        await asyncio.sleep(1.0)
 
 
 def _tell_patience() -> None:

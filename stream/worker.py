@@ -25,13 +25,21 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
 from stream.faults import WarpFault
 
-__all__ = ["LONGEST_WARM_UP_S", "Broken", "Done", "Warmth", "Worker", "WorkerDiedError"]
+__all__ = [
+    "LONGEST_WARM_UP_S",
+    "Broken",
+    "Done",
+    "Warmth",
+    "Worker",
+    "WorkerDiedError",
+    "end_fork_server",
+]
 
 LONGEST_WARM_UP_S = 300
 """Time in which the fork server must have its machine code. To load it takes less than a second, to
@@ -179,6 +187,17 @@ class Worker:
         with contextlib.suppress(ValueError):
             self._process.close()
         return _described(code)
+
+
+def end_fork_server() -> None:
+    """Kill the process that workers are forked from: those that wait for one are told at once.
+
+    Its workers end with it. The next worker starts another.
+    """
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001 - told nowhere else
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

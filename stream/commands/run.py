@@ -75,7 +75,7 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         if settings.address is not None:
             web = Web(settings.address, assembly.service, assembly.telemetry, assembly.pulse)
             await web.start()
-        await start_workers(assembly.pool)
+        await start_workers(assembly.pool, assembly.pulse.polled)
         yield "off" if web is None else str(web.address)
     finally:
         beat.cancel()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -26,11 +28,13 @@ class Pool:
 
     alive = 3
 
-    def __init__(self, warmth: Warmth) -> None:
+    def __init__(self, warmth: Warmth, seconds: float = 0.0) -> None:
         self._warmth = warmth
+        self._seconds = seconds
 
     async def start(self) -> Warmth:
-        """Be started."""
+        """Take a while to be started."""
+        await asyncio.sleep(self._seconds)
         return self._warmth
 
 
@@ -117,6 +121,33 @@ def test_a_warm_up_that_fails_is_an_error_of_the_start(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in done.stderr
 
 
+LEFT = """
+    import asyncio, time
+    from stream import worker
+    from stream.pool import WorkerPool
+
+    async def main():
+        pool = WorkerPool(2, 60.0, 1 << 30)
+        start = asyncio.create_task(pool.start())
+        await asyncio.sleep(1)
+        start.cancel()
+        await pool.close(0)
+
+    if __name__ == "__main__":
+        worker._PRELOADED.append("endless")
+        asyncio.run(main())
+"""
+
+
+def test_nobody_waits_for_a_compiler_to_stop(tmp_path: Path) -> None:
+    """A start that is given up ends soon, though the workers' machine code is still being made."""
+    (tmp_path / "endless.py").write_text("import time; time.sleep(60)")
+    began = time.monotonic()
+    done = script(tmp_path, LEFT, PYTHONPATH=f"{ROOT}:{tmp_path}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.monotonic() - began < 20
+
+
 ENDLESS = """
     import time
     import core
@@ -166,3 +197,12 @@ async def test_code_that_cannot_be_kept_is_warned_of(
         await start_workers(Pool(Warmth(20.0, compiled, 0, kept=kept)))
     remedies = [line["remedy"] for line in lines if line["log_level"] == "warning"]
     assert ["NUMBA_CACHE_DIR" in remedy for remedy in remedies] == [True] * warned
+
+
+async def test_a_start_is_no_standstill() -> None:
+    """Whoever watches us is told that we move while the workers start, and not afterwards."""
+    told: list[float] = []
+    await start_workers(Pool(Warmth(0.1, 0, 9, kept=True), 2.5), lambda: told.append(1))
+    assert len(told) == 3
+    await asyncio.sleep(1.2)
+    assert len(told) == 3
