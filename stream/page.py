@@ -148,7 +148,7 @@ def visit_panel(
     difference = np.where(bad, np.nan, reference.image.astype(np.float64) - warp.image)
     fine, coarse = _factors(warp.shape, config.bin_size)
     level = median_of(reference.variance[~bad].astype(np.float64) + warp.variance[~bad])
-    left = difference if model is None else difference - model
+    left: Float = difference if model is None else difference - model.astype(np.float64)
     residual, residual_noise = _averaged(left, coarse)
     return VisitPanel(
         findings=findings,

@@ -150,7 +150,8 @@ def test_what_was_fitted_comes_through(changes: dict[str, Any]) -> None:
         mask = np.zeros(image.shape, np.int32)
         mask[:20, :20] = 1
         pair.append(core.MaskedImage(image, mask, np.ones_like(image), {"BAD": 0}))
-    fitted = core.match_background(*pair, core.MatchConfig(**changes)).model
+    reference, science = pair
+    fitted = core.match_background(reference, science, core.MatchConfig(**changes)).model
     again = through_bytes(fitted)
     assert again == fitted
     assert again.image().tobytes() == fitted.image().tobytes()
