@@ -23,6 +23,9 @@ __all__ = ["SkyLevel", "sky_level"]
 
 _MOST_CELLS = 16
 _LEAST_PIXELS = 8
+_ROWS_AT_ONCE = 16
+"""Rows that stay in the processor's cache while they are worked on."""
+
 _STRAIGHT = 1e-9
 """Share of the squared spread below which cells are taken to lie on a line."""
 
@@ -122,15 +125,19 @@ def _strip(
 ) -> NDArray[np.float32]:
     """Return rows of the exposure less the plane, NaN where a pixel is not accepted."""
     height, width = exposure.shape
+    bits = exposure.bits(config.bad_mask_planes)
     x = plane.x_slope * (np.arange(width) - (width - 1) / 2)
-    y = plane.level + plane.y_slope * (np.arange(start, stop) - (height - 1) / 2)
+    y = plane.level + plane.y_slope * (np.arange(height) - (height - 1) / 2)
     strip = np.empty((stop - start, width), dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        np.subtract(
-            exposure.image[start:stop], x + y[:, np.newaxis], out=strip, casting="same_kind"
-        )
-    refused = (exposure.mask[start:stop] & exposure.bits(config.bad_mask_planes)) != 0
-    strip[refused | ~np.isfinite(strip)] = np.nan
+    for first in range(start, stop, _ROWS_AT_ONCE):
+        rows = slice(first, min(first + _ROWS_AT_ONCE, stop))
+        block = strip[first - start : rows.stop - start]
+        with np.errstate(invalid="ignore", over="ignore"):
+            sky = (x + y[rows, np.newaxis]).astype(np.float32)
+            np.subtract(exposure.image[rows], sky, out=block)
+        refused = ~np.isfinite(block)
+        refused |= (exposure.mask[rows] & bits) != 0
+        np.copyto(block, np.nan, where=refused)
     return strip
 
 
