@@ -70,7 +70,7 @@ def uniform_bins() -> Cure:
     side = 8 * _BIN
     steps = 0.05 * (np.arange(side) // _BIN) ** 2
     truth = np.broadcast_to(steps, (side, side))
-    noise: _Line = np.random.default_rng(_SEED).normal(0.0, 1.0, truth.shape)
+    noise = np.random.default_rng(_SEED).normal(0.0, 1.0, (side, side))
     noise[:, side // 2 :] = 0.0
     sky = truth + noise
     config = MatchConfig(bin_size=_BIN, use_polynomial=True, order=2)
