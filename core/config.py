@@ -11,7 +11,14 @@ from typing import Any
 
 from core.errors import ConfigError
 
-__all__ = ["FitProfile", "GridStatistic", "InterpStyle", "MatchConfig", "UndersampleStyle"]
+__all__ = [
+    "FitProfile",
+    "GridStatistic",
+    "InterpStyle",
+    "MatchConfig",
+    "UndersampleStyle",
+    "require_config",
+]
 
 
 class GridStatistic(StrEnum):
@@ -71,7 +78,7 @@ class MatchConfig:
     num_sigma_clip : int
         Clipping limit of MEANCLIP in sigma, at least 1.
     num_iter : int
-        Clipping iterations, at least 1; exactly so many are made.
+        Clipping iterations, 1 - 1000; exactly so many are made.
     best_ref_weight_coverage, best_ref_weight_variance, best_ref_weight_level : float
         Weights 0 - 1 of the terms of the reference's cost.
     approx_weighting : bool
@@ -158,6 +165,23 @@ class MatchConfig:
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
+def require_config(value: object) -> None:
+    """Refuse what is no configuration.
+
+    Parameters
+    ----------
+    value : object
+        What was given for ``config``.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a `MatchConfig`.
+    """
+    if not isinstance(value, MatchConfig):
+        raise ConfigError("config", value, "a core.MatchConfig (from_mapping makes one of a dict)")
+
+
 @dataclass(frozen=True)
 class _Rule:
     """What a field accepts: a check that raises ValueError or TypeError, and how text is read."""
@@ -199,14 +223,15 @@ def _flag(value: object) -> bool:
     return value is True
 
 
-def _whole(minimum: int) -> _Rule:
+def _whole(minimum: int, maximum: float = math.inf) -> _Rule:
     def check(value: Any) -> int:
         _refuse_unless(not isinstance(value, bool))
         number = operator.index(value)
-        _refuse_unless(number >= minimum)
+        _refuse_unless(minimum <= number <= maximum)
         return number
 
-    return _Rule(f"an integer, at least {minimum}", check, int)
+    most = f"{minimum} - {maximum}" if math.isfinite(maximum) else f"at least {minimum}"
+    return _Rule(f"an integer, {most}", check, int)
 
 
 def _real(expected: str, maximum: float) -> _Rule:
@@ -239,6 +264,8 @@ def _truth(text: str) -> bool:
     return text.lower() == "true"
 
 
+_MOST_SIGMA = 2**31 - 1  # LSST's setting is a C++ int
+_MOST_PASSES = 1000  # each pass looks at every pixel
 _WEIGHT = _real("a number, 0 - 1", 1.0)
 
 _RULES = {
@@ -249,8 +276,8 @@ _RULES = {
     "undersample_style": _choice(UndersampleStyle),
     "bin_size": _whole(1),
     "interp_style": _choice(InterpStyle),
-    "num_sigma_clip": _whole(1),
-    "num_iter": _whole(1),
+    "num_sigma_clip": _whole(1, _MOST_SIGMA),
+    "num_iter": _whole(1, _MOST_PASSES),
     "best_ref_weight_coverage": _WEIGHT,
     "best_ref_weight_variance": _WEIGHT,
     "best_ref_weight_level": _WEIGHT,

@@ -153,6 +153,25 @@ def whole_number(value: Any) -> int | None:
         return None
 
 
+def require_exposure(name: str, value: object) -> None:
+    """Refuse what is no exposure.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the error.
+    value : object
+        What was given for it.
+
+    Raises
+    ------
+    ImageTypeError
+        If it is not a `MaskedImage`.
+    """
+    if not isinstance(value, MaskedImage):
+        raise ImageTypeError(name, f"a {type(value).__name__}", "a core.MaskedImage")
+
+
 def _checked_planes(planes: Mapping[str, int]) -> dict[str, int]:
     if not isinstance(planes, Mapping):
         raise ImageTypeError("planes", f"a {type(planes).__name__}", "a mapping of name to number")

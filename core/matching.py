@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.background import Background, fit_spline
 from core.chebyshev import fit_polynomial, require_polynomial
-from core.config import MatchConfig
+from core.config import MatchConfig, require_config
 from core.difference import (
     Difference,
     Residue,
@@ -24,7 +24,7 @@ from core.difference import (
 )
 from core.errors import DimensionError, ModelOverflowError
 from core.grid import Tiles, measure
-from core.image import MaskedImage
+from core.image import MaskedImage, require_exposure
 from core.quality import Quality, assess
 
 __all__ = [
@@ -90,6 +90,8 @@ def match_background(
 
     Raises
     ------
+    ImageTypeError, ConfigError
+        If an argument is no exposure or no configuration at all.
     DimensionError
         If the shapes differ (a `RuntimeError`).
     NoOverlapError
@@ -103,6 +105,9 @@ def match_background(
     ModelOverflowError
         If the model leaves the range of float32 (a `RuntimeError`).
     """
+    require_exposure("reference", reference)
+    require_exposure("science", science)
+    require_config(config)
     if config.use_polynomial:
         require_polynomial(science.shape, config)
     if reference.shape != science.shape:

@@ -79,6 +79,8 @@ def test_text_is_parsed(field: str, text: object, value: object) -> None:
     [
         ("use_polynomial", "perhaps"),
         ("use_polynomial", 1),
+        ("num_sigma_clip", 2**31),
+        ("num_iter", 1001),
         ("use_polynomial", 0),
         ("order", -1),
         ("bad_mask_planes", "BAD,,SAT"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from core import (
+    CoreError,
     DimensionError,
     InterpolationError,
     MatchConfig,
@@ -118,3 +120,16 @@ def test_a_full_patch_takes_seconds() -> None:
     match = match_background(flat(truth), flat(np.zeros_like(truth)), config_with(bin_size=128))
     assert match.model.values.shape == (bin_count(1500, 128), bin_count(1300, 128))
     np.testing.assert_allclose(match.model.image(), truth, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["reference", "science", "config"])
+def test_an_argument_of_another_kind_is_named(name: str) -> None:
+    """What is no exposure or no configuration is refused by its argument's name."""
+    exposure = flat(np.zeros((8, 8)))
+    arguments: dict[str, Any] = {
+        "reference": exposure,
+        "science": exposure,
+        "config": MatchConfig(),
+    }
+    with pytest.raises(CoreError, match=f"^{name} "):
+        match_background(**(arguments | {name: None}))
