@@ -122,10 +122,7 @@ class Surface:
                 yield slice(start + lane, start + lane + 1), curve, pieces
 
     def _curve(self, table: _Doubles) -> tuple[lines.Curve, int]:
-        curve = _room(*table.shape)
-        pieces = lines.fit(self.nodes, _frozen(table), self.rules, curve)
-        _require(pieces, self.style, "a row of bins")
-        return curve, pieces
+        return _fit(self.nodes, table, self.rules, (self.style, "a row of bins"))
 
 
 def fewest_points(style: InterpStyle) -> int:
@@ -197,7 +194,8 @@ def fit_surface(
     y, x = (_frozen(one) for one in centres)
     reducible = undersample == UndersampleStyle.REDUCE_INTERP_ORDER
     rules = lines.Rules(_KERNELS[style], reducible, profile == FitProfile.SURVEY)
-    found = [_column(y, values[:, i : i + 1], rules, style) for i in range(x.size)]
+    line = style, "a column of bins"
+    found = [_fit(y, values[:, i : i + 1], rules, line) for i in range(x.size)]
     curves = lines.Curves(
         breaks=_frozen(np.array([curve.breaks for curve, _ in found])),
         origins=_frozen(np.array([curve.origins for curve, _ in found])),
@@ -207,29 +205,23 @@ def fit_surface(
     return Surface(style, x, curves, rules)
 
 
-def _column(
-    nodes: _Doubles, values: _Doubles, rules: lines.Rules, style: InterpStyle
+def _fit(
+    nodes: _Doubles, values: _Doubles, rules: lines.Rules, line: tuple[InterpStyle, str]
 ) -> tuple[lines.Curve, int]:
-    curve = _room(nodes.size, 1)
-    pieces = lines.fit(nodes, _frozen(values), rules, curve)
-    _require(pieces, style, "a column of bins")
-    return curve, pieces
-
-
-def _require(pieces: int, style: InterpStyle, line: str) -> None:
-    """Refuse what a kernel says of a line with too few values."""
-    if pieces < lines.DIFFERENT:
-        points = lines.DIFFERENT - 1 - pieces
-        raise InterpolationError(style, points, fewest_points(style), line)
-
-
-def _room(points: int, lanes: int) -> lines.Curve:
-    """Return room for curves; what stays unused of it must not differ from run to run."""
-    return lines.Curve(
-        breaks=np.zeros(points + 1),
-        origins=np.zeros(points + 1),
-        coefficients=np.zeros((points + 1, 4, lanes)),
+    """Return the curves of ``values[n, lanes]`` and their pieces; refuse lines too short."""
+    points, lanes = values.shape
+    curve = lines.Curve(
+        breaks=np.empty(points + 1),
+        origins=np.empty(points + 1),
+        coefficients=np.empty((points + 1, 4, lanes)),
     )
+    pieces = lines.fit(nodes, _frozen(values), rules, curve)
+    if pieces < lines.DIFFERENT:
+        style, which = line
+        raise InterpolationError(style, lines.DIFFERENT - 1 - pieces, fewest_points(style), which)
+    for array in curve:
+        array.setflags(write=False)
+    return curve, pieces
 
 
 def _frozen(array: _Doubles) -> _Doubles:

@@ -122,7 +122,26 @@ def fit(nodes: _Doubles, values: _Doubles, rules: Rules, curve: Curve) -> int:
     """
     room = _room(nodes.size, values.shape[1])
     points = _gather(nodes, values, room)
-    return points if points == DIFFERENT else _fit(points, rules, room, curve)
+    if points == DIFFERENT:
+        return DIFFERENT
+    style = _richest(points)
+    if style >= rules.style and points > 0:
+        style = rules.style
+    elif not rules.reducible:
+        return DIFFERENT - 1 - points
+    if points == 0:
+        return 0
+    if style == CONSTANT:
+        return _steps(points, rules.survey, room, curve)
+    _slopes(points, room)
+    if style == LINEAR:
+        _linear(points, room, curve.coefficients)
+    elif style == NATURAL:
+        _natural(points, room, curve.coefficients)
+    else:
+        _akima(points, room, curve.coefficients)
+    _ends(points, rules.survey, room, curve)
+    return points + 1
 
 
 @kernel
@@ -185,7 +204,8 @@ def _gather(nodes: _Doubles, values: _Doubles, room: _Room) -> int:
             missing += isnan(values[i, lane])
         if missing == 0:
             room.x[points] = nodes[i]
-            _copy(values[i], room.y[points])
+            for lane in range(values.shape[1]):
+                room.y[points, lane] = values[i, lane]
             points += 1
         elif missing < values.shape[1]:
             return DIFFERENT
@@ -223,29 +243,6 @@ def _draw(
     for i in range(out.size):
         t = positions[i] - origin
         out[i] = a + t * (b + t * (c + t * d))
-
-
-@kernel
-def _fit(points: int, rules: Rules, room: _Room, curve: Curve) -> int:
-    """Fit lines of so many values; return the number of pieces, or -2 - points if too few."""
-    style = _richest(points)
-    if style >= rules.style and points > 0:
-        style = rules.style
-    elif not rules.reducible:
-        return -2 - points
-    if points == 0:
-        return 0
-    if style == CONSTANT:
-        return _steps(points, rules.survey, room, curve)
-    _slopes(points, room)
-    if style == LINEAR:
-        _linear(points, room, curve.coefficients[1:])
-    elif style == NATURAL:
-        _natural(points, room, curve.coefficients[1:])
-    else:
-        _akima(points, room, curve.coefficients[1:])
-    _ends(points, rules.survey, room, curve)
-    return points + 1
 
 
 @kernel
@@ -289,9 +286,9 @@ def _slopes(n: int, room: _Room) -> None:
 @kernel
 def _linear(n: int, room: _Room, coefficients: _Doubles) -> None:
     for i in range(n - 1):
-        _copy(room.slopes[i + 2], coefficients[i, 1])
         for lane in range(coefficients.shape[2]):
-            coefficients[i, 2, lane] = coefficients[i, 3, lane] = 0.0
+            coefficients[i + 1, 1, lane] = room.slopes[i + 2, lane]
+            coefficients[i + 1, 2, lane] = coefficients[i + 1, 3, lane] = 0.0
 
 
 @kernel
@@ -300,7 +297,7 @@ def _natural(n: int, room: _Room, coefficients: _Doubles) -> None:
     _curvatures(n, room)
     for i in range(n - 1):
         h, slope, near, far = room.widths[i], room.slopes[i + 2], room.bends[i], room.bends[i + 1]
-        b, c, d = coefficients[i, 1], coefficients[i, 2], coefficients[i, 3]
+        _, b, c, d = coefficients[i + 1]
         for lane in range(slope.size):
             b[lane] = slope[lane] - h * (far[lane] + 2 * near[lane]) / 3
             c[lane] = near[lane]
@@ -343,7 +340,7 @@ def _akima(n: int, room: _Room, coefficients: _Doubles) -> None:
         _tangents(room.slopes[i : i + 4], room.kinks[i], room.bends[i])
     for i in range(n - 1):
         ends = room.kinks[i : i + 2], room.bends[i : i + 2]
-        _hermite(room.widths[i], room.slopes[i + 2], ends, coefficients[i])
+        _hermite(room.widths[i], room.slopes[i + 2], ends, coefficients[i + 1])
 
 
 @kernel
@@ -376,7 +373,7 @@ def _hermite(
 ) -> None:
     """Fit the cubic between two nodes; it is straight where the first one's kink is 0."""
     (first, second), (tangent, following) = ends
-    b, c, d = coefficients[1], coefficients[2], coefficients[3]
+    _, b, c, d = coefficients
     for lane in range(slope.size):
         s = slope[lane]
         straight = first[lane] == 0
@@ -394,7 +391,8 @@ def _ends(n: int, survey: bool, room: _Room, curve: Curve) -> None:
     """Add values, breaks and the two extrapolating pieces: value, slope, half the curvature."""
     for i in range(n):
         curve.origins[i + 1] = curve.breaks[i] = room.x[i]
-        _copy(room.y[i], curve.coefficients[i + 1, 0])
+        for lane in range(curve.coefficients.shape[2]):
+            curve.coefficients[i + 1, 0, lane] = room.y[i, lane]
     # the last inner piece is closed: its end belongs to it
     curve.breaks[n - 1] = np.nextafter(room.x[n - 1], inf)
     curve.breaks[n] = inf
@@ -409,9 +407,3 @@ def _ends(n: int, survey: bool, room: _Room, curve: Curve) -> None:
         left[0, lane] = curve.coefficients[1, 0, lane]
         left[1, lane] = curve.coefficients[1, 1, lane]
         left[2, lane] = curved * curve.coefficients[1, 2, lane]
-
-
-@kernel
-def _copy(source: _Doubles, target: _Doubles) -> None:
-    for lane in range(target.size):
-        target[lane] = source[lane]
