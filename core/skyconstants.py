@@ -8,18 +8,25 @@ own, so what is left of pure noise in a tile is not its noise. `core.skytable` h
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.background import Background, SplineBackground
 from core.chebyshev import ChebyshevBackground
 from core.config import FitProfile, GridStatistic, InterpStyle
-from core.skytable import POLYNOMIALS, SPLINES, TAKEN
+from core.skytable import TABLE
 from core.skytiles import SkyTiles
 
 __all__ = ["SkyConstants", "polynomial_constants", "sky_constants", "spline_constants"]
+
+_COLUMNS: Final = (GridStatistic.MEAN, GridStatistic.MEANCLIP, GridStatistic.MEDIAN)
+_FREEDOM: Final = 15.0
+"""Degrees of freedom of the blocks in a tile of the simulation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +40,30 @@ class SkyConstants:
         degree of freedom.
     window : float
         c33: the variance of the sum of r over 3 x 3 tiles, over the sum of e^2.
+    correlation : float
+        kappa^2 that is found for white noise with 16 blocks in a tile: a spline takes the share of
+        a slope from their spread.
     """
 
     tile: float
     window: float
+    correlation: float = 1.0
+
+    def in_units_of(self, freedom: float) -> SkyConstants:
+        """Return the constants for errors times the kappa that is found.
+
+        Parameters
+        ----------
+        freedom : float
+            Degrees of freedom of the blocks in a tile, from which kappa was found.
+
+        Returns
+        -------
+        constants : SkyConstants
+            Larger as kappa is too low.
+        """
+        found = 1.0 - (1.0 - self.correlation) * _FREEDOM / freedom
+        return SkyConstants(self.tile / found, self.window / found)
 
 
 def sky_constants(model: Background, statistic: GridStatistic, tiles: SkyTiles) -> SkyConstants:
@@ -54,17 +81,14 @@ def sky_constants(model: Background, statistic: GridStatistic, tiles: SkyTiles) 
     Returns
     -------
     constants : SkyConstants
-        For figures in units of kappa e with the kappa of `tiles`: a spline takes the share of a
-        slope from the spread of the blocks in a tile, so that kappa is a little low, and the
-        constants are higher by that.
+        For errors times the kappa of `tiles`.
     """
     if isinstance(model, ChebyshevBackground):
         cells = int(np.count_nonzero(np.isfinite(model.values)))
-        return polynomial_constants(model.order_used, statistic, cells / model.coefficients.size)
-    name = _name(model)
-    constants = spline_constants(name, statistic, tiles.count)
-    left = 1.0 - TAKEN[name, statistic.value] / tiles.freedom
-    return SkyConstants(constants.tile / left, constants.window / left)
+        constants = polynomial_constants(model.order_used, statistic, cells)
+    else:
+        constants = spline_constants(_name(model), statistic, tiles.count)
+    return constants.in_units_of(tiles.freedom)
 
 
 def spline_constants(name: str, statistic: GridStatistic, tiles: int) -> SkyConstants:
@@ -73,7 +97,7 @@ def spline_constants(name: str, statistic: GridStatistic, tiles: int) -> SkyCons
     Parameters
     ----------
     name : str
-        Style used, or ``CONSTANT of survey``.
+        Style used, or ``CONSTANT/survey``.
     statistic : GridStatistic
         Statistic of the bins.
     tiles : int
@@ -82,14 +106,14 @@ def spline_constants(name: str, statistic: GridStatistic, tiles: int) -> SkyCons
     Returns
     -------
     constants : SkyConstants
-        Linear in 1 / sqrt(tiles) between the simulated numbers of tiles, which is the share of
-        those at the border; beyond them that of the nearest.
+        Linear in 1 / sqrt(tiles), the share of tiles at the border, between the simulated numbers;
+        beyond them those of the nearest.
     """
-    rows = SPLINES[name, statistic.value]
-    return _between(rows, 1.0 / math.sqrt(max(tiles, 1)), power=-0.5)
+    sides, figures = _table()[name, statistic]
+    return _between(1.0 / (sides - 1.0), figures, 1.0 / math.sqrt(max(tiles, 1)))
 
 
-def polynomial_constants(order: int, statistic: GridStatistic, cells: float) -> SkyConstants:
+def polynomial_constants(order: int, statistic: GridStatistic, cells: int) -> SkyConstants:
     """Return the constants of a polynomial for kappa = 1.
 
     Parameters
@@ -98,27 +122,34 @@ def polynomial_constants(order: int, statistic: GridStatistic, cells: float) -> 
         Order used.
     statistic : GridStatistic
         Statistic of the bins.
-    cells : float
-        Bins with a value for each coefficient.
+    cells : int
+        Bins with a value.
 
     Returns
     -------
     constants : SkyConstants
-        Linear in 1 / cells between the simulated points, then linear in the order between the
-        simulated orders; beyond them that of the nearest.
+        Linear in coefficients a cell between the simulated points, then in the order between the
+        simulated orders; beyond them those of the nearest.
     """
-    orders = sorted({of for of, _ in POLYNOMIALS})
-    low = max((of for of in orders if of <= order), default=orders[0])
-    high = min((of for of in orders if of >= order), default=orders[-1])
-    at = 1.0 / cells if cells else math.inf
-    below, above = (
-        _between(POLYNOMIALS[of, statistic.value], at, power=-1.0) for of in (low, high)
-    )
+    orders = sorted(int(name) for name, _ in _table() if name.isdigit())
+    low = max((known for known in orders if known <= order), default=orders[0])
+    high = min((known for known in orders if known >= order), default=orders[-1])
+    crowding = _coefficients(order) / max(cells, 1)
+    below, above = (_of_order(known, statistic, crowding) for known in (low, high))
     part = (order - low) / (high - low) if high > low else 0.0
+    figures = ("tile", "window", "correlation")
     return SkyConstants(
-        below.tile + part * (above.tile - below.tile),
-        below.window + part * (above.window - below.window),
+        *((1 - part) * getattr(below, name) + part * getattr(above, name) for name in figures)
     )
+
+
+def _of_order(order: int, statistic: GridStatistic, crowding: float) -> SkyConstants:
+    sides, figures = _table()[str(order), statistic]
+    return _between(_coefficients(order) / sides**2, figures, crowding)
+
+
+def _coefficients(order: int) -> int:
+    return (order + 1) * (order + 2) // 2
 
 
 def _name(model: Background) -> str:
@@ -126,18 +157,35 @@ def _name(model: Background) -> str:
     if style == InterpStyle.CUBIC_SPLINE:
         return InterpStyle.NATURAL_SPLINE.value
     if style == InterpStyle.CONSTANT and model.profile == FitProfile.SURVEY:
-        return "CONSTANT of survey"
+        return "CONSTANT/survey"
     return style.value
 
 
-def _between(
-    rows: Sequence[tuple[float, float, float]], at: float, *, power: float
-) -> SkyConstants:
-    """Interpolate rows of (x, c, c33), ascending in x, linearly in a falling power of x."""
-    places, tile, window = np.array(rows).T
-    falling = places[::-1] ** power
-    known = np.isfinite(window[::-1])
+def _between(places: NDArray[np.float64], figures: NDArray[np.float64], at: float) -> SkyConstants:
+    """Interpolate rows at falling places; a figure that is not known there has its nearest."""
+    known = np.isfinite(figures)
     return SkyConstants(
-        float(np.interp(at, falling, tile[::-1])),
-        float(np.interp(at, falling[known], window[::-1][known])),
+        *(
+            float(np.interp(at, places[kept][::-1], column[kept][::-1]))
+            for column, kept in zip(figures.T, known.T, strict=True)
+        )
     )
+
+
+_Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@cache
+def _table() -> dict[tuple[str, GridStatistic], _Rows]:
+    """Read the table: cells a side, float64 ``[n]``, and c, c33 and kappa^2, ``[n, 3]``."""
+    rows: dict[str, list[list[float]]] = defaultdict(list)
+    for line in TABLE.strip().splitlines():
+        name, *numbers = line.split()
+        rows[name].append([float(number) for number in numbers])
+    table = {}
+    for name, of_name in rows.items():
+        sides, *figures = np.array(of_name).T
+        for place, statistic in enumerate(_COLUMNS):
+            of_statistic = np.array(figures[3 * place : 3 * place + 3]).T
+            table[name, statistic] = sides, of_statistic
+    return table

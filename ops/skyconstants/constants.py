@@ -25,7 +25,7 @@ SIDES: Final = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 25)
 ORDERS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _STYLES: Final = {
     "CONSTANT": (InterpStyle.CONSTANT, FitProfile.LSST, 1),
-    "CONSTANT of survey": (InterpStyle.CONSTANT, FitProfile.SURVEY, 1),
+    "CONSTANT/survey": (InterpStyle.CONSTANT, FitProfile.SURVEY, 1),
     "LINEAR": (InterpStyle.LINEAR, FitProfile.LSST, 2),
     "NATURAL_SPLINE": (InterpStyle.NATURAL_SPLINE, FitProfile.LSST, 3),
     "AKIMA_SPLINE": (InterpStyle.AKIMA_SPLINE, FitProfile.LSST, 5),

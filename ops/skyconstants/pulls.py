@@ -1,0 +1,105 @@
+"""Pulls of models against the sky that was planted, and sky_chi2 of good matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.background import Background
+from core.chebyshev import ChebyshevBackground
+from core.config import GridStatistic, InterpStyle, MatchConfig
+from core.grid import bin_edges
+from ops.skyconstants.planes import Plane, leave, pair, warped_noise, white_noise
+
+__all__ = ["NOISES", "WAYS", "Pulls", "pulls"]
+
+NOISES: Final = ("white", "warped")
+WAYS: Final = {
+    **{style.value: MatchConfig(interp_style=style) for style in InterpStyle},
+    **{f"Chebyshev {order}": MatchConfig(use_polynomial=True, order=order) for order in (0, 2, 4)},
+}
+"""Ways to fit, by name; CUBIC_SPLINE is NATURAL_SPLINE."""
+del WAYS[InterpStyle.CUBIC_SPLINE.value]
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """What a way of fitting comes to over many seeds.
+
+    Parameters
+    ----------
+    chi2 : float
+        Of the model against the sky, a degree of freedom; errors times kappa where noise is warped.
+    sky_chi2 : float
+        Median over the seeds.
+    kappa : float
+        Mean over the seeds.
+    """
+
+    chi2: float
+    sky_chi2: float
+    kappa: float
+
+
+def pulls(  # noqa: PLR0913 - what to simulate, by name
+    way: MatchConfig,
+    statistic: GridStatistic,
+    noise: str,
+    *,
+    seeds: int = 200,
+    side: int = 6,
+    bin_size: int = 64,
+) -> Pulls:
+    """Match a smooth sky under noise, over and over.
+
+    The sky is one that the model can follow: a plane and a bend, or a level alone. The model is
+    compared to its mean in each bin, where a spline has as many degrees of freedom as bins and a
+    polynomial as coefficients.
+    """
+    config = replace(way, grid_statistic=statistic, bin_size=bin_size)
+    length = side * bin_size
+    sky = _sky(length, bent=not (way.use_polynomial and way.order == 0))
+    truth = _bin_means(sky, side)
+    made = white_noise if noise == "white" else warped_noise
+    rows = []
+    for seed in range(seeds):
+        plane: Plane = made(np.random.default_rng([7, seed]), length, length)
+        match = leave(*pair(plane + sky), config)
+        quality = match.quality
+        errors = match.model.errors.astype(np.float64)
+        if noise != "white":
+            errors *= quality.kappa
+        departures = _level(match.model) - truth
+        freedom = departures.size
+        if isinstance(match.model, ChebyshevBackground):
+            freedom = match.model.coefficients.size
+        chi2 = float(np.sum((departures / errors) ** 2)) / freedom
+        rows.append((chi2, quality.sky_chi2, quality.kappa))
+    chi2s, sky_chi2s, kappas = np.array(rows).T
+    return Pulls(float(chi2s.mean()), float(np.median(sky_chi2s)), float(kappas.mean()))
+
+
+def _level(model: Background) -> NDArray[np.float64]:
+    """Return what a model says of each bin: a spline its values, a polynomial its means."""
+    if isinstance(model, ChebyshevBackground):
+        return _bin_means(model.image(), model.values.shape[0])
+    return model.values.astype(np.float64)
+
+
+def _sky(length: int, *, bent: bool) -> Plane:
+    y, x = np.mgrid[:length, :length] / length
+    sky = 0.05 * x - 0.03 * y + 0.02 * x * y - 0.02 * x**2
+    return np.asarray(10.0 + bent * sky, dtype=np.float32)
+
+
+def _bin_means(plane: Plane, side: int) -> NDArray[np.float64]:
+    starts = bin_edges(len(plane), side)[:-1]
+    sums = np.add.reduceat(
+        np.add.reduceat(plane.astype(np.float64), starts, axis=0), starts, axis=1
+    )
+    sizes = np.diff(bin_edges(len(plane), side))
+    means: NDArray[np.float64] = sums / np.outer(sizes, sizes)
+    return means
