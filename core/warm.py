@@ -60,8 +60,8 @@ def warm_up() -> WarmUp:
     for reference, science in _pairs():
         selection_statistics(science, _SMALL)
         for config in _configs():
-            match = match_background(reference, science, config)
-            match.model.image()
+            model = match_background(reference, science, config, quality=True).model
+            model.at(model.image()[0], 1.5)
     return _report()
 
 
@@ -96,7 +96,7 @@ def _exposure(level: float, *, gap: bool) -> MaskedImage:
     image = (level + np.sin(1.7 * x + 0.6 * level) * np.cos(2.3 * y)).astype(np.float32)
     mask = np.zeros(image.shape, dtype=np.int32)
     if gap:
-        mask[:20, 9:17] = 1
+        mask[:20, 7:17] = 1
         image[30, 30] = np.nan
     return MaskedImage(image, mask, np.full_like(image, 0.25), {"BAD": 0, "DETECTED": 1})
 

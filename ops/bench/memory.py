@@ -69,7 +69,7 @@ def _tasks(side: int) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"{name}: image()", match().model.image
     yield (
         "MEAN with quality: match_background",
-        partial(core.match_background, reference, science, MatchConfig()),
+        partial(core.match_background, reference, science, MatchConfig(), quality=True),
     )
     yield "selection_statistics", partial(core.selection_statistics, science, MatchConfig())
 

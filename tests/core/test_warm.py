@@ -98,6 +98,8 @@ def test_a_real_match_compiles_nothing(
 
 SCRIPT = """
 import hashlib, json
+from importlib import import_module
+from pkgutil import iter_modules
 import numpy as np
 import core
 from core import kernels
