@@ -283,7 +283,8 @@ def _measured(
     edges = np.array(y_edges, dtype=np.int64), np.array(x_edges, dtype=np.int64)
     tallest, widest = (int(np.diff(along).max(initial=0)) for along in edges)
     found = Found.of((len(y_edges) - 1, len(x_edges) - 1), len(how[0]))
-    cells.order_statistics(frozen(plane), edges, how, Room.of(tallest * widest), found)
+    room = Room.of(tallest * widest)
+    cells.order_statistics(frozen(plane), edges, how, room, found)
     return found
 
 

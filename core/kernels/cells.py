@@ -19,12 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.compile import kernel
-from core.kernels.memory import BUCKETS, COPIED, KEPT, NONE, PIECE, Found, Room
+from core.kernels.memory import BUCKETS, COPIED, KEPT, PIECE, Found, Room
 
 __all__ = ["order_statistics"]
 
-_FEW = 256  # pixels of a cell that are sorted without more ado; about so many are a sample
+_FEW = 256  # pixels of a cell that are sorted without more ado
+_SAMPLE = 32, 256  # about so many pixels are a sample, of small cells and of large ones
 _TRIES = 1024  # pixels that are looked at for a sample
+_FEWEST_BUCKETS = 64
+_LANES = 256
+_PIXELS_A_BUCKET = 16
 _INSERTED = 32  # numbers that are sorted by insertion
 _SIGMA_PER_IQR = 0.741301109252802
 
@@ -64,48 +68,50 @@ def order_statistics(
     for j in range(y_edges.size - 1):
         for i in range(x_edges.size - 1):
             cell = (y_edges[j], y_edges[j + 1], x_edges[i], x_edges[i + 1])
-            here, pixels = _near(plane, cell, room)
+            here, pixels = _near(plane, cell, room.copy, room.seen)
             count = _quantiles(here, pixels, fractions, room, found.quantiles[j, i])
             if passes > 0 and count > 0:
                 lower, centre, upper = found.quantiles[j, i]
                 limit = (centre, sigma * _SIGMA_PER_IQR * (upper - lower))
-                sums, limit = _clipped(here, pixels, limit, (sigma, passes, count), room)
+                sums, limit = _clipped(here, pixels, limit, (sigma, passes, count), room.lanes)
                 found.counts[j, i], found.means[j, i], found.variances[j, i] = sums
                 found.limits[0, j, i], found.limits[1, j, i] = limit
 
 
 @kernel
-def _near(plane: _Plane, cell: _Cell, room: Room) -> tuple[_Plane, _Cell]:
+def _near(plane: _Plane, cell: _Cell, copy: _Plane, seen: _Plane) -> tuple[_Plane, _Cell]:
     """Return a plane and a cell of it with the same pixels, in the cache if they fit."""
     bottom, top, left, right = cell
     width = right - left
     if (top - bottom) * width > COPIED or width == plane.shape[1]:
         return plane, cell
-    line = room.copy[0]
+    line = copy[0]
     for y in range(bottom, top):
         row = plane[y, left:right]
         into = line[(y - bottom) * width : (y - bottom + 1) * width]
         for i in range(row.size):
             into[i] = row[i]
-    return room.seen, (0, 1, 0, (top - bottom) * width)
+    return seen, (0, 1, 0, (top - bottom) * width)
 
 
 # --- sums
 
 
 @kernel
-def _moments_about(plane: _Plane, cell: _Cell, limit: tuple[float, float], room: Room) -> _Sums:
+def _moments_about(
+    plane: _Plane, cell: _Cell, limit: tuple[float, float], lanes: NDArray[np.float64]
+) -> _Sums:
     """Moments of the pixels with ``|x - centre| <= width``, in one pass about the centre."""
     bottom, top, left, right = cell
     centre, width = limit
-    sums, squares = room.lanes[0], room.lanes[1]
-    used = min(PIECE, right - left)
+    sums, squares = lanes[0], lanes[1]
+    used = min(_LANES, right - left)
     for i in range(used):
         sums[i] = squares[i] = 0.0
     count = 0
     for y in range(bottom, top):
-        for start in range(left, right, PIECE):
-            row = plane[y, start : min(start + PIECE, right)]
+        for start in range(left, right, _LANES):
+            row = plane[y, start : min(start + _LANES, right)]
             count += _add(row, centre, width, sums, squares)
     total, total_of_squares = 0.0, 0.0
     for i in range(used):
@@ -151,20 +157,20 @@ def _clipped(
     cell: _Cell,
     limit: tuple[float, float],
     how: tuple[float, int, int],
-    room: Room,
+    lanes: NDArray[np.float64],
 ) -> tuple[_Sums, tuple[float, float]]:
     """Moments within a limit that follows from the last, from a first one on; and the last limit.
 
     Each pass looks at all pixels again, so that one may return.
     """
     sigma, passes, count = how
-    sums = _moments_about(plane, cell, limit, room)
+    sums = _moments_about(plane, cell, limit, lanes)
     for _ in range(passes - 1):
         width = sigma * math.sqrt(max(sums[2], 0.0)) if count > 1 else limit[1]
         limit = (sums[1], width)
         if math.isnan(sums[1]) or math.isnan(width):
             return (0, math.nan, math.nan), (math.nan, math.nan)
-        sums = _moments_about(plane, cell, limit, room)
+        sums = _moments_about(plane, cell, limit, lanes)
     return sums, limit
 
 
@@ -185,7 +191,7 @@ def _quantiles(
         return count
     few = count <= _FEW
     if few:
-        _sort(room, _sample(plane, cell, 1, room))
+        _sort(room.bits, room.keys, room.places, _sample(plane, cell, 1, room.kept))
     else:
         _spread(plane, cell, count, fractions, room)
     for k in range(fractions.size):
@@ -211,18 +217,18 @@ def _count(plane: _Plane, cell: _Cell) -> int:
 
 
 @kernel
-def _sample(plane: _Plane, cell: _Cell, step: int, room: Room) -> int:
+def _sample(plane: _Plane, cell: _Cell, step: int, kept: _Plane) -> int:
     """Keep an accepted pixel of about every so many, scattered, and return how many are kept."""
     bottom, top, left, right = cell
     width = right - left
-    kept = 0
+    size = 0
     for k in range((top - bottom) * width // step):
         place = k * step + (k * 2654435761) % step  # not always the same column
         pixel = plane[bottom + place // width, left + place % width]
-        if abs(pixel) < math.inf and kept < KEPT:
-            room.kept[kept] = pixel
-            kept += 1
-    return kept
+        if abs(pixel) < math.inf and size < KEPT:
+            kept[size] = pixel
+            size += 1
+    return size
 
 
 @kernel
@@ -231,52 +237,55 @@ def _spread(
 ) -> None:
     """Make the histogram around the quantiles, and keep the pixels of their buckets if few."""
     area = (cell[1] - cell[0]) * (cell[3] - cell[2])
-    size = _sample(plane, cell, max(count // _FEW, area // _TRIES), room)
-    _sort(room, size)
+    wished = min(max(count // 32, _SAMPLE[0]), _SAMPLE[1])
+    size = _sample(plane, cell, max(count // wished, area // _TRIES), room.kept)
+    _sort(room.bits, room.keys, room.places, size)
     first, last = fractions[0], fractions[fractions.size - 1]
     low = int(first * size - 4.0 * math.sqrt(size * first * (1.0 - first)) - 2.0)
     high = int(last * size + 4.0 * math.sqrt(size * last * (1.0 - last)) + 2.0)
     if size == 0:
         room.kept[0] = 0.0  # a range as good as any
     span = (room.kept[max(low, 0)], room.kept[max(min(high, size - 1), 0)])
+    buckets = min(max(count // _PIXELS_A_BUCKET, _FEWEST_BUCKETS), BUCKETS)
+    room.scale[3] = buckets + 2
     _histogram(plane, cell, span, room)
     for k in range(fractions.size):
         rank = int(fractions[k] * (count - 1))
-        room.wanted[_bucket(room, rank)] = 1
-        room.wanted[_bucket(room, min(rank + 1, count - 1))] = 1
+        room.wanted[_bucket(room.ends, int(room.scale[3]), rank)] = 1
+        room.wanted[_bucket(room.ends, int(room.scale[3]), min(rank + 1, count - 1))] = 1
     _keep(plane, cell, room)
 
 
 @kernel
 def _ranked(plane: _Plane, cell: _Cell, rank: int, room: Room) -> float:
     """Return the pixel of a rank, from 0, among those of the cell of the histogram."""
-    bucket = _bucket(room, rank)
+    bucket = _bucket(room.ends, int(room.scale[3]), rank)
     while room.wanted[bucket] == 0:
         if not math.isnan(room.equal[bucket]):
             equal: float = room.equal[bucket]
             return equal
-        if _size(room, bucket) <= room.keys.size:
-            for other in range(NONE):
+        if _size(room.ends, bucket) <= room.keys.size:
+            for other in range(int(room.scale[3]) + 1):
                 room.wanted[other] = np.uint8(other == bucket)
             _keep(plane, cell, room)
         else:
-            low, high = _extremes(plane, cell, bucket, room)
+            low, high = _extremes(plane, cell, bucket, room.scale, room.buckets)
             if low == high:
                 room.equal[bucket] = low
             else:
                 _histogram(plane, cell, (low, high), room)
-                bucket = _bucket(room, rank)
+                bucket = _bucket(room.ends, int(room.scale[3]), rank)
     pixel: float = room.kept[rank - int(room.skipped[bucket])]
     return pixel
 
 
 @kernel
-def _bucket(room: Room, rank: int) -> int:
+def _bucket(ends: NDArray[np.int64], last: int, rank: int) -> int:
     """Return the bucket of a rank: the first that ends beyond it."""
-    low, high = 0, NONE - 1
+    low, high = 1, last
     while low < high:
         middle = (low + high) // 2
-        if room.ends[middle] > rank:
+        if ends[middle] > rank:
             high = middle
         else:
             low = middle + 1
@@ -284,17 +293,18 @@ def _bucket(room: Room, rank: int) -> int:
 
 
 @kernel
-def _size(room: Room, bucket: int) -> int:
-    size: int = room.ends[bucket] - (room.ends[bucket - 1] if bucket > 0 else 0)
+def _size(ends: NDArray[np.int64], bucket: int) -> int:
+    size: int = ends[bucket] - ends[bucket - 1]
     return size
 
 
 @kernel
 def _histogram(plane: _Plane, cell: _Cell, span: tuple[np.float32, np.float32], room: Room) -> None:
-    """Count the pixels of `BUCKETS` buckets over a span, of what is below it and above."""
+    """Count the pixels of buckets over a span, of what is below it and above."""
     bottom, top, left, right = cell
+    last = int(room.scale[3])
     _set_scale(span[0], span[1], room.scale)
-    for i in range(room.tallies.size):
+    for i in range(4 * last + 4):
         room.tallies[i] = 0
     for y in range(bottom, top):
         for start in range(left, right, PIECE):
@@ -302,13 +312,13 @@ def _histogram(plane: _Plane, cell: _Cell, span: tuple[np.float32, np.float32], 
             _index(row, room.scale, room.buckets)
             _tally(room.buckets[: row.size], room.tallies)
     end = 0
-    for bucket in range(NONE):
-        for lane in range(4):
-            end += int(room.tallies[4 * bucket + lane])
+    for bucket in range(last + 1):
+        if bucket > 0:  # 0 is of pixels that are not accepted
+            for lane in range(4):
+                end += int(room.tallies[4 * bucket + lane])
         room.ends[bucket] = end
         room.wanted[bucket] = 0
         room.equal[bucket] = math.nan
-    room.wanted[NONE] = 0
 
 
 @kernel
@@ -316,26 +326,26 @@ def _set_scale(low: np.float32, high: np.float32, scale: NDArray[np.float32]) ->
     """Set the factors of `_index`, none of which leaves float32, whatever the span."""
     span = np.float64(high) - np.float64(low)
     stretch = np.float32(1.0)
-    if span < 2.0**-100:
+    if 0.0 < span < 2.0**-100:
         stretch = np.float32(2.0**60)
     elif span > 2.0**100:
         stretch = np.float32(2.0**-30)
     width = high * stretch - low * stretch
     scale[0] = stretch
     scale[1] = low * stretch
-    scale[2] = np.float32(BUCKETS) / width if width > 0 else np.float32(1.0)
+    scale[2] = (scale[3] - np.float32(2.0)) / width if width > 0 else np.float32(1.0)
 
 
 @kernel
 def _index(row: _Plane, scale: NDArray[np.float32], index: NDArray[np.uint16]) -> None:
     """Find the bucket of every pixel: never a smaller one of a larger pixel, in any rounding."""
-    stretch, low, per = scale[0], scale[1], scale[2]
-    zero, one, over = np.float32(0.0), np.float32(1.0), np.float32(NONE - 1)
+    stretch, low, per, last = scale[0], scale[1], scale[2], scale[3]
+    none, below, first = np.float32(0.0), np.float32(1.0), np.float32(2.0)
     index = index[: row.size]
     for i in range(row.size):
-        place = (row[i] * stretch - low) * per + one
-        place = min(max(place, zero), over)
-        place = place if abs(row[i]) < math.inf else np.float32(NONE)
+        place = (row[i] * stretch - low) * per + first
+        place = min(max(place, below), last)
+        place = place if abs(row[i]) < math.inf else none
         index[i] = np.uint16(np.int32(place))
 
 
@@ -353,7 +363,7 @@ def _keep(plane: _Plane, cell: _Cell, room: Room) -> None:
     """Keep the pixels of the wanted buckets, ascending; if they are too many, of none."""
     size = _skip(room)
     if size > room.keys.size:
-        for bucket in range(NONE):
+        for bucket in range(int(room.scale[3]) + 1):
             room.wanted[bucket] = 0
         return
     bottom, top, left, right = cell
@@ -362,52 +372,63 @@ def _keep(plane: _Plane, cell: _Cell, room: Room) -> None:
         for start in range(left, right, PIECE):
             row = plane[y, start : min(start + PIECE, right)]
             _index(row, room.scale, room.buckets)
-            kept = _filter(row, room, kept)
-    _sort(room, size)
+            kept = _filter(row, room.buckets, room.wanted, room.kept, kept)
+    _sort(room.bits, room.keys, room.places, size)
 
 
 @kernel
 def _skip(room: Room) -> int:
     """Count the pixels of the buckets that are not wanted, and return how many of the others."""
     size, skipped = 0, 0
-    for bucket in range(NONE):
+    for bucket in range(1, int(room.scale[3]) + 1):
         room.skipped[bucket] = skipped
         if room.wanted[bucket]:
-            size += _size(room, bucket)
+            size += _size(room.ends, bucket)
         else:
-            skipped += _size(room, bucket)
+            skipped += _size(room.ends, bucket)
     return size
 
 
 @kernel
-def _filter(row: _Plane, room: Room, kept: int) -> int:
+def _filter(
+    row: _Plane,
+    buckets: NDArray[np.uint16],
+    wanted: NDArray[np.uint8],
+    kept: _Plane,
+    size: int,
+) -> int:
     """Append the pixels of wanted buckets, which are few, and return how many there are now."""
-    wanted, index = room.wanted, room.buckets
-    index[row.size : row.size + 8] = NONE
+    buckets[row.size : row.size + 8] = 0
     for start in range(0, row.size, 8):
-        eight = index[start : start + 8]
+        eight = buckets[start : start + 8]
         hit = np.uint8(0)
         for i in range(8):
             hit |= wanted[eight[i]]
         if hit:
             for i in range(8):
                 if wanted[eight[i]]:
-                    room.kept[kept] = row[start + i]
-                    kept += 1
-    return kept
+                    kept[size] = row[start + i]
+                    size += 1
+    return size
 
 
 @kernel
-def _extremes(plane: _Plane, cell: _Cell, bucket: int, room: Room) -> tuple[np.float32, np.float32]:
+def _extremes(
+    plane: _Plane,
+    cell: _Cell,
+    bucket: int,
+    scale: NDArray[np.float32],
+    buckets: NDArray[np.uint16],
+) -> tuple[np.float32, np.float32]:
     """Return the least and the largest pixel of a bucket."""
     bottom, top, left, right = cell
     low, high = np.float32(math.inf), np.float32(-math.inf)
     for y in range(bottom, top):
         for start in range(left, right, PIECE):
             row = plane[y, start : min(start + PIECE, right)]
-            _index(row, room.scale, room.buckets)
+            _index(row, scale, buckets)
             for i in range(row.size):
-                if room.buckets[i] == bucket:
+                if buckets[i] == bucket:
                     low, high = min(low, row[i]), max(high, row[i])
     return low, high
 
@@ -416,19 +437,21 @@ def _extremes(plane: _Plane, cell: _Cell, bucket: int, room: Room) -> tuple[np.f
 
 
 @kernel
-def _sort(room: Room, size: int) -> None:
+def _sort(
+    bits: NDArray[np.uint32], keys: NDArray[np.uint32], places: NDArray[np.int64], size: int
+) -> None:
     """Sort what is kept, in time that grows with the size: by one byte of its bits after another.
 
     The bits of a float, seen as an unsigned integer, are in the order of the floats once the sign
     is turned over, and all bits of a negative one.
     """
-    bits = room.bits[:size]
+    bits = bits[:size]
     for i in range(size):
         bits[i] ^= np.uint32(0xFFFFFFFF) if bits[i] >> np.uint32(31) else np.uint32(0x80000000)
     if size <= _INSERTED:
         _insert(bits)
     else:
-        _sort_keys(bits, room.keys[:size], room.places)
+        _sort_keys(bits, keys[:size], places)
     for i in range(size):
         bits[i] ^= np.uint32(0x80000000) if bits[i] >> np.uint32(31) else np.uint32(0xFFFFFFFF)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUCKETS", "COPIED", "KEPT", "NONE", "PIECE", "Found", "Room"]
+__all__ = ["BUCKETS", "COPIED", "KEPT", "PIECE", "Found", "Room"]
 
 PIECE: int = 1024
 """Pixels of a row that are taken at once."""
@@ -20,10 +20,8 @@ KEPT: int = 4096
 """Pixels of buckets that are sorted, and more in large cells."""
 
 BUCKETS: int = 1024
-"""Of a histogram; 0 is of what is below its range, the one after the last of the rest."""
-
-NONE: int = BUCKETS + 2
-"""Bucket of pixels that are not accepted."""
+"""Of a histogram at most, beside three: 0 of pixels that are not accepted, 1 of what is below the
+range, and the last of what is above."""
 
 
 class Room(NamedTuple):
@@ -33,7 +31,7 @@ class Room(NamedTuple):
     along rows, `buckets` those of a piece of a row, `tallies` their counts before they are summed.
 
     The histogram: ranks from ``ends[b - 1]`` to below ``ends[b]`` are in bucket b, of the buckets
-    that `scale` tells. All pixels of bucket b are ``equal[b]`` unless that is NaN; where
+    that `scale` tells, whose last number is the last bucket. All pixels of bucket b are ``equal[b]`` unless that is NaN; where
     ``wanted[b]`` they are in `kept`, ascending, rank r at ``kept[r - skipped[b]]``. `bits` is the
     same memory as `kept`; `keys` and `places` are for sorting it.
     """
@@ -76,12 +74,12 @@ class Room(NamedTuple):
             seen=seen,
             lanes=np.empty((2, PIECE), np.float64),
             buckets=np.empty(PIECE + 8, np.uint16),
-            tallies=np.empty(4 * (NONE + 1), np.uint32),
-            ends=np.empty(NONE, np.int64),
-            scale=np.empty(3, np.float32),
-            equal=np.empty(NONE, np.float32),
-            wanted=np.empty(NONE + 1, np.uint8),
-            skipped=np.empty(NONE, np.int64),
+            tallies=np.empty(4 * (BUCKETS + 3), np.uint32),
+            ends=np.empty(BUCKETS + 3, np.int64),
+            scale=np.empty(4, np.float32),
+            equal=np.empty(BUCKETS + 3, np.float32),
+            wanted=np.empty(BUCKETS + 3, np.uint8),
+            skipped=np.empty(BUCKETS + 3, np.int64),
             kept=kept,
             bits=kept.view(np.uint32),
             keys=np.empty(kept.size, np.uint32),
