@@ -133,7 +133,7 @@ class Background(ABC):
         InterpolationError
             As `image`.
         """
-        _, start, _, stop = self._checked_box((0, start, self.width, stop))
+        start, stop = _checked_rows(start, stop, self.height)
         shape = (stop - start, self.width)
         rows = np.empty(shape, dtype=np.float32) if out is None else _checked_out(out, shape)
         self._fill(0, start, rows)
@@ -341,6 +341,18 @@ def _rebuilt(kind: type[Background], parts: dict[str, Any]) -> Background:
 
 def _hashable(part: object) -> object:
     return (part.shape, part.tobytes()) if isinstance(part, np.ndarray) else part
+
+
+def _checked_rows(start: int, stop: int, height: int) -> tuple[int, int]:
+    rows = start, stop
+    try:
+        start, stop = (operator.index(edge) for edge in rows)
+    except TypeError:
+        start, stop = 0, 0
+    if not 0 <= start < stop <= height:
+        expected = f"integers (start, stop), 0 <= start < stop <= {height}"
+        raise ImageError("rows", repr(rows), expected)
+    return start, stop
 
 
 def _checked_out(out: object, shape: tuple[int, int]) -> NDArray[np.float32]:

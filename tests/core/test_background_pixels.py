@@ -158,7 +158,7 @@ def test_a_box_that_is_none_is_refused(box: Any) -> None:
 @pytest.mark.parametrize("rows", [(0, 0), (-1, 3), (4, 2), (58, 61), (0.0, 3)])
 def test_rows_that_are_not_there_are_refused(rows: Any) -> None:
     """Rows are some of the image's."""
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match="rows"):
         spline(np.ones((5, 5)), 70, 60).rows(*rows)
 
 
