@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import resource
 import time
 from typing import Any
 
@@ -255,7 +256,10 @@ def test_a_timer_notes_lsst_s_items() -> None:
     assert set(task.metadata) == {f"find{e}{end}" for e in ("Start", "End") for end in ENDINGS}
     for ending in ENDINGS:
         assert task.metadata[f"findStart{ending}"] <= task.metadata[f"findEnd{ending}"]
-    assert task.metadata["findStartMaxResidentSetSize"] > 1 << 20
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    assert task.metadata["findEndUserTime"] == pytest.approx(usage.ru_utime, abs=0.2)
+    assert task.metadata["findEndMaxResidentSetSize"] == pytest.approx(usage.ru_maxrss * 1024)
+    assert task.metadata["findEndMinorPageFaults"] == pytest.approx(usage.ru_minflt, rel=0.1)
     assert "T" in task.metadata["findStartUtc"]
 
 
