@@ -66,7 +66,8 @@ def warm_up() -> WarmUp:
 
 
 def _configs() -> Iterator[MatchConfig]:
-    """Yield settings that between them come by every kernel."""
+    """Yield settings that between them come by every kernel, for small bins and for large ones."""
+    yield MatchConfig()
     for statistic in GridStatistic:
         yield replace(_SMALL, grid_statistic=statistic)
     for style in InterpStyle:

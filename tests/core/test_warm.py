@@ -64,8 +64,8 @@ CONFIGS = st.builds(
     profile=st.sampled_from(core.FitProfile),
     approx_weighting=st.booleans(),
     use_polynomial=st.booleans(),
-    order=st.integers(0, 3),
-    bin_size=st.integers(20, 60),
+    order=st.integers(0, 2),
+    bin_size=st.integers(20, 230),
     num_iter=st.integers(1, 4),
 )
 SHAPES = st.tuples(st.integers(230, 400), st.integers(230, 400))
