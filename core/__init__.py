@@ -36,7 +36,7 @@ from core.reference import (
 )
 from core.run import MatchResult, MatchResults, match_backgrounds
 from core.scaling import Scaler, scaled
-from core.verdict import Judgement, Verdict, VerdictProfile, judge
+from core.verdict import Judgement, Verdict, VerdictLimits, VerdictProfile, judge
 from core.warm import WarmUp, warm_up
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "SplineBackground",
     "UndersampleStyle",
     "Verdict",
+    "VerdictLimits",
     "VerdictProfile",
     "WarmUp",
     "judge",
