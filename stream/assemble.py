@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
@@ -80,12 +80,19 @@ class Assembler:
         The rule for verdicts.
     software_version : str
         Version of evensky.
+    limits : VerdictLimits, optional
+        Limits of the rule ``survey``; the config digest does not hang on them.
     """
 
     def __init__(
-        self, config: core.MatchConfig, profile: core.VerdictProfile, software_version: str
+        self,
+        config: core.MatchConfig,
+        profile: core.VerdictProfile,
+        software_version: str,
+        limits: core.VerdictLimits | None = None,
     ) -> None:
         self._profile = profile
+        self._limits = core.VerdictLimits() if limits is None else limits
         self._config_digest = schemas.config_digest(config.to_mapping())
         self._software_version = software_version
 
@@ -176,8 +183,7 @@ class Assembler:
         return {"status": status, "reason": reason, **judged}
 
     def _of_match(self, case: _Case, result: jobs.Matched) -> dict[str, Any]:
-        figures = (result.fit_rms, result.matched_mse, result.diff_im_var)
-        judgement = core.judge(self._profile, *(math.nan if f is None else f for f in figures))
+        judgement = self._judgement(result)
         return {
             "status": "matched",
             "model": _model(result),
@@ -188,6 +194,14 @@ class Assembler:
             "flags": _flags(case, result),
             **self._judged(judgement.verdict, judgement.reasons),
         }
+
+    def _judgement(self, result: jobs.Matched) -> core.Judgement:
+        fit_rms, matched_mse, diff_im_var = (
+            math.nan if figure is None else figure
+            for figure in (result.fit_rms, result.matched_mse, result.diff_im_var)
+        )
+        quality = _in_tract(result)
+        return core.judge(self._profile, fit_rms, matched_mse, diff_im_var, quality, self._limits)
 
     def _judged(self, verdict: core.Verdict, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
         """Tell the verdict's fields, unless the profile judges nothing."""
@@ -264,19 +278,26 @@ def _model(result: jobs.Matched) -> schemas.Model | None:
     return None if result.background is None else model_of(result.background, result.origin)
 
 
-def _quality(result: jobs.Matched) -> schemas.Quality | None:
-    """Return the figures as messages have them: null for NaN, places in the tract."""
-    found = result.quality
+def _in_tract(result: jobs.Matched) -> core.Quality | None:
+    """Return the figures with places in pixels of the tract, as messages have them."""
+    found, (x0, y0) = result.quality, result.origin
     if found is None:
         return None
-    x0, y0 = result.origin
+    return replace(found, worst_x=found.worst_x + x0, worst_y=found.worst_y + y0)
+
+
+def _quality(result: jobs.Matched) -> schemas.Quality | None:
+    """Return the figures as messages have them: null for NaN."""
+    found = _in_tract(result)
+    if found is None:
+        return None
     return schemas.Quality(
         tiles=found.tiles,
         kappa=_finite(found.kappa),
         sky_chi2=_finite(found.sky_chi2),
         worst_block=_finite(found.worst_block),
-        worst_x=_finite(found.worst_x + x0),
-        worst_y=_finite(found.worst_y + y0),
+        worst_x=_finite(found.worst_x),
+        worst_y=_finite(found.worst_y),
         sky_offset=_finite(found.sky_offset),
         sky_rms=_finite(found.sky_rms),
         sky_error=_finite(found.sky_error),
@@ -290,7 +311,7 @@ def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:
     compared = (result.visit, case.done.reference)
     skies = {arrival.sky for visit, arrival in case.arrivals.items() if visit in compared}
     quality = result.quality
-    found = set(result.flags if quality is None else quality.flags)
+    found = set() if quality is None else set(quality.flags)
     if len(skies) > 1:
         found.add("mixed_sky")
     if quality is not None and quality.extrapolated_fraction > 0:

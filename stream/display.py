@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from types import TracebackType
 from typing import Literal, Self
@@ -55,6 +55,7 @@ _AROUND = 7  # lines of the screen that are not groups
 _FEW = 2  # groups, from which on what they have in common is said once
 _FEWEST = 4  # groups, however small the screen
 _NONE = "-"
+_ERROR = "; error: of the models, in units of a pixel's noise"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +120,12 @@ class ResultRow:
         Root mean square of the fits, image units.
     ratio : float or None
         mse/variance.
+    sky_chi2 : float or None
+        Structure left in the sky over its noise.
     error : float or None
         Error against the planted truth, in units of the noise of one pixel; None without truth.
-    verdict : str
-        Such as ``accept 6/6``.
+    accepted : str
+        How many of the matched are fit to be coadded, such as ``5/6``.
     """
 
     group: str
@@ -131,8 +134,9 @@ class ResultRow:
     visits: str
     fit_rms: float | None
     ratio: float | None
+    sky_chi2: float | None
     error: float | None
-    verdict: str
+    accepted: str
 
 
 class GroupDisplay:
@@ -196,10 +200,9 @@ def group_table(
     views: Sequence[GroupView], title: str = "", note: str = "", rows: int = 40
 ) -> RenderableType:
     """Return the groups as a table of at most `rows` rows, the busiest first."""
-    common = _common(views)
-    heading = f"{title} of {common}" if title and common else title
+    common = _common([view.group for view in views])
     table = Table(
-        title=Text(heading) if heading else None,
+        title=Text(_heading(title, common)) if title else None,
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -213,11 +216,15 @@ def group_table(
     return Group(table, *(Text(line) for line in below))
 
 
-def _common(views: Sequence[GroupView]) -> str:
+def _heading(title: str, common: str) -> str:
+    return f"{title or 'groups'} of {common}" if common else title
+
+
+def _common(keys: Sequence[str]) -> str:
     """Return what all keys begin with: most of a screen's width would say the same in each row."""
-    if len(views) < _FEW:
+    if len(keys) < _FEW:
         return ""
-    levels = zip(*(view.group.split("/") for view in views), strict=False)
+    levels = zip(*(key.split("/") for key in keys), strict=False)
     return "/".join(level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels))
 
 
@@ -278,16 +285,27 @@ def result_table(rows: Iterable[ResultRow], *, unit: str, title: str = "") -> Ta
     """
     held = list(rows)
     judged = any(row.error is not None for row in held)
-    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("group", overflow="fold", min_width=24)
+    common = _common([row.group for row in held])
+    table = Table(
+        title=Text(_heading(title, common)) if title or common else None,
+        title_justify="left",
+        caption=Text(f"rms: of the fits, in {unit}{_ERROR if judged else ''}"),
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("group", overflow="fold", min_width=5)
     for name in ("trigger", "reference"):
         table.add_column(name, no_wrap=True)
-    numbers = ["visits", f"rms, {unit}", "mse/var", *(["error/noise"] if judged else [])]
+    numbers = ["visits", "rms", "mse/var", "sky_chi2", *(["error"] if judged else [])]
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("accepted", no_wrap=True)
     for row in held:
-        table.add_row(*(Text(cell) for cell in _result_cells(row, judged=judged)))
+        short = replace(row, group=row.group.removeprefix(f"{common}/"))
+        table.add_row(*(Text(cell) for cell in _result_cells(short, judged=judged)))
     return table
 
 
@@ -298,9 +316,10 @@ def _result_cells(row: ResultRow, *, judged: bool) -> Iterator[str]:
     yield row.visits
     yield _number(row.fit_rms, ".3g")
     yield _number(row.ratio, ".3f")
+    yield _number(row.sky_chi2, ".2f")
     if judged:
         yield _number(row.error, ".3f")
-    yield row.verdict
+    yield row.accepted
 
 
 def _number(value: float | None, style: str) -> str:

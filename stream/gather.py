@@ -20,6 +20,9 @@ __all__ = ["Gathered", "gather", "mse_ratio"]
 
 Image = NDArray[np.floating]
 
+_OF_A_PLACE: Final = {"sky_chi2", "worst_block"}
+"""Reasons of a rejection that a place in the image may show."""
+
 _READABLE: Final = ("reference", "matched", "no_overlap")
 
 
@@ -85,13 +88,15 @@ def gather(
 
 def _findings(model: schemas.BackgroundModel) -> Findings:
     quality = model.quality or schemas.Quality()
+    reasons = tuple(reason.split()[0].rstrip(":") for reason in model.verdict_reasons)
     return Findings(
         visit=model.visit,
         fit_rms=model.fit_rms,
         ratio=mse_ratio(model),
         sky_chi2=quality.sky_chi2,
         verdict=model.verdict,
-        worst=_block(model.model, quality),
+        reasons=reasons,
+        worst=_block(model.model, quality) if _OF_A_PLACE & {*reasons} else None,
         note="no overlap" if model.status == "no_overlap" else "",
     )
 

@@ -21,11 +21,6 @@ from stream.task import MatchBackgroundsTask
 
 __all__ = ["JobFault", "Matched", "Measured", "WarpInput", "match", "measure"]
 
-SOURCES_UNMASKED = "sources_unmasked"
-"""Flag: DETECTED is absent or empty in either warp, so the fit takes stars for sky."""
-
-_DETECTED = "DETECTED"
-
 
 @dataclass(frozen=True, slots=True)
 class WarpInput:
@@ -118,8 +113,6 @@ class Matched:
         "matched", "no_overlap" or "failed".
     reason : str or None
         Why there is no model.
-    flags : tuple of str
-        What a reader should know of the inputs.
     quality : core.Quality or None
         Figures of the sky that the match leaves, local pixels; None unless the status is
         "matched".
@@ -137,7 +130,6 @@ class Matched:
     origin: tuple[int, int]
     status: str
     reason: str | None
-    flags: tuple[str, ...]
     quality: core.Quality | None = None
     absent: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict, compare=False)
@@ -215,10 +207,9 @@ def _matched(
     science: core.MaskedImage,
     visit: int,
 ) -> Matched:
-    flags = () if _has_sources(reference) and _has_sources(science) else (SOURCES_UNMASKED,)
-    blank = Matched(visit, None, None, None, None, science.origin, "failed", None, flags)
+    blank = Matched(visit, None, None, None, None, science.origin, "failed", None)
     try:
-        fit = task.matchExposures(reference, science)
+        fit = task.matchExposures(reference, science, quality=True)
     except core.NoOverlapError as error:
         return replace(blank, status="no_overlap", reason=str(error))
     except core.CoreError as error:
@@ -230,15 +221,12 @@ def _matched(
         fit_rms=_number(fit.fit_rms),
         matched_mse=_number(fit.matched_mse),
         diff_im_var=_number(fit.diff_im_var),
+        quality=fit.quality,
     )
 
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _has_sources(exposure: core.MaskedImage) -> bool:
-    return bool((exposure.mask & exposure.bits([_DETECTED])).any())
 
 
 def _check_same_box(reference: core.MaskedImage, science: core.MaskedImage, visit: int) -> None:

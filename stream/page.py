@@ -36,9 +36,9 @@ _CELL_WIDTH = _LEFTS[2] + _PANEL + 0.78  # inches, for one visit
 _UNDER, _BETWEEN = 0.42, 0.92  # inches below a panel, and between two of them
 _TOP, _BOTTOM = 0.45, 0.62  # inches
 _LEGEND = (
-    "Grey: masked or missing in one of the two. A visit's difference and model share a scale.\n"
-    "Residuals are clipped means of half a bin, all on one scale, 4 sigma of their noise;\n"
-    "the frame in that of a rejected model is the block of sky that departs most."
+    "Of each visit the difference, the model, and the residual; grey: masked or missing in one\n"
+    "of the two. Difference and model share a scale. Residuals are clipped means of half a bin,\n"
+    "on one scale, 4 sigma of their noise; framed: the block for which a model was rejected."
 )
 _REJECT = "reject"
 _WARNING = "#c1121f"  # red that stands out on paper too
@@ -58,8 +58,10 @@ class Findings:
         the sky over its noise.
     verdict : str
         ``accept``, ``reject`` or ``none``.
+    reasons : tuple of str
+        In a word each, why it was rejected.
     worst : tuple of float, or None
-        Left, right, bottom, top, in tract pixels, of the block of sky that departs most.
+        Left, right, bottom, top, in tract pixels, of the block of sky for which it was rejected.
     note : str
         More to say, such as why there is no model.
     """
@@ -69,6 +71,7 @@ class Findings:
     ratio: float | None = None
     sky_chi2: float | None = None
     verdict: str = "none"
+    reasons: tuple[str, ...] = ()
     worst: Box | None = None
     note: str = ""
 
@@ -110,12 +113,14 @@ class VisitPanel:
         """What stands above the difference, the model and the residual, in two lines each."""
         found = self.findings
         verdict = "" if found.verdict == "none" else f": {found.verdict}"
+        why = found.reasons[0] if found.reasons else "difference"
+        more = ", ..." if len(found.reasons) > 1 else ""
         model = found.note or ("no model" if self.model is None else "model")
         rms = "" if found.fit_rms is None else f"fit_rms {found.fit_rms:.3g}"
         chi2 = "" if found.sky_chi2 is None else f", sky_chi2 {found.sky_chi2:.2f}"
         ratio = "" if found.ratio is None else f"mse/var {found.ratio:.3f}"
         return (
-            f"visit {found.visit}{verdict}\ndifference",
+            f"visit {found.visit}{verdict}\n{why}{more}",
             f"{model}\n{rms}",
             f"residual{chi2}\n{ratio}",
         )
@@ -260,7 +265,7 @@ def _page_row(sheet: _Sheet, panel: VisitPanel, limit: float) -> None:
     sheet.colours(drawn, _LEFTS[1] + _PANEL + 0.07)
     sheet.colours(residual, _LEFTS[2] + _PANEL + 0.07)
     _write(axes, panel)
-    if panel.findings.verdict == _REJECT and panel.findings.worst is not None:
+    if panel.findings.worst is not None:
         _frame(axes[2], panel.findings.worst)
 
 

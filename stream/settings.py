@@ -6,6 +6,7 @@ the places where an operator can write them and remembers which came from where.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from pydantic import (
     field_validator,
 )
 
-from core import MatchConfig
+from core import MatchConfig, VerdictLimits
+from core.quality import FLAGS
 from stream.crosschecks import PARENT_BYTES, impossible
 from stream.machine import Machine
 from stream.problems import Problem, SettingsError
@@ -50,10 +52,26 @@ def _off(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
 
+def _names(value: object) -> object:
+    """Let an operator write names with commas between them, or ``none``."""
+    if not isinstance(value, str):
+        return value
+    names = [name.strip() for name in value.split(",")]
+    return () if names in ([""], ["none"]) else tuple(dict.fromkeys(names))
+
+
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 SecondsOrOff = Annotated[Seconds | None, BeforeValidator(_off)]
 Size = Annotated[ByteSize, Field(ge=MIB)]
+Chi2OrOff = Annotated[
+    Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(_off)
+]
+SigmasOrOff = Annotated[
+    Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(_off)
+]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Flags = Annotated[tuple[Literal["edge_step", "sources_unmasked"], ...], BeforeValidator(_names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +228,33 @@ class Settings(BaseModel):
     match: Annotated[Mapping[str, object], AfterValidator(MappingProxyType)] = Field(
         default_factory=dict, description="how backgrounds are matched: LSST's names in snake_case"
     )
-    verdict_profile: Literal["lsst2017", "none"] = Field(
-        default="lsst2017", description="rule by which a model is accepted or rejected"
+    verdict_profile: Literal["survey", "lsst2017", "none"] = Field(
+        default="survey",
+        description="rule by which a model is accepted or rejected: survey judges the sky that it "
+        "leaves, lsst2017 is LSST's old rule",
+    )
+    verdict_max_sky_chi2: Chi2OrOff = Field(
+        default=2.0,
+        description="largest sky_chi2 that survey accepts, where 1 is pure noise; off: any",
+    )
+    verdict_sky_chi2_spread: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = Field(
+        default=12.0,
+        description="what survey allows for few tiles: a sky_chi2 of 1 + this / sqrt(tiles)",
+    )
+    verdict_max_worst_block: SigmasOrOff = Field(
+        default=6.0,
+        description="largest departure of a 3 x 3 block of tiles, in its errors, that survey "
+        "accepts; off: any",
+    )
+    verdict_max_extrapolated_fraction: Fraction = Field(
+        default=0.15, description="largest share of pixels in empty bins that survey accepts"
+    )
+    verdict_min_coverage: Fraction = Field(
+        default=0.2, description="smallest share of good pixels that survey accepts"
+    )
+    verdict_flags: Flags = Field(
+        default=FLAGS,
+        description=f"flags that survey rejects for, of {', '.join(FLAGS)}, with commas; or none",
     )
 
     # -- the service and its operators
@@ -285,6 +328,18 @@ class Settings(BaseModel):
     def match_config(self) -> MatchConfig:
         """How backgrounds are matched."""
         return MatchConfig.from_mapping(dict(self.match))
+
+    def verdict_limits(self) -> VerdictLimits:
+        """Limits of the rule ``survey``."""
+        chi2, block = self.verdict_max_sky_chi2, self.verdict_max_worst_block
+        return VerdictLimits(
+            sky_chi2=math.inf if chi2 is None else chi2,
+            sky_chi2_spread=self.verdict_sky_chi2_spread,
+            worst_block=math.inf if block is None else block,
+            extrapolated_fraction=self.verdict_max_extrapolated_fraction,
+            coverage=self.verdict_min_coverage,
+            flags=self.verdict_flags,
+        )
 
     def policy_values(self) -> dict[str, int | None]:
         """Return the arguments of `core.groups.Policy`: times in milliseconds, None is off."""

@@ -153,7 +153,8 @@ class TellingPool:
 def assembler(settings: Settings) -> Assembler:
     """Return what makes the messages."""
     profile = core.VerdictProfile(settings.verdict_profile)
-    return Assembler(settings.match_config(), profile, version("evensky"))
+    limits = settings.verdict_limits()
+    return Assembler(settings.match_config(), profile, version("evensky"), limits)
 
 
 def slots(settings: Settings) -> int:

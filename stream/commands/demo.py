@@ -56,7 +56,7 @@ def command(*, directory: Path, seconds: float, **survey: Any) -> int:
     click.echo("1. A night is simulated: stars, galaxies, and a sky of its own for every visit.")
     night = Night(
         simulated(directory / "survey", **survey),
-        _settings(directory),
+        _settings(directory, survey["size"]),
         seconds,
         seconds + _PATIENCE_S,
     )
@@ -95,8 +95,8 @@ def _clear(directory: Path) -> None:
         raise click.UsageError(f"{directory} cannot be made: {error.strerror}") from None
 
 
-def _settings(directory: Path) -> Settings:
-    """Return a night's settings with a day's waits made seconds."""
+def _settings(directory: Path, size: int) -> Settings:
+    """Return a night's settings with a day's waits made seconds, and eight bins a side or more."""
     options = {
         "log": directory / "evensky.db",
         "allow": (directory / "survey",),
@@ -106,7 +106,7 @@ def _settings(directory: Path) -> Settings:
         "deadline_s": 60,
         "update_quiet_s": 2,
         "update_max_s": 10,
-        "match": {"bin_size": 64},
+        "match": {"bin_size": min(64, size // 8)},
     }
     ours = ("EVENSKY_WORKERS", "EVENSKY_WORKER_MEMORY_BYTES")
     environment = {name: os.environ[name] for name in ours if name in os.environ}
@@ -124,15 +124,33 @@ async def _write_messages(settings: Settings, path: Path) -> None:
 def _tell(found: Report, directory: Path) -> None:
     table_console().print(result_table([one.row for one in found.groups], unit="count"))
     count = count_of(sum(len(one.models) for one in found.groups), "warp")
-    click.echo(
-        f"Between visits the sky differed by {found.before:.2f} sigma (std over {count}, in "
-        f"units of one pixel's noise); with the models it differs by {found.after:.3f}: "
-        f"{found.before / found.after:.0f} times less."
-    )
+    if found.judged:
+        click.echo(
+            f"Between visits the sky differed by {found.before:.2f} sigma (std over {count}, in "
+            f"units of one pixel's noise); with the models it differs by {found.after:.3f}: "
+            f"{found.before / found.after:.0f} times less."
+        )
+    _tell_quality(found)
     for picture in found.pictures:
         click.echo(f"picture   {picture}")
     click.echo(f"messages  {directory / 'messages.jsonl'}")
     click.echo(f"log       {directory / 'evensky.db'}")
     click.echo(f"          (evensky watch --once --log {directory / 'evensky.db'})")
-    if not found.holds:
-        click.echo("The visits were not levelled as they should be.", err=True)
+    for fault in found.faults:
+        click.echo(f"evensky: {fault}", err=True)
+
+
+def _tell_quality(found: Report) -> None:
+    """Say how quiet the skies are, and what was wrong with each warp that was rejected."""
+    if found.sky_chi2 is not None:
+        click.echo(
+            f"The sky that accepted models leave has a median sky_chi2 of {found.sky_chi2:.2f} "
+            "(1 is pure noise)."
+        )
+    for group in found.groups:
+        for model in group.rejected:
+            planted = ", ".join(group.flaws.get(model.visit, ())) or "nothing"
+            click.echo(
+                f"rejected  {group.entry.key} visit {model.visit} (planted: {planted}): "
+                f"{'; '.join(model.verdict_reasons)}"
+            )

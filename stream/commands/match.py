@@ -51,6 +51,12 @@ _SETTINGS = (
     "max_warp_side_px",
     "max_message_bytes",
     "verdict_profile",
+    "verdict_max_sky_chi2",
+    "verdict_sky_chi2_spread",
+    "verdict_max_worst_block",
+    "verdict_max_extrapolated_fraction",
+    "verdict_min_coverage",
+    "verdict_flags",
 )
 
 

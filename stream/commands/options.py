@@ -41,7 +41,16 @@ SECTIONS: Final = {
         "update_quiet_s",
         "update_max_s",
     ),
-    "The matching": ("match", "verdict_profile"),
+    "The matching": ("match",),
+    "The verdict on a match": (
+        "verdict_profile",
+        "verdict_max_sky_chi2",
+        "verdict_sky_chi2_spread",
+        "verdict_max_worst_block",
+        "verdict_max_extrapolated_fraction",
+        "verdict_min_coverage",
+        "verdict_flags",
+    ),
     "Pixels and the processes that work on them": (
         "allow",
         "workers",
@@ -145,6 +154,8 @@ def _metavar(name: str, field: FieldInfo) -> str:
         return _METAVARS[name]
     if get_origin(field.annotation) is Literal:
         return "|".join(get_args(field.annotation))
+    if name.startswith("verdict_"):
+        return "NAME,..." if name == "verdict_flags" else "NUMBER"
     units = (unit for suffix, unit in _UNITS.items() if name.endswith(suffix))
     return next(units, "N" if field.annotation is int else "NAME")
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +28,20 @@ from stream.wiring import decode_limits, reader_log
 __all__ = ["GroupResult", "Report", "report"]
 
 Models = Mapping[int, schemas.BackgroundModel]
+Flaws = Mapping[int, tuple[str, ...]]
+
+_EXPLAINED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "amplifier_step": ("edge_step", "sky_chi2", "worst_block"),
+    "gap": ("extrapolated_fraction", "coverage"),
+    "undetected": ("sources_unmasked",),
+}
+"""Which words of a rejection's reasons are right for a planted flaw."""
+
+_QUIET_SKY: Final = (0.7, 1.4)
+"""Between what the median sky_chi2 of accepted models must lie: 1 is pure noise."""
+
+_FALSE_ALARMS: Final = 0.1
+"""Share of the unflawed warps that may be rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +55,56 @@ class GroupResult:
     models : mapping of int to BackgroundModel
         By visit.
     check : GroupCheck
-        Against planted truth.
+        Against planted truth, without the visits whose models are rejected.
+    flaws : mapping of int to tuple of str
+        What was planted that should keep a coadder from using a visit.
     """
 
     entry: GroupEntry
     summary: schemas.GroupMatched
     models: Models
     check: GroupCheck
+    flaws: Flaws
+
+    @property
+    def matched(self) -> list[schemas.BackgroundModel]:
+        """The models of the visits that have one."""
+        return [model for model in self.models.values() if model.status == "matched"]
+
+    @property
+    def rejected(self) -> list[schemas.BackgroundModel]:
+        """Those that a coadder should not use."""
+        return [model for model in self.matched if model.verdict == "reject"]
+
+    @property
+    def missed(self) -> list[schemas.BackgroundModel]:
+        """Flawed warps that were not rejected, or for another reason than their flaws."""
+        flawed = (model for model in self.matched if self.flaws.get(model.visit))
+        return [model for model in flawed if not self._explained(model)]
+
+    @property
+    def unflawed(self) -> list[schemas.BackgroundModel]:
+        """Those that should be accepted."""
+        return [model for model in self.matched if not self.flaws.get(model.visit)]
+
+    def _explained(self, model: schemas.BackgroundModel) -> bool:
+        reasons = " ".join(model.verdict_reasons)
+        words = [word for flaw in self.flaws[model.visit] for word in _EXPLAINED_BY[flaw]]
+        return model.verdict == "reject" and any(word in reasons for word in words)
 
     @property
     def row(self) -> ResultRow:
         """The group in the final table."""
-        matched = [model for model in self.models.values() if model.status == "matched"]
-        accepted = sum(model.verdict == "accept" for model in matched)
         return ResultRow(
             group=self.entry.key,
             trigger=self.summary.trigger,
             reference=self.summary.reference,
             visits=f"{len(self.summary.members)}/{self.summary.expected or len(self.models)}",
-            fit_rms=_mean(model.fit_rms for model in matched),
-            ratio=_mean(mse_ratio(model) for model in matched),
-            error=self.check.rms_in_noise,
-            verdict=f"accept {accepted}/{len(matched)}",
+            fit_rms=_mean(model.fit_rms for model in self.matched),
+            ratio=_mean(mse_ratio(model) for model in self.matched),
+            sky_chi2=_median(_sky_chi2(self.matched)),
+            error=self.check.rms_in_noise if self.check.visits else None,
+            accepted=f"{len(self.matched) - len(self.rejected)}/{len(self.matched)}",
         )
 
 
@@ -78,20 +122,52 @@ class Report:
     pictures: tuple[Path, ...]
 
     @property
+    def judged(self) -> tuple[GroupResult, ...]:
+        """The groups in which a visit is left to be compared with the reference."""
+        return tuple(group for group in self.groups if group.check.visits)
+
+    @property
     def before(self) -> float:
         """Spread of the sky between visits as they came, in units of a pixel's noise."""
-        return _rms(group.check.before.std_in_noise for group in self.groups)
+        return _rms(group.check.before.std_in_noise for group in self.judged)
 
     @property
     def after(self) -> float:
         """The same with the models added."""
-        return _rms(group.check.after.std_in_noise for group in self.groups)
+        return _rms(group.check.after.std_in_noise for group in self.judged)
+
+    @property
+    def sky_chi2(self) -> float | None:
+        """Median of the accepted models: what they leave over pure noise."""
+        accepted = (m for group in self.groups for m in group.matched if m.verdict == "accept")
+        return _median(_sky_chi2(accepted))
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it should be, each as a sentence."""
+        return list(_faults(self))
 
     @property
     def holds(self) -> bool:
-        """Whether the visits were levelled: ten times closer, and nowhere undone."""
-        closer = all(g.check.after.std < g.check.before.std for g in self.groups)
-        return closer and 10 * self.after < self.before
+        """Whether the visits were levelled, and the flawed ones found and no others."""
+        return not self.faults
+
+
+def _faults(report: Report) -> Iterator[str]:
+    closer = all(g.check.after.std < g.check.before.std for g in report.judged)
+    if not (closer and 10 * report.after < report.before):
+        yield "the visits were not levelled as they should be"
+    low, high = _QUIET_SKY
+    if report.sky_chi2 is None or not low < report.sky_chi2 < high:
+        yield f"the median sky_chi2 of accepted models is {report.sky_chi2}, not near 1"
+    for group in report.groups:
+        for model in group.missed:
+            flaws = ", ".join(group.flaws[model.visit])
+            yield f"{group.entry.key}: visit {model.visit} ({flaws}) was not rejected for that"
+    unflawed = [model for group in report.groups for model in group.unflawed]
+    wrong = sum(model.verdict == "reject" for model in unflawed)
+    if wrong > _FALSE_ALARMS * len(unflawed):
+        yield f"{wrong} of {len(unflawed)} warps without a flaw were rejected"
 
 
 async def report(
@@ -144,14 +220,16 @@ async def _models(
 def _result(
     survey: SurveyManifest, entry: GroupEntry, summary: schemas.GroupMatched, models: Models
 ) -> GroupResult:
+    rejected = {visit for visit, one in models.items() if one.model and one.verdict == "reject"}
     images = {
         visit: background(model.model).image()
         for visit, model in models.items()
         if model.model is not None
     }
+    truth = {v: one for v, one in group_truth(survey, entry).items() if v not in rejected}
     reference = summary.reference if summary.reference is not None else entry.visits[0]
-    check = check_group(group_truth(survey, entry), images, reference)
-    return GroupResult(entry, summary, models, check)
+    flaws = {warp.visit: warp.flaws for warp in survey.warps_of(entry)}
+    return GroupResult(entry, summary, models, check_group(truth, images, reference), flaws)
 
 
 def _gather(survey: SurveyManifest, one: GroupResult, settings: Settings) -> Gathered:
@@ -182,7 +260,8 @@ def _coadds(
             path,
             _mosaic(one.before for one in held),
             _mosaic(one.after for one in held),
-            title=f"{band}: all visits of the night, {len(held)} patches",
+            title=f"{band}, {len(held)} patches: all visits of the night before, "
+            "those that are not rejected after",
             unit="count",
             errors=(
                 _mosaic(one.before_error for one in held),
@@ -212,6 +291,18 @@ def _pages(
         unit="count",
     )
     yield path
+
+
+def _sky_chi2(models: Iterable[schemas.BackgroundModel]) -> Iterator[float]:
+    """Yield what was measured of the sky that models leave."""
+    for model in models:
+        if model.quality is not None and model.quality.sky_chi2 is not None:
+            yield model.quality.sky_chi2
+
+
+def _median(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return statistics.median(known) if known else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

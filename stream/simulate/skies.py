@@ -16,6 +16,7 @@ Float = NDArray[np.float64]
 STEP = 3.0
 """Height of the amplifier's step, counts: about the noise of one pixel."""
 
+_STEP_AT = 0.6  # of the first patch's width
 _FULL_MOON = 34.0  # counts a pixel in r at its height
 _HALO_EVERY = 3  # each third visit catches the scattered light of a bright star
 
@@ -81,7 +82,7 @@ def _halo(x: Float, y: Float, spec: SurveySpec, rng: np.random.Generator) -> Flo
 
 
 def beyond_step(spec: SurveySpec, plan: VisitPlan) -> NDArray[np.bool_]:
-    """Return where the second amplifier read the chip: beyond a line a third into the mosaic.
+    """Return where the second amplifier read the chip: beyond a line across the first patch.
 
     Returns
     -------
@@ -90,4 +91,4 @@ def beyond_step(spec: SurveySpec, plan: VisitPlan) -> NDArray[np.bool_]:
     """
     x, y = _coordinates(spec)
     along = math.cos(plan.rotation) * x + math.sin(plan.rotation) * y
-    return np.asarray(along < -0.17 * spec.shape[1])
+    return np.asarray(along < _STEP_AT * spec.size - 0.5 * spec.shape[1])

@@ -38,6 +38,7 @@ _FIRST_PATCH = 39  # in the fifth row of the tract's nine, so that neither coord
 _DUSK = 61120.0125  # MJD TAI
 _NIGHT = 0.34  # days between the first visit and the last
 _MOONRISE = 0.3  # fraction of the night
+_FEW = 3  # visits a band, of which none can be spared for a flaw that hits all patches
 _LIMITS = {"patches": (1, 6), "visits": (2, 60), "size": (96, 4200)}
 
 
@@ -247,8 +248,8 @@ def _plan(
         transparency=round(float(rng.uniform(0.86, 1.0)), 3),
         moon=_moonlight(night),
         rotation=math.radians(float(rng.uniform(-7.0, 7.0))),
-        amplifier_step=turn == 0 and index == min(3, spec.visits - 1),
-        undetected=turn == len(spec.bands) - 1 and index == min(2, spec.visits - 1),
+        amplifier_step=turn == 0 and index == _FEW,
+        undetected=turn == len(spec.bands) - 1 and index == _FEW - 1 and spec.visits > _FEW,
         edge=_edge(spec, index),
     )
 
@@ -256,9 +257,9 @@ def _plan(
 def _edge(spec: SurveySpec, index: int) -> tuple[float, float, int] | None:
     """Give some visits a border of the field: a corner, a strip, and one that leaves 40 %."""
     roles = {
-        min(1, spec.visits - 1): (math.radians(128.0), 0.90, 0),
-        min(5, spec.visits - 1): (math.radians(-86.0), 0.84, 0),
-        min(4, spec.visits - 1): (math.radians(-14.0), 0.40, spec.patches - 1),
+        1: (math.radians(128.0), 0.90, 0),
+        5: (math.radians(-86.0), 0.92, 0),
+        max(2, min(4, spec.visits - 1)): (math.radians(-14.0), 0.40, spec.patches - 1),
     }
     return roles.get(index)
 

@@ -99,7 +99,7 @@ def _matched(reference: jobs.WarpInput, science: jobs.WarpInput) -> jobs.Matched
         return jobs.JobFault(reference.visit, "missing", "it is gone by now")
     if _grade(science.checksum) == 2:
         return jobs.Matched(
-            science.visit, None, None, None, None, (0, 0), "no_overlap", "nothing in common", ()
+            science.visit, None, None, None, None, (0, 0), "no_overlap", "nothing in common"
         )
     level = int(reference.checksum[:6], 16) - int(science.checksum[:6], 16)
     values = np.full((2, 2), level, np.float32)
@@ -112,7 +112,7 @@ def _matched(reference: jobs.WarpInput, science: jobs.WarpInput) -> jobs.Matched
         core.InterpStyle.CONSTANT,
         core.UndersampleStyle.REDUCE_INTERP_ORDER,
     )
-    return jobs.Matched(science.visit, background, 0.5, 4.5, 4.0, (0, 0), "matched", None, ())
+    return jobs.Matched(science.visit, background, 0.5, 4.5, 4.0, (0, 0), "matched", None)
 
 
 class FlakyLog:
@@ -434,7 +434,7 @@ class Storm:
             log=cast("OwnerLog", self._log),  # what it does not meddle with it passes on
             topics=self.topics,
             workshop=Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 4),
-            assembler=Assembler(CONFIG, core.VerdictProfile.LSST2017, "test"),
+            assembler=Assembler(CONFIG, core.VerdictProfile.SURVEY, "test"),
             telemetry=telemetry,
             policy_for=lambda _: FAST,
             clock=self.clock,

@@ -157,7 +157,7 @@ class Night:
     clock: Clock = field(default_factory=Clock)
     wrap: Callable[[OwnerLog], OwnerLog] = lambda log: log
     limits: Limits = field(default_factory=lambda: Limits(poll_wait_s=0.01, grace_s=5.0))
-    profile: core.VerdictProfile = core.VerdictProfile.LSST2017
+    profile: core.VerdictProfile = core.VerdictProfile.SURVEY
 
     def __post_init__(self) -> None:
         self.topics = Topics()

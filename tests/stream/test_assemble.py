@@ -34,7 +34,7 @@ def batch_of(paths: Sequence[Path], **changes: object) -> BatchGroup:
     return batch
 
 
-def assembler(profile: core.VerdictProfile = core.VerdictProfile.LSST2017) -> Assembler:
+def assembler(profile: core.VerdictProfile = core.VerdictProfile.SURVEY) -> Assembler:
     """Return what makes the messages."""
     return Assembler(CONFIG, profile, "9.9")
 
@@ -42,7 +42,7 @@ def assembler(profile: core.VerdictProfile = core.VerdictProfile.LSST2017) -> As
 def revision_of(
     paths: Sequence[Path],
     reference: int | None = None,
-    profile: core.VerdictProfile = core.VerdictProfile.LSST2017,
+    profile: core.VerdictProfile = core.VerdictProfile.SURVEY,
     shelf: Shelf | None = None,
 ) -> Revision:
     """Match some files."""
@@ -253,7 +253,7 @@ def _fulfilled(frozen: groups.Frozen) -> Fulfilled:
         matched={
             visit: Tried(
                 visits[0],
-                jobs.Matched(visit, flat, 0.1, 1.0, 1.0, (0, 0), "matched", None, ()),
+                jobs.Matched(visit, flat, 0.1, 1.0, 1.0, (0, 0), "matched", None),
                 0.5,
             )
             for visit in visits[1:]

@@ -35,8 +35,9 @@ ROW = ResultRow(
     visits="7/7",
     fit_rms=0.00834,
     ratio=1.0023,
+    sky_chi2=1.04,
     error=0.0461,
-    verdict="accept 6/6",
+    accepted="6/6",
 )
 
 
@@ -144,22 +145,35 @@ def test_a_small_terminal_still_shows_some_groups() -> None:
 def test_the_final_table_holds_the_numbers() -> None:
     """Group, trigger, reference, rms, mse/variance, error and verdict stand in a row."""
     text = drawn(result_table([ROW], unit="count", title="Matched"))
-    for word in ("manifest", "81201", "0.00834", "1.002", "0.046", "accept 6/6", "rms, count"):
+    for word in ("manifest", "81201", "0.00834", "1.002", "0.046", "6/6", "in count"):
         assert word in text
 
 
 def test_without_truth_there_is_no_column_for_it() -> None:
     """Real warps have no planted truth, and the table does not pretend."""
     text = drawn(result_table([replace(ROW, error=None)], unit="adu"))
-    assert "error/noise" not in text
-    assert "rms, adu" in text
+    assert "error" not in text
+    assert "in adu" in text
 
 
 def test_missing_numbers_are_dashes() -> None:
     """A group without models has no numbers, never zeros."""
-    row = replace(ROW, reference=None, trigger="", fit_rms=None, ratio=None, verdict="none")
-    line = next(x for x in drawn(result_table([row], unit="count")).splitlines() if "39/r" in x)
-    assert line.split() == ["live/simulated/4849/39/r", "-", "-", "7/7", "-", "-", "0.046", "none"]
+    row = replace(ROW, group="g", reference=None, trigger="", fit_rms=None, ratio=None,
+                  sky_chi2=None, accepted="0/0")  # fmt: skip
+    line = next(x for x in drawn(result_table([row], unit="count")).splitlines() if "7/7" in x)
+    assert line.split() == ["g", "-", "-", "7/7", "-", "-", "-", "0.046", "0/0"]
+
+
+def test_the_final_table_fits_eighty_columns() -> None:
+    """What all groups have in common is said once, so that no number is cut at a terminal."""
+    rows = [ROW, replace(ROW, group="live/simulated/4849/40/i")]
+    text = drawn(result_table(rows, unit="count"), 80)
+    assert "groups of live/simulated/4849" in text
+    for line in text.splitlines():
+        if "manifest" in line:
+            assert line.split()[0] in ("39/r", "40/i")
+            assert line.split()[-4:] == ["1.002", "1.04", "0.046", "6/6"]
+    assert "…" not in text
 
 
 def test_counting_is_silent_off_a_terminal() -> None:

@@ -168,7 +168,7 @@ def test_names_are_text_on_every_way_out() -> None:
     assert out.getvalue() == odd.line + "\n"
     row = ResultRow(
         group="[bold]x[/bold]/s", trigger="[red]", reference=None, visits="1/1",
-        fit_rms=None, ratio=None, error=None, verdict="[blink]",
+        fit_rms=None, ratio=None, sky_chi2=None, error=None, accepted="[blink]",
     )  # fmt: skip
     text = "\n".join(plain(result_table([row], unit="[u]")))
     assert "[bold]x[/bold]/s" in text
@@ -214,22 +214,23 @@ def test_a_screen_has_as_many_rows_as_fit(height: int, rows: int) -> None:
 
 ROW = ResultRow(
     group="live/sim/1/2/r", trigger="count", reference=7, visits="6/7", fit_rms=1234.5678,
-    ratio=1.00049, error=0.04649, verdict="accept 5/6",
+    ratio=1.00049, sky_chi2=1.044, error=0.04649, accepted="5/6",
 )  # fmt: skip
 
 
 def test_the_final_table_rounds_as_an_astronomer_would() -> None:
-    """Three digits of the rms, three decimals of the ratio and of the error."""
+    """Three digits of the rms, three decimals of the ratio and the error, two of a chi2."""
     heading, row = (
         line
         for line in plain(result_table([ROW], unit="nJy"))
-        if "trigger" in line or "count" in line
+        if "trigger" in line or "live" in line
     )
     assert re.split(r"\s{2,}", heading.strip()) == [
-        "group", "trigger", "reference", "visits", "rms, nJy", "mse/var", "error/noise", "verdict",
+        "group", "trigger", "reference", "visits", "rms", "mse/var", "sky_chi2", "error",
+        "accepted",
     ]  # fmt: skip
     assert row.split() == [
-        "live/sim/1/2/r", "count", "7", "6/7", "1.23e+03", "1.000", "0.046", "accept", "5/6",
+        "live/sim/1/2/r", "count", "7", "6/7", "1.23e+03", "1.000", "1.04", "0.046", "5/6",
     ]  # fmt: skip
 
 
@@ -237,13 +238,13 @@ def test_one_group_with_truth_gives_all_the_column() -> None:
     """Where one row has an error each has a cell for it, a dash if it has none."""
     lines = plain(result_table([ROW, replace(ROW, error=None, group="other")], unit="x"))
     (other,) = (line for line in lines if "other" in line)
-    assert other.split()[-3:] == ["-", "accept", "5/6"]
+    assert other.split()[-2:] == ["-", "5/6"]
 
 
 def test_numbers_end_under_each_other() -> None:
     """Numbers are set to the right, so that their sizes can be compared."""
     lines = plain(result_table([ROW, replace(ROW, fit_rms=0.5, visits="10/10")], unit="x"))
-    rows = [line for line in lines if "accept" in line]
+    rows = [line for line in lines if line.startswith("live")]
     for first, second in (("6/7", "10/10"), ("1.23e+03", "0.5")):
         assert rows[0].index(first) + len(first) == rows[1].index(second) + len(second)
 

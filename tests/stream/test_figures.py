@@ -64,9 +64,7 @@ def _matched(visit: int, mse: float | None = 4.2, var: float | None = 4.0) -> Tr
         core.InterpStyle.CONSTANT,
         core.UndersampleStyle.REDUCE_INTERP_ORDER,
     )
-    return Tried(
-        1, jobs.Matched(visit, background, 0.1, mse, var, (5, 7), "matched", None, ()), 2.5
-    )
+    return Tried(1, jobs.Matched(visit, background, 0.1, mse, var, (5, 7), "matched", None), 2.5)
 
 
 def _done(*matched: Tried, **changes: Any) -> Fulfilled:
@@ -85,7 +83,7 @@ def _made(frozen: groups.Frozen, done: Fulfilled, previous: int | None = 1) -> R
 
 def _no_overlap(visit: int) -> Tried:
     why = "nothing in common"
-    return Tried(1, jobs.Matched(visit, None, None, None, None, (0, 0), "no_overlap", why, ()), 0.5)
+    return Tried(1, jobs.Matched(visit, None, None, None, None, (0, 0), "no_overlap", why), 0.5)
 
 
 @pytest.fixture
@@ -217,6 +215,37 @@ def test_flags_are_the_qualitys_and_the_gaps(
     """What quality flags is flagged, and a model that runs where nothing was seen."""
     quality = _quality(flags=flags, extrapolated_fraction=fraction)
     assert _made(_frozen(1, 2), _done(_with_quality(2, quality))).models[1].flags == told
+
+
+def test_a_verdict_has_the_limits_that_were_set() -> None:
+    """One sky is accepted or rejected as the limits say; the digest of the config stays."""
+    done = _done(_with_quality(2, _quality(sky_chi2=2.5, worst_block=5.0)))
+    seen = []
+    for limits in (None, core.VerdictLimits(sky_chi2=3.0), core.VerdictLimits(worst_block=4.0)):
+        assembler = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9", limits)
+        model = assembler.revision(
+            GROUP, _frozen(1, 2), done, previous_reference=1, now=NOW
+        ).models[1]
+        reasons = [reason.split()[0] for reason in model.verdict_reasons]
+        seen.append((model.verdict, model.verdict_profile, reasons, model.config_digest))
+    digest = schemas.config_digest(CONFIG.to_mapping())
+    assert seen == [
+        ("accept", "survey", [], digest),
+        ("accept", "survey", [], digest),
+        ("reject", "survey", ["worst_block"], digest),
+    ]
+
+
+def test_a_reason_names_a_place_in_the_tract() -> None:
+    """Where the worst block lies is said as the message's quality has it."""
+    quality = _quality(worst_block=9.0)
+    made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
+        GROUP, _frozen(1, 2), _done(_with_quality(2, quality)), previous_reference=1, now=NOW
+    )
+    model = made.models[1]
+    assert model.quality is not None
+    place = f"({model.quality.worst_x:.0f}, {model.quality.worst_y:.0f})"
+    assert [place in reason for reason in model.verdict_reasons] == [True]
 
 
 def test_a_summary_carries_the_groups_warnings() -> None:

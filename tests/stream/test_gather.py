@@ -72,6 +72,7 @@ def test_findings_are_the_messages() -> None:
         examples.matched_model(visit=2, reference=1),
         quality=schemas.Quality(sky_chi2=4.5, worst_x=-40.0, worst_y=8030.0),
         verdict="reject",
+        verdict_reasons=("edge_step: a step", "sky_chi2 is 4.5, over 2"),
     )
     base = msgspec.structs.replace(
         model, visit=1, is_reference=True, status="reference", model=None, quality=None,
@@ -81,10 +82,12 @@ def test_findings_are_the_messages() -> None:
     found = panel.findings
     assert (found.visit, found.verdict, found.sky_chi2) == (2, "reject", 4.5)
     assert (found.fit_rms, found.ratio) == (model.fit_rms, mse_ratio(model))
+    assert found.reasons == ("edge_step", "sky_chi2")
     assert found.worst == (-40.0 - 90.0, -40.0 + 90.0, 8030.0 - 90.0, 8030.0 + 90.0)
-    without = msgspec.structs.replace(model, quality=None)
-    (panel,) = gather([base, without], lambda visit: _warp(visit, (120, 180)), CONFIG).panels
-    assert (panel.findings.worst, panel.findings.sky_chi2) == (None, None)
+    for change in ({"quality": None}, {"verdict_reasons": ("coverage is 0.1, under 0.2",)}):
+        without = msgspec.structs.replace(model, **change)
+        (panel,) = gather([base, without], lambda visit: _warp(visit, (120, 180)), CONFIG).panels
+        assert panel.findings.worst is None
 
 
 def test_a_coadd_is_of_what_is_not_rejected() -> None:

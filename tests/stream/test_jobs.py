@@ -218,6 +218,13 @@ def test_a_fit_that_cannot_be_made_has_failed() -> None:
     assert "AKIMA" in str(answer.reason)
 
 
+def flags_of(reference: core.MaskedImage, science: core.MaskedImage) -> tuple[str, ...]:
+    """Return what the quality of a match flags."""
+    quality = matched(warp(reference, 1), warp(science, 2)).quality
+    assert quality is not None
+    return quality.flags
+
+
 @pytest.mark.parametrize(
     ("reference", "science", "flags"),
     [
@@ -230,17 +237,27 @@ def test_unmasked_sources_are_flagged(
     reference: tuple[str, ...], science: tuple[str, ...], flags: tuple[str, ...]
 ) -> None:
     """Where either warp has no DETECTED plane, a fit takes stars for sky, and says so."""
-    answer = matched(
-        warp(without(sky(1.0), *reference), 1), warp(without(sky(2.0, seed=2), *science), 2)
-    )
-    assert answer.flags == flags
+    pair = without(sky(1.0), *reference), without(sky(2.0, seed=2), *science)
+    assert flags_of(*pair) == flags
 
 
 def test_an_empty_detected_plane_is_as_good_as_none() -> None:
     """A DETECTED plane without a pixel masks nothing."""
     empty = sky(1.0)
     empty.mask.fill(0)
-    assert matched(warp(sky(2.0), 1), warp(empty, 2)).flags == ("sources_unmasked",)
+    assert flags_of(sky(2.0), empty) == ("sources_unmasked",)
+
+
+def test_a_match_is_judged() -> None:
+    """The quality is that of core on the same pixels; without a model there is none."""
+    reference, science = sky(120.0, seed=1), sky(100.0, seed=2, slope=0.1)
+    answer = matched(warp(reference, 1), warp(science, 2))
+    direct = core.match_background(reference, science, CONFIG, quality=True).quality
+    assert answer.quality == direct
+    assert direct is not None
+    assert 0.9 < direct.coverage < 1.0
+    science.image.fill(np.nan)
+    assert matched(warp(reference, 1), warp(science, 2)).quality is None
 
 
 def test_matches_do_not_depend_on_what_was_kept() -> None:
@@ -295,7 +312,7 @@ def test_limits_hold_in_jobs() -> None:
 def test_a_lack_of_memory_is_an_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory that runs out in the mathematics is the fault out_of_memory."""
 
-    def starve(*_: object) -> None:
+    def starve(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(core, name, starve)
@@ -397,7 +414,8 @@ def _real(path: Path, visit: int) -> WarpInput:
 def _ratio(reference: WarpInput, science: WarpInput) -> float:
     answer = jobs.match(reference, science, core.MatchConfig(bin_size=64), LIMITS)
     assert isinstance(answer, Matched)
-    assert (answer.status, answer.flags) == ("matched", ())
+    assert answer.status == "matched"
+    assert answer.quality is not None
     assert answer.matched_mse is not None
     assert answer.diff_im_var
     return answer.matched_mse / answer.diff_im_var

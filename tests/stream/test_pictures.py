@@ -264,11 +264,22 @@ def test_visits_without_models_are_shown_with_the_reason(tmp_path: Path) -> None
     assert size_of(tmp_path / "coadd.png")[0] == 1600
 
 
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [((), "difference"), (("coverage",), "coverage"), (("sky_chi2", "x"), "sky_chi2, ...")],
+)
+def test_a_panel_says_why_it_was_rejected(reasons: tuple[str, ...], said: str) -> None:
+    """The first reason stands in the heading, and whether there are more."""
+    found = Findings(visit=5, verdict="reject", reasons=reasons)
+    panel = visit_panel(found, flat(30), flat(10), None)
+    assert panel.titles[0] == f"visit 5: reject\n{said}"
+
+
 def test_a_rejected_visit_is_seen_at_a_glance(tmp_path: Path) -> None:
     """Its heading is red and its worst block is framed; an accepted one has neither."""
     drawn = []
     for verdict in ("accept", "reject"):
-        worst = (20.0, 50.0, 10.0, 40.0)
+        worst = (20.0, 50.0, 10.0, 40.0) if verdict == "reject" else None
         found = Findings(visit=5, verdict=verdict, worst=worst, sky_chi2=9.0)
         panel = visit_panel(found, flat(30), flat(10), np.full((60, 80), 20.0), FINE)
         path = tmp_path / f"{verdict}.png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from core import VerdictLimits
 from stream.machine import Machine
 from stream.settings import Context, Problem, Settings, SettingsError, parse_address
 
@@ -63,10 +65,15 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "update_quiet_s": (1e-3, 3600, 600),
     "update_max_s": (600, YEAR, 3600),
     "grace_s": (1e-3, YEAR, 30),
+    "verdict_max_sky_chi2": (1, 1e6, 2),
+    "verdict_sky_chi2_spread": (0, 1000, 12),
+    "verdict_max_worst_block": (1e-3, 1e6, 6),
+    "verdict_max_extrapolated_fraction": (0, 1, 0.15),
+    "verdict_min_coverage": (0, 1, 0.2),
 }
 UNBOUND = {
     "log", "bootstrap_servers", "app", "instance", "topic_prefix", "allow", "match",
-    "verdict_profile", "http", "log_format", "log_level",
+    "verdict_profile", "verdict_flags", "http", "log_format", "log_level",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}}  # so that no image is too large for its message
 
@@ -141,7 +148,7 @@ def test_a_name_is_what_kafka_takes(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("verdict_profile", ("lsst2017", "none")),
+        ("verdict_profile", ("survey", "lsst2017", "none")),
         ("log_format", ("auto", "json", "console")),
         ("log_level", ("info", "debug", "warning", "error")),
     ],
@@ -152,6 +159,58 @@ def test_a_choice_is_one_of_its_words(name: str, values: tuple[str, ...]) -> Non
     assert getattr(make(), name) == values[0]
     with pytest.raises(ValidationError, match=name):
         make(**{name: "loud"})
+
+
+LIMITS = [name for name in BOUNDS if name.startswith("verdict_")]
+
+
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "much", []])
+def test_a_limit_is_a_finite_number(name: str, value: object) -> None:
+    """No limit of a verdict is NaN, infinite, negative or a word."""
+    assert name in named(**{name: value})
+
+
+@pytest.mark.parametrize("text", ["off", " OFF ", None])
+def test_two_limits_may_be_off(text: object) -> None:
+    """Off lets any sky_chi2 and any block pass, known or not; shares have 0 and 1 for that."""
+    for name in LIMITS:
+        if name in ("verdict_max_sky_chi2", "verdict_max_worst_block"):
+            field = name.removeprefix("verdict_max_")
+            assert getattr(make(**{name: text}).verdict_limits(), field) == math.inf
+        else:
+            assert name in named(**{name: text})
+
+
+def test_limits_are_those_of_the_verdict() -> None:
+    """Each setting is the limit of its name, and the defaults are core's own."""
+    assert make().verdict_limits() == VerdictLimits()
+    given = make(
+        verdict_max_sky_chi2=3,
+        verdict_sky_chi2_spread=4.5,
+        verdict_max_worst_block=7,
+        verdict_max_extrapolated_fraction=0.5,
+        verdict_min_coverage=0.25,
+        verdict_flags="sources_unmasked",
+    )
+    assert given.verdict_limits() == VerdictLimits(3, 4.5, 7, 0.5, 0.25, ("sources_unmasked",))
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ("edge_step", ("edge_step",)),
+        ("sources_unmasked, edge_step,edge_step", ("sources_unmasked", "edge_step")),
+        ("none", ()),
+        ("", ()),
+        (["edge_step"], ("edge_step",)),
+        ([], ()),
+    ],
+)
+def test_flags_are_names_with_commas(given: object, flags: tuple[str, ...]) -> None:
+    """Or none of them; in a file they may be a list. An unknown one is refused."""
+    assert make(verdict_flags=given).verdict_flags == flags
+    assert named(verdict_flags="edge_steps") == {"verdict_flags"}
 
 
 def test_an_unknown_setting_is_refused() -> None:

@@ -55,7 +55,7 @@ def settings_of(folder: Path, survey: SurveyManifest) -> Settings:
         "workers": 1,
         "quiet_s": 2,
         "deadline_s": 60,
-        "match": {"bin_size": 32},
+        "match": {"bin_size": 16},
     }
     return load_settings(options, environment={})
 

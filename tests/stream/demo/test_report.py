@@ -7,6 +7,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,6 +27,7 @@ from stream.log.topics import Topics
 from stream.simulate import GroupCheck, GroupEntry, group_truth
 from stream.simulate.verify import Spread, VisitCheck
 from stream.wiring import reader_log
+from tests.schemas import examples
 from tests.stream.demo.conftest import Played
 
 ENTRY = GroupEntry(
@@ -39,6 +41,7 @@ Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 def test_the_night_holds(reported: Report) -> None:
     """Models of a real run level the visits: far closer than before, within the noise of a fit."""
+    assert reported.faults == []
     assert reported.holds
     assert reported.before > 2.0
     assert reported.after < 0.15
@@ -46,14 +49,15 @@ def test_the_night_holds(reported: Report) -> None:
 
 
 def test_groups_stand_in_the_surveys_order(played: Played, reported: Report) -> None:
-    """Each group of the survey is judged once, with a model of each of its visits."""
+    """Each group of the survey is judged once, with a model of each visit that is not rejected."""
     entries = played.night.survey.groups
     assert tuple(group.entry for group in reported.groups) == entries
     for group in reported.groups:
         assert sorted(group.models) == list(group.entry.visits)
         assert group.check.reference == group.summary.reference
         judged = {check.visit for check in group.check.visits}
-        assert judged == set(group.entry.visits) - {group.summary.reference}
+        rejected = {model.visit for model in group.rejected}
+        assert judged == set(group.entry.visits) - {group.summary.reference} - rejected
 
 
 def test_models_are_those_that_the_summaries_name(played: Played, reported: Report) -> None:
@@ -73,8 +77,10 @@ def test_a_row_repeats_the_summary_and_averages_the_models(reported: Report) -> 
         assert row.fit_rms == pytest.approx(np.mean([m.fit_rms or math.nan for m in matched]))
         assert row.ratio == pytest.approx(np.mean([mse_ratio(m) or math.nan for m in matched]))
         assert row.error == group.check.rms_in_noise
+        left = [m.quality.sky_chi2 for m in matched if m.quality and m.quality.sky_chi2]
+        assert row.sky_chi2 == pytest.approx(np.median(left))
         accepted = [m for m in matched if m.verdict == "accept"]
-        assert row.verdict == f"accept {len(accepted)}/{len(matched)}"
+        assert row.accepted == f"{len(accepted)}/{len(matched)}"
 
 
 def test_a_row_counts_against_what_was_expected(reported: Report) -> None:
@@ -141,6 +147,8 @@ def test_with_the_models_a_coadd_has_the_references_sky(played: Played, reported
         noise = group.check.before.noise
         assert abs(before) > 0.5 * noise
         assert abs(after) < 0.1 * noise
+        if group.rejected:
+            continue  # the two coadds are of different warps
         apart = found.after.tile().image - found.before.tile().image
         errors = tiles[1].image - tiles[0].image
         assert np.allclose(apart, errors, atol=0.01, equal_nan=True)  # bright cores in float32
@@ -207,8 +215,21 @@ async def test_models_that_no_summary_names_do_not_count(
 SPREADS = st.floats(0.01, 100.0)
 
 
-def result(before: float, after: float, noise: float = 2.0) -> GroupResult:
-    """Return a group whose spread went from `before` to `after` counts."""
+def judged_model(visit: int, verdict: str = "accept", *reasons: str, chi2: float = 1.0) -> Any:
+    """Return a matched model with a verdict."""
+    return msgspec.structs.replace(
+        examples.matched_model(),
+        visit=visit,
+        quality=schemas.Quality(sky_chi2=chi2),
+        verdict=verdict,
+        verdict_reasons=reasons,
+    )
+
+
+def result(
+    before: float, after: float, *models: Any, noise: float = 2.0, **flaws: str
+) -> GroupResult:
+    """Return a group whose spread went from `before` to `after` counts; `v3` is visit 3's flaw."""
     check = GroupCheck(
         1,
         (VisitCheck(2, after, 0.0, noise),),
@@ -229,7 +250,9 @@ def result(before: float, after: float, noise: float = 2.0) -> GroupResult:
         completed_at=0.0,
         published_at=0.0,
     )
-    return GroupResult(ENTRY, summary, {}, check)
+    by_visit = {model.visit: model for model in models or (judged_model(2),)}
+    planted = {int(name.removeprefix("v")): (flaw,) for name, flaw in flaws.items()}
+    return GroupResult(ENTRY, summary, by_visit, check, planted)
 
 
 @settings(deadline=None, derandomize=True, max_examples=60)
@@ -266,9 +289,54 @@ def test_no_spread_at_all_does_not_hold() -> None:
 
 def test_a_group_without_models_has_a_row_of_dashes() -> None:
     """Where nothing was matched there are no numbers, and no zero that looks like one."""
-    row = result(1.0, 1.0).row
+    row = dataclasses.replace(result(1.0, 1.0), models={}).row
     assert (row.fit_rms, row.ratio, row.reference) == (None, None, None)
-    assert (row.visits, row.verdict) == ("0/0", "accept 0/0")
+    assert (row.visits, row.accepted, row.sky_chi2) == ("0/0", "0/0", None)
+
+
+@pytest.mark.parametrize(
+    ("flaw", "reason", "right"),
+    [
+        ("amplifier_step", "edge_step: a jump", True),
+        ("amplifier_step", "sky_chi2 is 9, over 3", True),
+        ("amplifier_step", "worst_block is 9, over 6", True),
+        ("amplifier_step", "coverage is 0.1, under 0.2", False),
+        ("gap", "extrapolated_fraction is 0.4, over 0.15", True),
+        ("gap", "coverage is 0.1, under 0.2", True),
+        ("gap", "sky_chi2 is 9, over 3", False),
+        ("undetected", "sources_unmasked: stars", True),
+        ("undetected", "worst_block is 9, over 6", False),
+    ],
+)
+def test_a_flaw_must_be_rejected_for_what_it_is(flaw: str, reason: str, right: bool) -> None:
+    """A bad warp that is accepted, or rejected for something else, spoils the night."""
+    models = judged_model(2), judged_model(3, "reject", "mse/var is 2, over 1", reason)
+    found = Report((result(100.0, 0.1, *models, v3=flaw),), ())
+    assert found.holds == right
+    assert [("visit 3" in fault, flaw in fault) for fault in found.faults] == [(True, True)] * (
+        not right
+    )
+    accepted = judged_model(2), judged_model(3, "accept", reason)
+    assert not Report((result(100.0, 0.1, *accepted, v3=flaw),), ()).holds
+
+
+def test_a_false_alarm_in_ten_is_forgiven() -> None:
+    """More rejected warps without a flaw than that are too many."""
+    models = [judged_model(2, "reject", "x"), *(judged_model(visit) for visit in range(3, 12))]
+    assert Report((result(100.0, 0.1, *models),), ()).holds
+    found = Report((result(100.0, 0.1, *models[:-1]),), ())
+    assert found.faults == ["1 of 9 warps without a flaw were rejected"]
+
+
+def test_the_sky_that_is_left_must_be_noise() -> None:
+    """The median sky_chi2 of accepted models is near 1; rejected ones have no say."""
+    bad = judged_model(9, "reject", "edge_step", chi2=50.0)
+    for chi2, right in ((0.6, False), (0.8, True), (1.3, True), (1.5, False)):
+        models = [judged_model(visit, chi2=chi2) for visit in range(2, 5)]
+        assert Report((result(100.0, 0.1, *models, bad, v9="amplifier_step"),), ()).holds == right
+    unmeasured = msgspec.structs.replace(judged_model(2), quality=None)
+    found = Report((result(100.0, 0.1, unmeasured),), ())
+    assert (found.sky_chi2, found.holds) == (None, False)
 
 
 async def test_groups_without_a_reference_are_judged_and_not_drawn(

@@ -59,11 +59,12 @@ def test_the_night_is_planned_in_order_of_time() -> None:
 
 
 def test_one_visit_of_the_night_has_an_amplifier_step_and_one_no_detection() -> None:
-    """Just one visit has each flaw, whatever the number of visits and bands, and never the best."""
-    for visits, bands in ((7, ("r", "i")), (2, ("r",)), (4, ("g", "r", "i"))):
+    """Just one visit has each flaw, unless there are few, and never the best or the same one."""
+    for visits, bands in ((7, ("r", "i")), (2, ("r",)), (3, ("r",)), (4, ("g", "r", "i"))):
         plans = plan_night(SurveySpec(visits=visits, bands=bands))
-        assert sum(p.amplifier_step for p in plans) == 1
-        assert sum(p.undetected for p in plans) == 1
+        assert sum(p.amplifier_step for p in plans) == (visits > 3)
+        assert sum(p.undetected for p in plans) == (visits > 3)
+        assert not any(p.amplifier_step and p.undetected for p in plans)
         assert not any(p.amplifier_step or p.undetected for p in plans if p.index == 0)
 
 
