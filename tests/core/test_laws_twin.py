@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from core import (
     ChebyshevBackground,
     CoreError,
+    GridStatistic,
     Match,
     MatchConfig,
     SplineBackground,
@@ -23,14 +25,26 @@ from tests.core.exposures import LAW, Pair, any_configs, any_pairs, strips
 SINGULAR = 1e8
 """Condition of a fit's matrix beyond which rounding decides what comes out."""
 
+UNCLIPPED = [GridStatistic.MEAN, GridStatistic.MEDIAN]
+
 F32 = float(np.finfo(np.float32).eps)
+SMALLEST = 3e-45
+"""Twice the least number of float32, below which its rounding is no longer relative."""
 
 
 @st.composite
 def matches(draw: st.DrawFn) -> tuple[Pair, MatchConfig]:
-    """Anything, and settings for its shape."""
+    """Anything, and settings for its shape.
+
+    Among few levels a pixel may lie on a clipping limit to the last bit, and rounding decides.
+    """
     pair = draw(any_pairs())
-    return pair, draw(any_configs(pair[0].shape))
+    config = draw(any_configs(pair[0].shape))
+    with np.errstate(all="ignore"):
+        levels = np.unique(pair[0].image - pair[1].image).size
+    if levels < max(60, pair[0].image.size // 4):
+        return pair, replace(config, grid_statistic=draw(st.sampled_from(UNCLIPPED)))
+    return pair, config
 
 
 @settings(LAW, max_examples=300)
@@ -100,7 +114,7 @@ def is_singular(expected: Any, config: MatchConfig) -> bool:
 def close(found: Any, expected: Any, within: float) -> None:
     """Require the same NaN and infinities, and the rest within so much."""
     ours, theirs = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
-    np.testing.assert_allclose(ours, theirs, rtol=2 * F32, atol=within)
+    np.testing.assert_allclose(ours, theirs, rtol=2 * F32, atol=within + SMALLEST)
 
 
 def level_of(expected: twins_match.TwinMatch) -> float:
