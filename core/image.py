@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.errors import ImageError, ImageTypeError
 
-__all__ = ["MaskedImage", "require_array", "whole_number"]
+__all__ = ["MaskedImage", "require_array", "require_exposure", "whole_number"]
 
 _MASK_BITS = 32
 

@@ -1,14 +1,9 @@
 """Quantiles and clipping of the pixels of cells (MATCHING.md sections 2 and 3).
 
 A plane is float32 ``[y, x]``, C-contiguous; what is not finite in it is not accepted. A cell is
-``(bottom, top, left, right)``, upper edges exclusive. Small cells are copied first, so that what
-follows runs over long rows in the cache; the others are read where they are.
-
-Sums are kept in one double for each of `PIECE` places along a row, which is what lets the compiler
-take several pixels at a time without changing the order of a sum. A quantile is found in time that
-grows with the pixels: a sample says where it must be, a histogram over that range in which bucket
-it is, and the few pixels of the bucket are sorted. Where that fails (ranks outside the range, many
-equal pixels) the bucket becomes the range, until its pixels are few or equal.
+``(bottom, top, left, right)``, upper edges exclusive; small ones are copied into the cache first.
+Sums are kept in one double for each of `PIECE` places along a row. A quantile: a sample gives a
+range, a histogram the bucket, whose few pixels are sorted; where that fails, the bucket is the range.
 """
 
 from __future__ import annotations
@@ -490,8 +485,7 @@ def _by_byte(
     places: NDArray[np.int64],
 ) -> bool:
     """Copy the keys in the order of one byte, unless that is the same in all of them."""
-    for byte in range(257):
-        places[byte] = 0
+    places[:257] = 0
     for i in range(keys.size):
         places[((keys[i] >> shift) & np.uint32(0xFF)) + np.uint32(1)] += 1
     if places[((keys[0] >> shift) & np.uint32(0xFF)) + np.uint32(1)] == keys.size:

@@ -31,9 +31,10 @@ class Room(NamedTuple):
     along rows, `buckets` those of a piece of a row, `tallies` their counts before they are summed.
 
     The histogram: ranks from ``ends[b - 1]`` to below ``ends[b]`` are in bucket b, of the buckets
-    that `scale` tells, whose last number is the last bucket. All pixels of bucket b are ``equal[b]`` unless that is NaN; where
-    ``wanted[b]`` they are in `kept`, ascending, rank r at ``kept[r - skipped[b]]``. `bits` is the
-    same memory as `kept`; `keys` and `places` are for sorting it.
+    that `scale` tells, whose last number is the last bucket. All pixels of bucket b are
+    ``equal[b]`` unless that is NaN; where ``wanted[b]`` they are in `kept`, ascending, rank r at
+    ``kept[r - skipped[b]]``. `bits` is the same memory as `kept`; `keys` and `places` are for
+    sorting it.
     """
 
     copy: NDArray[np.float32]

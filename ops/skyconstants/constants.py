@@ -95,10 +95,10 @@ def fits(side: int) -> list[Fit]:
     return [fit for fit in found if fit.fewest <= side]
 
 
-def simulate(side: int, seeds: int, wanted: list[Fit]) -> dict[Fit, Found]:
+def simulate(side: int, seeds: range, wanted: list[Fit]) -> dict[Fit, Found]:
     """Match noise on so many cells a side in every wanted way, the same noise in each."""
     rows = {fit: list[tuple[float, ...]]() for fit in wanted}
-    for seed in range(seeds):
+    for seed in seeds:
         rng = np.random.default_rng([side, seed])
         reference, science = pair(white_noise(rng, side * BIN, side * BIN))
         for fit in wanted:

@@ -8,10 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.background import Background
 from core.chebyshev import ChebyshevBackground
 from core.config import GridStatistic, InterpStyle, MatchConfig
-from core.grid import bin_edges
+from core.grid import bin_centres, bin_edges
 from ops.skyconstants.planes import Plane, leave, pair, warped_noise, white_noise
 
 __all__ = ["NOISES", "WAYS", "Pulls", "pulls"]
@@ -55,24 +54,24 @@ def pulls(  # noqa: PLR0913 - what to simulate, by name
 ) -> Pulls:
     """Match a smooth sky under noise, over and over.
 
-    The sky is one that the model can follow: a plane and a bend, or a level alone. The model is
-    compared to its mean in each bin, where a spline has as many degrees of freedom as bins and a
-    polynomial as coefficients.
+    The sky is one that the model can follow: a plane and a bend, or a level alone. At the centre of
+    each bin the model is compared to its mean there; a spline has as many degrees of freedom as
+    bins, a polynomial as coefficients.
     """
     config = replace(way, grid_statistic=statistic, bin_size=bin_size)
     length = side * bin_size
     sky = _sky(length, bent=not (way.use_polynomial and way.order == 0))
-    truth = _bin_means(sky, side)
+    truth, centres = _bin_means(sky, side), bin_centres(length, side)
     made = white_noise if noise == "white" else warped_noise
     rows = []
     for seed in range(seeds):
-        plane: Plane = made(np.random.default_rng([7, seed]), length, length)
+        plane: Plane = made(np.random.default_rng([17, seed]), length, length)
         match = leave(*pair(plane + sky), config)
         quality = match.quality
         errors = match.model.errors.astype(np.float64)
         if noise != "white":
             errors *= quality.kappa
-        departures = _level(match.model) - truth
+        departures = match.model.at(*np.meshgrid(centres, centres)) - truth
         freedom = departures.size
         if isinstance(match.model, ChebyshevBackground):
             freedom = match.model.coefficients.size
@@ -80,13 +79,6 @@ def pulls(  # noqa: PLR0913 - what to simulate, by name
         rows.append((chi2, quality.sky_chi2, quality.kappa))
     chi2s, sky_chi2s, kappas = np.array(rows).T
     return Pulls(float(chi2s.mean()), float(np.median(sky_chi2s)), float(kappas.mean()))
-
-
-def _level(model: Background) -> NDArray[np.float64]:
-    """Return what a model says of each bin: a spline its values, a polynomial its means."""
-    if isinstance(model, ChebyshevBackground):
-        return _bin_means(model.image(), model.values.shape[0])
-    return model.values.astype(np.float64)
 
 
 def _sky(length: int, *, bent: bool) -> Plane:

@@ -43,7 +43,7 @@ def rows(side: int, found: Mapping[Fit, Found]) -> dict[str, str]:
 
 def module(sides: Iterable[int] = SIDES) -> str:
     """Simulate everything, which takes an hour, and return the module."""
-    tables = [rows(side, simulate(side, seeds_of(side), fits(side))) for side in sides]
+    tables = [rows(side, simulate(side, range(seeds_of(side)), fits(side))) for side in sides]
     names = dict.fromkeys(name for table in tables for name in table)
     lines = [table[name] for name in names for table in tables if name in table]
     return _HEAD + "\n".join(lines) + '\n"""\n'
