@@ -1,4 +1,4 @@
-"""Slow plain twin of the quality of a match (MATCHING.md section 13): what is left, tile by tile."""
+"""Slow plain twin of the quality of a match (MATCHING.md section 13), tile by tile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 
 from tests.core.twins import NAN, Rows, clipped_moments, edges, quantile
 
-__all__ = ["Constants", "Sky", "block_side", "judge_sky", "kappa", "measure_tiles"]
+__all__ = ["Constants", "Sky", "block_side", "judge_sky", "kappa", "measure_tiles", "shifted"]
 
 
 @dataclass
@@ -64,7 +64,7 @@ def shifted(length: int, cells: int) -> list[int]:
 
 
 def measure_tiles(left: Rows, cells: tuple[int, int], bin_size: int) -> Tiles:
-    """What is left in every tile, None in one that does not count."""
+    """Measure every tile; None is one that does not count."""
     y, x = shifted(len(left), cells[0]), shifted(len(left[0]), cells[1])
     side = block_side(bin_size)
     return [
