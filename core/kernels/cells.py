@@ -1,9 +1,12 @@
 """Quantiles and clipping of the pixels of cells (MATCHING.md sections 2 and 3).
 
-A plane is float32 ``[y, x]``, C-contiguous; what is not finite in it is not accepted. A cell is
-``(bottom, top, left, right)``, upper edges exclusive; small ones are copied into the cache first.
-Sums are kept in one double for each of `PIECE` places along a row. A quantile: a sample gives a
-range, a histogram the bucket, whose few pixels are sorted; where that fails, the bucket is the range.
+A plane is float32 ``[y, x]``, C-contiguous; what is not finite is not accepted. A cell is
+``(bottom, top, left, right)``, upper edges exclusive; a small one is copied into the cache first.
+
+Sums are one double for each of `_LANES` places along a row: so the compiler can take several pixels
+at once and keep the order of every sum. For a quantile a sample gives a range, a histogram over it
+the bucket, and the bucket's few pixels are sorted. Where that fails (a rank beyond the range, many
+equal pixels) the bucket becomes the range, until its pixels are few or equal.
 """
 
 from __future__ import annotations
@@ -259,7 +262,7 @@ def _ranked(plane: _Plane, cell: _Cell, rank: int, room: Room) -> float:
         if not math.isnan(room.equal[bucket]):
             equal: float = room.equal[bucket]
             return equal
-        if _size(room.ends, bucket) <= room.keys.size:
+        if room.ends[bucket] - room.ends[bucket - 1] <= room.keys.size:
             for other in range(int(room.scale[3]) + 1):
                 room.wanted[other] = np.uint8(other == bucket)
             _keep(plane, cell, room)
@@ -285,12 +288,6 @@ def _bucket(ends: NDArray[np.int64], last: int, rank: int) -> int:
         else:
             low = middle + 1
     return low
-
-
-@kernel
-def _size(ends: NDArray[np.int64], bucket: int) -> int:
-    size: int = ends[bucket] - ends[bucket - 1]
-    return size
 
 
 @kernel
@@ -377,10 +374,11 @@ def _skip(room: Room) -> int:
     size, skipped = 0, 0
     for bucket in range(1, int(room.scale[3]) + 1):
         room.skipped[bucket] = skipped
+        pixels = room.ends[bucket] - room.ends[bucket - 1]
         if room.wanted[bucket]:
-            size += _size(room.ends, bucket)
+            size += pixels
         else:
-            skipped += _size(room.ends, bucket)
+            skipped += pixels
     return size
 
 
