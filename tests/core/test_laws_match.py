@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core import GridStatistic, MaskedImage, Match, MatchConfig, match_background
+from core import FitProfile, GridStatistic, MaskedImage, Match, MatchConfig, match_background
 from tests.core.exposures import (
     LAW,
     PLANES,
@@ -29,8 +29,8 @@ from tests.core.exposures import (
 )
 from tests.core.matched import assert_same, config_with, figures, matched
 
-MODELS = configs() | polynomials()
-"""Splines and polynomials that exposures of `pairs` carry."""
+MODELS = st.builds(replace, configs() | polynomials(), profile=st.sampled_from(list(FitProfile)))
+"""Splines and polynomials that exposures of `pairs` carry, in either profile."""
 
 LINES = ["LINEAR", "NATURAL_SPLINE", "CUBIC_SPLINE"]
 """Styles that are linear in the grid and alike in x and y."""

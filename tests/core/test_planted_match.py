@@ -94,6 +94,40 @@ def cell_means(image: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     return np.asarray(cells.mean(axis=(1, 3)))
 
 
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("style", SMOOTH)
+def test_finer_bins_follow_a_sky_closer(style: str, statistic: str) -> None:
+    """Half the bin size leaves at most a third of the error, on a smooth sky without noise."""
+    y, x = np.mgrid[:240, :240]
+    truth = 10 * np.sin(x / 60 + 1) * np.cos(y / 75)
+    errors = []
+    for size in (40, 20, 10):
+        config = config_with(bin_size=size, interp_style=style, grid_statistic=statistic)
+        model = match_background(flat(truth), flat(np.zeros_like(truth)), config).model.image()
+        inner = (model - truth)[40:-40, 40:-40]
+        errors.append(float(np.sqrt((inner**2).mean())))
+    assert errors[1] < errors[0] / 3
+    assert errors[2] < errors[1] / 3
+
+
+@pytest.mark.parametrize("statistic", ["MEDIAN", "MEANCLIP"])
+def test_stars_hardly_move_robust_statistics(statistic: str) -> None:
+    """A star in every bin moves MEAN by its light, and the others by little of their error."""
+    rng = np.random.default_rng(5)
+    sky = rng.normal(0, 1, (160, 160))
+    stars = np.zeros_like(sky)
+    stars[8::16, 8::16] = 2560.0
+    models = [
+        match_background(flat(sky + stars), flat(np.zeros_like(sky)), config).model.values
+        for config in (
+            config_with(bin_size=16, grid_statistic="MEAN"),
+            config_with(bin_size=16, grid_statistic=statistic),
+        )
+    ]
+    assert models[0].mean() == pytest.approx(10.0, abs=0.05)
+    assert abs(models[1].mean()) < 0.05
+
+
 def test_the_figures_of_pure_noise_are_its_variance() -> None:
     """With an exact variance plane matched_mse and diff_im_var are both the planted variance."""
     match, _ = noisy_wave(9, config_with(bin_size=64, grid_statistic="MEANCLIP"))
