@@ -20,7 +20,7 @@ from core import (
     match_background,
 )
 from tests.core import twins_match
-from tests.core.exposures import LAW, Pair, any_configs, any_pairs, strips
+from tests.core.exposures import LAW, Pair, any_configs, any_pairs, noisy, strips
 
 SINGULAR = 1e8
 """Condition of a fit's matrix beyond which rounding decides what comes out."""
@@ -66,6 +66,21 @@ def test_polynomials_of_little_coverage_are_the_twin_s(
             use_polynomial=True, order=order, bin_size=bin_size, undersample_style=undersample
         ),
     )
+
+
+@settings(LAW, max_examples=30)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from([(64, 130), (97, 128), (150, 80), (131, 70)]),
+    st.sampled_from([64, 65, 70]),
+    st.sampled_from(list(GridStatistic)),
+)
+def test_matches_of_large_bins_are_the_twin_s(
+    seed: int, shape: tuple[int, int], bin_size: int, statistic: GridStatistic
+) -> None:
+    """So they are where bins and tiles are measured in one pass, and do not end together."""
+    pair = noisy(seed, *shape), noisy(seed + 1, *shape)
+    check(pair, MatchConfig(bin_size=bin_size, grid_statistic=statistic))
 
 
 def check(pair: Pair, config: MatchConfig) -> None:
