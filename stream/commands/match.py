@@ -310,7 +310,6 @@ def _table(one: _Matched) -> Table:
 
 def _cells(member: schemas.MemberSummary, model: schemas.BackgroundModel | None) -> tuple[str, ...]:
     quality = schemas.Quality() if model is None or model.quality is None else model.quality
-    remarks = () if model is None else (*model.verdict_reasons, *model.flags)
     return (
         str(member.visit),
         _number(member.cost),
@@ -320,8 +319,17 @@ def _cells(member: schemas.MemberSummary, model: schemas.BackgroundModel | None)
         _number(quality.worst_block),
         member.status,
         member.verdict,
-        "; ".join(remarks),
+        "" if model is None else "; ".join(_remarks(model)),
     )
+
+
+def _remarks(model: schemas.BackgroundModel) -> list[str]:
+    """Name each reason and flag once; of a flag the name says enough."""
+    reasons = [
+        reason.partition(":")[0] if reason.partition(":")[0] in model.flags else reason
+        for reason in model.verdict_reasons
+    ]
+    return reasons + [flag for flag in model.flags if flag not in reasons]
 
 
 def _number(value: float | None) -> str:
