@@ -54,9 +54,9 @@ def pulls(  # noqa: PLR0913 - what to simulate, by name
 ) -> Pulls:
     """Match a smooth sky under noise, over and over.
 
-    The sky is one that the model can follow: a plane and a bend, or a level alone. At the centre of
-    each bin the model is compared to its mean there; a spline has as many degrees of freedom as
-    bins, a polynomial as coefficients.
+    The sky is one that the model can follow: a plane and a bend, or a level alone. Its mean in
+    each bin is compared to a spline's value there, with as many degrees of freedom as bins, or to
+    a polynomial at the centre, with as many as coefficients.
     """
     config = replace(way, grid_statistic=statistic, bin_size=bin_size)
     length = side * bin_size
@@ -71,10 +71,11 @@ def pulls(  # noqa: PLR0913 - what to simulate, by name
         errors = match.model.errors.astype(np.float64)
         if noise != "white":
             errors *= quality.kappa
-        departures = match.model.at(*np.meshgrid(centres, centres)) - truth
-        freedom = departures.size
+        level, freedom = match.model.values, truth.size
         if isinstance(match.model, ChebyshevBackground):
+            level = match.model.at(*np.meshgrid(centres, centres))
             freedom = match.model.coefficients.size
+        departures = level - truth
         chi2 = float(np.sum((departures / errors) ** 2)) / freedom
         rows.append((chi2, quality.sky_chi2, quality.kappa))
     chi2s, sky_chi2s, kappas = np.array(rows).T

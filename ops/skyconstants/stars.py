@@ -12,14 +12,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from core.config import MatchConfig
 from core.image import MaskedImage
 from core.quality import Quality
 from ops.skyconstants.planes import PLANES, leave, white_noise
 
-__all__ = ["SIDE", "Field", "Seen", "see"]
+__all__ = ["SIDE", "Field", "Seen", "expose", "see"]
 
 SIDE: Final = 384
 _SEEING: Final = 3.5
@@ -74,38 +74,36 @@ class Seen:
     quality: Quality
 
 
-def see(field: Field, config: MatchConfig, seed: int) -> Seen:
-    """Match two exposures of a field, whose skies differ by nothing."""
+def expose(field: Field, seed: int) -> tuple[MaskedImage, MaskedImage]:
+    """Return reference and science exposure of a field, whose skies differ by nothing."""
     rng = np.random.default_rng([13, seed])
     count = rng.poisson(field.stars * (SIDE / 64) ** 2)
-    places = rng.uniform(0, SIDE, (count, 2))
-    fluxes = _FAINTEST * rng.random(count) ** -1.0
-    fluxes = np.minimum(fluxes, _BRIGHTEST)
+    fluxes = np.minimum(_FAINTEST / (1 - rng.random(count)), _BRIGHTEST)
+    light = np.zeros((SIDE, SIDE))
+    np.add.at(light, tuple(rng.integers(0, SIDE, (2, count))), fluxes)
     missing = _gaps(rng, field.gaps)
     reference, science = (
-        _exposure(rng, _stars(places, fluxes, fwhm), fwhm, missing, detected=field.detected)
+        _exposure(rng, _seen_through(light, fwhm), fwhm, missing, detected=field.detected)
         for fwhm in (_SEEING, _SEEING * field.ratio)
     )
-    match = leave(reference, science, config)
+    return reference, science
+
+
+def see(exposures: tuple[MaskedImage, MaskedImage], config: MatchConfig) -> Seen:
+    """Match the exposures of a field."""
+    match = leave(*exposures, config)
     values, errors = match.model.values, match.model.errors
     bias = float(match.model.image().mean(dtype=np.float64)) / np.sqrt(2)
     return Seen(bias, float(np.sqrt(np.nanmean((values / errors) ** 2))), match.quality)
 
 
-def _stars(
-    places: NDArray[np.float64], fluxes: NDArray[np.float64], fwhm: float
-) -> NDArray[np.float64]:
-    """Return Moffat stars, each on a stamp."""
-    image = np.zeros((SIDE + 2 * _STAMP, SIDE + 2 * _STAMP))
+def _seen_through(light: NDArray[np.float64], fwhm: float) -> NDArray[np.float64]:
+    """Return stars as a Moffat profile of a width spreads them."""
     core = (fwhm / 2) ** 2 / (2 ** (1 / _MOFFAT) - 1)
-    norm = (_MOFFAT - 1) / (np.pi * core)
-    offsets = np.arange(-_STAMP, _STAMP + 1)
-    for (y, x), flux in zip(places, fluxes, strict=True):
-        row, column = int(y), int(x)
-        squares = np.add.outer((offsets + row - y) ** 2, (offsets + column - x) ** 2)
-        stamp = flux * norm * (1 + squares / core) ** -_MOFFAT
-        image[row : row + 2 * _STAMP + 1, column : column + 2 * _STAMP + 1] += stamp
-    return image[_STAMP:-_STAMP, _STAMP:-_STAMP]
+    offsets = np.arange(-_STAMP, _STAMP + 1) ** 2
+    profile = (1 + np.add.outer(offsets, offsets) / core) ** -_MOFFAT
+    spread = signal.fftconvolve(light, profile / profile.sum(), mode="same")
+    return np.asarray(spread, dtype=np.float64)
 
 
 def _gaps(rng: np.random.Generator, share: float) -> NDArray[np.bool_]:
