@@ -92,9 +92,6 @@ def _near(plane: _Plane, cell: _Cell, copy: _Plane, seen: _Plane) -> tuple[_Plan
     return seen, (0, 1, 0, (top - bottom) * width)
 
 
-# --- sums
-
-
 @kernel
 def _moments_about(
     plane: _Plane, cell: _Cell, limit: tuple[float, float], lanes: NDArray[np.float64]
@@ -170,9 +167,6 @@ def _clipped(
             return (0, math.nan, math.nan), (math.nan, math.nan)
         sums = _moments_about(plane, cell, limit, lanes)
     return sums, limit
-
-
-# --- quantiles
 
 
 @kernel
@@ -267,7 +261,7 @@ def _ranked(plane: _Plane, cell: _Cell, rank: int, room: Room) -> float:
                 room.wanted[other] = np.uint8(other == bucket)
             _keep(plane, cell, room)
         else:
-            low, high = _extremes(plane, cell, bucket, room.scale, room.buckets)
+            low, high = _extremes(plane, cell, bucket, room)
             if low == high:
                 room.equal[bucket] = low
             else:
@@ -406,27 +400,35 @@ def _filter(
 
 
 @kernel
-def _extremes(
-    plane: _Plane,
-    cell: _Cell,
-    bucket: int,
-    scale: NDArray[np.float32],
-    buckets: NDArray[np.uint16],
-) -> tuple[np.float32, np.float32]:
+def _extremes(plane: _Plane, cell: _Cell, bucket: int, room: Room) -> tuple[np.float32, np.float32]:
     """Return the least and the largest pixel of a bucket."""
     bottom, top, left, right = cell
-    low, high = np.float32(math.inf), np.float32(-math.inf)
+    lows, highs = room.lanes[0], room.lanes[1]
+    for i in range(PIECE):
+        lows[i], highs[i] = math.inf, -math.inf
     for y in range(bottom, top):
         for start in range(left, right, PIECE):
             row = plane[y, start : min(start + PIECE, right)]
-            _index(row, scale, buckets)
-            for i in range(row.size):
-                if buckets[i] == bucket:
-                    low, high = min(low, row[i]), max(high, row[i])
-    return low, high
+            _index(row, room.scale, room.buckets)
+            _widen(row, room.buckets, np.uint16(bucket), lows, highs)
+    for i in range(PIECE):
+        lows[0], highs[0] = min(lows[0], lows[i]), max(highs[0], highs[i])
+    return np.float32(lows[0]), np.float32(highs[0])
 
 
-# --- sorting
+@kernel
+def _widen(
+    row: _Plane,
+    buckets: NDArray[np.uint16],
+    bucket: np.uint16,
+    lows: NDArray[np.float64],
+    highs: NDArray[np.float64],
+) -> None:
+    buckets, lows, highs = buckets[: row.size], lows[: row.size], highs[: row.size]
+    for i in range(row.size):
+        inside = buckets[i] == bucket
+        lows[i] = min(lows[i], float(row[i]) if inside else math.inf)
+        highs[i] = max(highs[i], float(row[i]) if inside else -math.inf)
 
 
 @kernel
