@@ -39,6 +39,7 @@ __all__ = [
     "Worker",
     "WorkerDiedError",
     "end_fork_server",
+    "end_with",
 ]
 
 LONGEST_WARM_UP_S = 300
@@ -228,7 +229,7 @@ def _described(code: int | None) -> str:
 
 def _serve(pipe: Connection, lifeline: Connection, memory_bytes: int) -> None:
     """Do the parent's jobs one after the other, until it hangs up."""
-    _hang_on(lifeline)
+    end_with(lifeline)
     _confine(memory_bytes)
     with contextlib.suppress(EOFError, OSError, MemoryError):
         pipe.send(_warmth())
@@ -242,8 +243,14 @@ def _warmth() -> Warmth:
     return WARMTH
 
 
-def _hang_on(lifeline: Connection) -> None:
-    """Have the kernel kill this process when the lifeline's other end is closed."""
+def end_with(lifeline: Connection) -> None:
+    """Have the kernel kill this process when the lifeline's other end is closed.
+
+    Parameters
+    ----------
+    lifeline : Connection
+        One end of a pipe whose other end only the parent holds, and never writes into.
+    """
     descriptor = lifeline.fileno()
     fcntl.fcntl(descriptor, fcntl.F_SETOWN, os.getpid())
     if hasattr(fcntl, "F_SETSIG"):  # Linux; elsewhere it is SIGIO, which ends a process too

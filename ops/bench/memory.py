@@ -23,8 +23,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _FLOAT_BYTES = 4
 _KIB = 1024
 
-_SLACK = 0.05
-"""Planes: rows, cells, and Python's own objects."""
+_SLACK = 0.1
+"""Planes: the moments of every column of a band of rows, rows, cells, and Python's own objects."""
 
 
 def peaks(side: int) -> Section:

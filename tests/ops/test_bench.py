@@ -54,7 +54,7 @@ def test_every_other_table_is_there(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_memory_is_held_to_one_plane(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing that is measured takes more than one plane beside what it is given and returns."""
-    main(["core", "--side", "1500", "--json", "--only", "memory"])
+    main(["core", "--side", "3000", "--json", "--only", "memory"])
     (section,) = json.loads(capsys.readouterr().out)
     assert {row["name"]: row["values"] for row in section["rows"] if not row["met"]} == {}
     assert max(row["values"]["planes"] for row in section["rows"]) > 0.9, "something is measured"
