@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -58,6 +59,15 @@ _SETTINGS = (
     "verdict_min_coverage",
     "verdict_flags",
 )
+
+_OVER_A_LIMIT: Final = re.compile(r"(.+) is (\S+), (over|under) (\S+)")
+_IN_A_COLUMN: Final = {
+    "sky_chi2": "sky_chi2",
+    "worst_block": "worst_block",
+    "fit_rms": "fit_rms",
+    "matched_mse / diff_im_var": "mse/var",
+}
+"""Figures whose values have a column of their own, and its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +225,8 @@ def _draw(one: _Matched, folder: Path, settings: Settings) -> None:
     gathered = gather(models, read, settings.match_config())
     title, unit = one.batch.group.key, models[0].unit or "counts"
     before, after = gathered.before, gathered.after
-    words = f"{title}: {count_of(before.warps, 'warp')} before, {after.warps} not rejected after"
+    count = count_of(before.warps, "warp")
+    words = f"{title}: {count} before, the {after.warps} that are not rejected after"
     coadd_before_after(folder / "coadd.png", before.tile(), after.tile(), title=words, unit=unit)
     group_page(folder / "group.png", gathered.panels, reference=reference, title=title, unit=unit)
 
@@ -296,13 +307,19 @@ def _table(one: _Matched) -> Table:
     summary = one.revision.summary
     models = {model.visit: model for model in one.revision.models}
     unit = next((model.unit for model in models.values() if model.unit), "counts")
-    title = f"{summary.group.key}: reference {summary.reference}, {summary.status}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("visit", "cost", f"fit_rms, {unit}", "mse/var", "sky_chi2", "worst_block"):
-        table.add_column(name, justify="right")
-    for name in ("status", "verdict"):
-        table.add_column(name)
-    table.add_column("reasons and flags", min_width=24)
+    title = f"{summary.group.key}: reference {summary.reference}, {summary.status}; {unit}"
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name in ("visit", "cost", "fit_rms", "mse/var", "sky_chi2", "worst_block"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("why", min_width=12, overflow="fold")
     for member in sorted(summary.members, key=lambda m: (m.visit != summary.reference, m.visit)):
         table.add_row(*map(Text, _cells(member, models.get(member.visit))))
     return table
@@ -317,19 +334,27 @@ def _cells(member: schemas.MemberSummary, model: schemas.BackgroundModel | None)
         _number(None if model is None else mse_ratio(model)),
         _number(quality.sky_chi2),
         _number(quality.worst_block),
-        member.status,
-        member.verdict,
-        "" if model is None else "; ".join(_remarks(model)),
+        member.verdict if member.status == "matched" else member.status,
+        "" if model is None else ", ".join(_remarks(model)),
     )
 
 
 def _remarks(model: schemas.BackgroundModel) -> list[str]:
-    """Name each reason and flag once; of a flag the name says enough."""
-    reasons = [
-        reason.partition(":")[0] if reason.partition(":")[0] in model.flags else reason
-        for reason in model.verdict_reasons
-    ]
+    """Name each reason and flag once, in as few words as a column of a table has room for."""
+    if model.reason:
+        return [printable(model.reason).partition(":")[0]]
+    reasons = [_brief(reason) for reason in model.verdict_reasons]
     return reasons + [flag for flag in model.flags if flag not in reasons]
+
+
+def _brief(reason: str) -> str:
+    """Return ``sky_chi2 > 2`` for a sentence of a verdict; what is no such sentence stays."""
+    found = _OVER_A_LIMIT.match(reason)
+    if found is None:
+        return reason.partition(":")[0]
+    name, value, over, limit = found.groups()
+    shown = _IN_A_COLUMN.get(name, f"{name} {value}")
+    return f"{shown} {'>' if over == 'over' else '<'} {limit}"
 
 
 def _number(value: float | None) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import schemas
+from stream.commands.match import _brief
 from tests.stream.commands.conftest import Say
 from tests.stream.night import write_warp
 
@@ -118,3 +121,39 @@ def test_a_plane_that_no_file_has_is_warned_of(say: Say, warps: list[Path]) -> N
     assert "warning: bad_mask_planes: no warp of the group defines DETECTD" in said.err
     (group,) = json.loads(said.out)["groups"]
     assert group["warnings"] == ["bad_mask_planes: no warp of the group defines DETECTD"]
+
+
+def test_the_table_says_why(say: Say, warps: list[Path]) -> None:
+    """Figures, verdict and reasons stand in a row of each visit, and fit eighty columns."""
+    limits = ("--verdict-max-worst-block", "0.001", "--verdict-min-coverage", "1")
+    said = say("match", *warps, *QUICK, *limits, "--reference", 2)
+    heading, *rows = [line.split() for line in said.out.splitlines() if "  " in line.strip()]
+    assert heading == [
+        "visit", "cost", "fit_rms", "mse/var", "sky_chi2", "worst_block", "verdict", "why",
+    ]  # fmt: skip
+    assert [row[0] for row in rows] == ["2", "1", "3"]
+    assert rows[0][6:] == ["reference"]
+    for row in rows[1:]:
+        assert row[6] == "reject"
+        assert " ".join(row[7:]).startswith("worst_block > 0.001, coverage 0.9")
+        assert all(float(cell) > 0 for cell in row[1:6])
+    accepted = say("match", *warps, *QUICK, "--verdict-profile", "none")
+    assert "none" in accepted.out
+    assert "worst_block >" not in accepted.out
+
+
+@pytest.mark.parametrize(
+    ("reason", "brief"),
+    [
+        ("sky_chi2 is 7.5, over 2.512 (63 tiles)", "sky_chi2 > 2.512"),
+        ("matched_mse / diff_im_var is 1.87, over 1.1", "mse/var > 1.1"),
+        ("fit_rms is 4.902, over 1 count", "fit_rms > 1"),
+        ("coverage is 0.1, under 0.2", "coverage 0.1 < 0.2"),
+        ("extrapolated_fraction is 0.3, over 0.15", "extrapolated_fraction 0.3 > 0.15"),
+        ("edge_step: the sky has a step", "edge_step"),
+        ("worst_block could not be measured", "worst_block could not be measured"),
+    ],
+)  # fmt: skip
+def test_reasons_are_brief_in_a_table(reason: str, brief: str) -> None:
+    """A value that has a column of its own is not said twice."""
+    assert _brief(reason) == brief
