@@ -16,8 +16,8 @@ import gc
 import os
 import signal
 import time
-from multiprocessing.connection import Connection, Pipe
-from typing import Final
+from multiprocessing import Pipe
+from typing import Any, Final
 
 from numba.core.event import Event, Listener, install_listener
 
@@ -76,7 +76,7 @@ def _compiled_by_a_child() -> int:
     return compiled
 
 
-def _compile(telling: Connection, lifeline: Connection) -> None:
+def _compile(telling: Any, lifeline: Any) -> None:
     """Fill the cache, and end this process, with its parent's end at the latest."""
     try:
         end_with(lifeline)

@@ -131,5 +131,6 @@ def test_an_argument_of_another_kind_is_named(name: str) -> None:
         "science": exposure,
         "config": MatchConfig(),
     }
+    arguments[name] = None
     with pytest.raises(CoreError, match=f"^{name} "):
         match_background(**arguments)
