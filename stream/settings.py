@@ -171,8 +171,9 @@ class Settings(BaseModel):
     missing_grace_s: Seconds = Field(
         default=5.0, description="time for which a missing file is asked for again"
     )
-    worker_memory_bytes: Annotated[ByteSize, Field(ge=128 * MIB)] = Field(
-        default=ByteSize(2 * GIB), description="resident memory at which a worker is ended"
+    worker_memory_bytes: Annotated[ByteSize, Field(ge=256 * MIB)] = Field(
+        default=ByteSize(2 * GIB),
+        description="memory that a worker may have; libraries and machine code take 170 MiB of it",
     )
     workers: int = Field(
         default=0,

@@ -51,7 +51,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "max_warp_side_px": (1, 65_536, 8192),
     "fetch_in_flight_bytes": (512 * MIB, 2**50, GIB),
     "missing_grace_s": (1e-3, YEAR, 5),
-    "worker_memory_bytes": (128 * MIB, 2**40, 2 * GIB),
+    "worker_memory_bytes": (256 * MIB, 2**40, 2 * GIB),
     "workers": (0, 1024, 8),
     "job_timeout_s": (1e-3, YEAR, 120),
     "max_attempts": (1, 100, 3),
@@ -340,7 +340,7 @@ def test_a_remedy_followed_helps() -> None:
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(
     st.integers(1, 32),
-    st.integers(128, 8192),
+    st.integers(256, 8192),
     st.integers(512, 8192),
     st.integers(1024, 65_536),
 )

@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from stream.pool import WorkerPool
+from stream.settings import Settings
 from stream.starting import start_workers
 from stream.worker import Warmth
 from tests.house import ROOT
@@ -65,6 +66,18 @@ async def test_a_job_compiles_nothing() -> None:
         os.kill(next(iter(before)), signal.SIGKILL)
         assert await pool.run(pooljobs.match_and_watch, 230) == (0, True)
         assert not pool.pids & before
+    finally:
+        await pool.close(0)
+
+
+async def test_the_least_memory_is_enough() -> None:
+    """A worker with the least memory that can be set matches a million pixels in it."""
+    least = 256 * 2**20
+    assert Settings.model_fields["worker_memory_bytes"].metadata[0].ge == least
+    pool = WorkerPool(1, 60.0, least, 1)
+    try:
+        await pool.start()
+        assert await pool.run(pooljobs.match_and_watch, 1000) == (0, True)
     finally:
         await pool.close(0)
 
