@@ -28,7 +28,7 @@ _WINDOW: Final = 3
 _FEWEST_TILES: Final = 5
 _SOURCES: Final = "DETECTED"
 _ROWS_AT_ONCE: Final = 64
-_SAMPLE: Final = 1 << 17
+_SAMPLE: Final = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
 import numpy as np
@@ -42,11 +44,16 @@ def rows(side: int, found: Mapping[Fit, Found]) -> dict[str, str]:
 
 
 def module(sides: Iterable[int] = SIDES) -> str:
-    """Simulate everything, which takes an hour, and return the module."""
-    tables = [rows(side, simulate(side, range(seeds_of(side)), fits(side))) for side in sides]
+    """Simulate everything, on all cores, and return the module."""
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as cores:
+        tables = list(cores.map(_of_side, sides))
     names = dict.fromkeys(name for table in tables for name in table)
     lines = [table[name] for name in names for table in tables if name in table]
     return _HEAD + "\n".join(lines) + '\n"""\n'
+
+
+def _of_side(side: int) -> dict[str, str]:
+    return rows(side, simulate(side, range(seeds_of(side)), fits(side)))
 
 
 def _row(name: str, side: int, found: Mapping[Fit, Found]) -> str:

@@ -54,6 +54,7 @@ async def serve(settings: Settings) -> None:
         As the command line reports them.
     """
     assembly = assemble_service(settings)
+    log.info("starting", log=assembly.log.description)
     with _signals(assembly):
         async with _running(settings, assembly) as http:
             await assembly.service.run(partial(_tell_started, assembly, http))

@@ -161,10 +161,10 @@ class EmbeddedOwner:
 
     @property
     def description(self) -> str:
-        """What this log is and where."""
+        """What this log is and where, and once it is open how many partitions it has."""
+        partitions = f"{self._partitions} partitions, " if self._partitions else ""
         return (
-            f"embedded log {self._path} ({self._partitions} partitions, SQLite): "
-            "exactly once on this host, not Kafka"
+            f"embedded log {self._path} ({partitions}SQLite): exactly once on this host, not Kafka"
         )
 
     async def start(self) -> None:

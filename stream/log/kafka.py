@@ -136,10 +136,10 @@ class KafkaOwner:
 
     @property
     def description(self) -> str:
-        """What this log is and where."""
+        """What this log is and where, and once it is open how many partitions it has."""
+        partitions = f"{self._partitions} partitions, " if self._partitions else ""
         return (
-            f"Kafka at {self._settings.bootstrap_servers} "
-            f"({self._partitions} partitions, group {self._settings.app})"
+            f"Kafka at {self._settings.bootstrap_servers} ({partitions}group {self._settings.app})"
         )
 
     async def start(self) -> None:

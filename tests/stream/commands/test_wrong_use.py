@@ -109,7 +109,7 @@ def test_help(command: str, say: Say) -> None:
 
 def test_help_of_the_service_is_whole(say: Say) -> None:
     """Every setting is an option of the service, under one heading, with its unit and default."""
-    text = say("run", "--help").out
+    text = " ".join(say("run", "--help").out.split())
     assert "--quiet-s SECONDS" in text
     assert "--worker-memory-bytes BYTES" in text
     assert "[default: 2GiB]" in text

@@ -30,6 +30,7 @@ async def test_partitions_and_description_are_known_after_start(bench: Bench) ->
     reader = await bench.started_reader()
     assert owner.partitions == publisher.partitions == reader.partitions == PARTITIONS
     assert "\n" not in owner.description
+    assert f"{PARTITIONS} partitions" in owner.description
     assert ("not Kafka" in owner.description) == (type(bench).__name__ == "EmbeddedBench")
 
 

@@ -458,3 +458,4 @@ def test_the_owner_says_what_it_is() -> None:
     owner = KafkaOwner(KafkaSettings("broker:9092", app="night"), Topics())
     assert "broker:9092" in owner.description
     assert "night" in owner.description
+    assert "partitions" not in owner.description, "they are not known yet"
