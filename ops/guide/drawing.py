@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ops.guide.cures import Cure
 
@@ -18,10 +19,11 @@ _STYLES: Mapping[str, Mapping[str, Any]] = {
     "lsst": {"color": "#c44e52", "linewidth": 1.6},
     "survey": {"color": "#2a6f97", "linewidth": 1.6, "linestyle": "--"},
 }
+_BESIDE = 3
 
 
 def draw(cures: Sequence[Cure], file: Path) -> None:
-    """Draw one panel a cure, side by side.
+    """Draw one panel a cure, three beside each other.
 
     Parameters
     ----------
@@ -29,10 +31,11 @@ def draw(cures: Sequence[Cure], file: Path) -> None:
     file : Path
         PNG to be written.
     """
-    figure = Figure(figsize=(5 * len(cures), 4.2), layout="constrained")
-    for axes, cure in zip(figure.subplots(1, len(cures), squeeze=False)[0], cures, strict=True):
-        _panel(axes, cure)
-    figure.savefig(file, dpi=70, metadata={"Software": None})
+    lines = -(-len(cures) // _BESIDE)
+    figure = Figure(figsize=(4.6 * _BESIDE, 3.8 * lines), layout="constrained")
+    for place, cure in enumerate(cures, start=1):
+        _panel(figure.add_subplot(lines, _BESIDE, place), cure)
+    figure.savefig(file, dpi=80, metadata={"Software": None})
 
 
 def table(cures: Sequence[Cure]) -> str:
@@ -55,6 +58,8 @@ def _panel(axes: Axes, cure: Cure) -> None:
         axes.plot(cure.x, line, label=name, **_STYLES[name])
     if max(abs(line).max() for line in cure.lines.values()) > 20:  # noqa: PLR2004 - sigma of a cell
         axes.set_yscale("log")
+    elif all((line % 1 == 0).all() for line in cure.lines.values()):
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(title=cure.title, xlabel=cure.x_label, ylabel=cure.y_label)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
