@@ -22,7 +22,7 @@ __all__ = [
 
 
 class GridStatistic(StrEnum):
-    """What stands for the pixels of a bin."""
+    """What stands for the pixels of a bin (MATCHING.md sections 2 - 4)."""
 
     MEAN = "MEAN"
     MEDIAN = "MEDIAN"
@@ -30,7 +30,10 @@ class GridStatistic(StrEnum):
 
 
 class InterpStyle(StrEnum):
-    """How the grid becomes an image; both names of the natural cubic spline are the same curve."""
+    """How the grid becomes an image (MATCHING.md sections 5 and 6).
+
+    Both names of the natural cubic spline are the same curve.
+    """
 
     CONSTANT = "CONSTANT"
     LINEAR = "LINEAR"
@@ -40,7 +43,7 @@ class InterpStyle(StrEnum):
 
 
 class UndersampleStyle(StrEnum):
-    """What to do where the grid has too few values for the interpolation style."""
+    """What to do where the grid has too few values for a fit (MATCHING.md sections 5 and 7)."""
 
     THROW_EXCEPTION = "THROW_EXCEPTION"
     REDUCE_INTERP_ORDER = "REDUCE_INTERP_ORDER"
@@ -61,33 +64,33 @@ class MatchConfig:
     Parameters
     ----------
     use_polynomial : bool
-        Fit Chebyshev polynomials instead of a spline.
+        Fit Chebyshev polynomials (MATCHING.md section 7) instead of a spline (section 5).
     order : int
         Order of the polynomial, at least 0.
     bad_mask_planes : iterable of str
         Names of the mask planes whose pixels are not used. A plane that an exposure does not
         define is absent in it.
     grid_statistic : GridStatistic or str
-        Statistic of a bin: MEAN, MEDIAN or MEANCLIP.
+        Statistic of a bin: MEAN, MEDIAN or MEANCLIP (sections 2 and 3).
     undersample_style : UndersampleStyle or str
         THROW_EXCEPTION, REDUCE_INTERP_ORDER or INCREASE_NXNYSAMPLE (for splines an exception too).
     bin_size : int
-        Side of a bin in pixels, at least 1.
+        Side of a bin in pixels, at least 1 (section 4).
     interp_style : InterpStyle or str
         CONSTANT, LINEAR, NATURAL_SPLINE (or CUBIC_SPLINE, the same) or AKIMA_SPLINE.
     num_sigma_clip : int
         Clipping limit of MEANCLIP in sigma, at least 1.
     num_iter : int
-        Clipping iterations, 1 - 1000; exactly so many are made.
+        Clipping iterations, 1 - 1000; exactly so many are made (section 3).
     best_ref_weight_coverage, best_ref_weight_variance, best_ref_weight_level : float
-        Weights 0 - 1 of the terms of the reference's cost.
+        Weights 0 - 1 of the terms of the reference's cost (section 9).
     approx_weighting : bool
-        Weight the polynomial's bins by their errors.
+        Weight the polynomial's bins by their errors (section 7).
     grid_stdev_epsilon : float
-        Floor of a tile's standard deviation, image unit, at least 0.
+        Floor of a tile's standard deviation, image unit, at least 0 (section 8).
     profile : FitProfile or str
         Ours, not LSST's: ``lsst``, LSST's numbers to the bit, or ``survey``, the same with its
-        known faults cured (MATCHING.md section 14).
+        known faults cured (section 14).
     best_ref_min_coverage : float
         Ours, not LSST's, and for profile ``survey`` alone: share of good pixels, 0 - 1, below
         which an exposure is not chosen as the reference.
@@ -145,8 +148,10 @@ class MatchConfig:
         Raises
         ------
         ConfigError
-            For an unknown name, and as `MatchConfig` does (a `ValueError`).
+            If it is no mapping, for an unknown name, and as `MatchConfig` does (a `ValueError`).
         """
+        if not isinstance(settings, Mapping):
+            raise ConfigError("settings", settings, "a mapping of a setting's name to its value")
         arguments: dict[str, Any] = {}
         for name, value in settings.items():
             if name not in _RULES:
@@ -184,7 +189,7 @@ def require_config(value: object) -> None:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a field accepts: a check that raises ValueError or TypeError, and how text is read."""
+    """What a field accepts: a check that raises a built-in error, and how text is read."""
 
     expected: str
     check: Callable[[Any], object]
@@ -194,7 +199,7 @@ class _Rule:
         """Return the value as the field holds it, or refuse it by the field's name."""
         try:
             return self.check(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):  # the last: an integer beyond any double
             raise ConfigError(name, value, self.expected) from None
 
     def parsed(self, value: object) -> object:

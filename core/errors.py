@@ -99,7 +99,7 @@ class ImageTypeError(ImageError, TypeError):
 
 
 class MissingExposureError(CoreError, RuntimeError):
-    """An exposure of a run could not be had.
+    """An exposure of a run could not be had (MATCHING.md sections 1 and 9).
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class MissingExposureError(CoreError, RuntimeError):
 
 
 class ScalerError(CoreError, RuntimeError):
-    """The photometric scaler of an exposure is none, or failed.
+    """The photometric scaler of an exposure is none, or failed (MATCHING.md section 9).
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class ScalerError(CoreError, RuntimeError):
 
 
 class DimensionError(CoreError, RuntimeError):
-    """Two exposures of different size cannot be matched.
+    """Two exposures of different size cannot be matched (MATCHING.md section 1, step 2).
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ class OrderError(CoreError, ValueError):
 
 
 class NoOverlapError(CoreError, ValueError, RuntimeError):
-    """No bin of the difference has a value, so that there is no sky to match.
+    """No bin of the difference has a value (MATCHING.md sections 7 and 11): no sky to match.
 
     LSST raises `ValueError` here for polynomials and `RuntimeError` for splines that may not
     reduce their order; for splines that may, it returns a model of NaN, which would destroy the
@@ -219,7 +219,7 @@ class NoOverlapError(CoreError, ValueError, RuntimeError):
 
 
 class InterpolationError(CoreError, RuntimeError):
-    """The grid has too few values for an interpolation style that may not be reduced.
+    """The grid has too few values for a style that may not be reduced (MATCHING.md section 5).
 
     Parameters
     ----------
@@ -273,14 +273,14 @@ class ModelOverflowError(CoreError, RuntimeError):
 
 
 class NoExposuresError(CoreError, ValueError, RuntimeError):
-    """A reference was to be chosen from no exposures at all."""
+    """A reference was to be chosen from no exposures at all (MATCHING.md section 9)."""
 
     def __str__(self) -> str:
         return "no exposures: there is nothing to choose a reference from"
 
 
 class NoReferenceError(CoreError, ValueError):
-    """No exposure can be the reference.
+    """No exposure can be the reference (MATCHING.md sections 9 and 14).
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""The exposure that the mathematics works on: an image with its mask and variance planes."""
+"""The exposure that the mathematics works on (MATCHING.md, notation and section 2).
+
+An image with its mask and variance planes, checked once when it is made.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ _MASK_BITS = 32
 
 @dataclass(frozen=True, eq=False)
 class MaskedImage:
-    """An image, its mask and its variance, on one pixel grid.
+    """An image, its mask and its variance, on one pixel grid (MATCHING.md, notation).
 
     The arrays are kept as they are given, without a copy (read-only memory maps are fine), and
     nothing here ever writes to them.
@@ -28,7 +31,7 @@ class MaskedImage:
     Parameters
     ----------
     image : `numpy.ndarray`
-        float32 ``[y, x]``, any unit of flux. NaN and infinite pixels are never used.
+        float32 ``[y, x]``, any unit of flux. NaN and infinite pixels are never used (section 2).
     mask : `numpy.ndarray`
         int32 ``[y, x]``; bit ``planes[name]`` of a pixel says that it is flagged `name`.
     variance : `numpy.ndarray`
@@ -89,7 +92,14 @@ class MaskedImage:
         -------
         bits : `numpy.int32`
             OR of ``1 << planes[name]``.
+
+        Raises
+        ------
+        ImageTypeError
+            If it is a single text, whose letters would be the names (a `TypeError`).
         """
+        if isinstance(names, str):
+            raise ImageTypeError("names", f"the text {names!r}", "an iterable of names")
         value = 0
         for name in names:
             if name in self.planes:

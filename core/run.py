@@ -5,12 +5,13 @@ One failure never stops the others, and beside the reference one scaled exposure
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 from core.background import Background
-from core.config import MatchConfig
+from core.config import MatchConfig, require_config
 from core.errors import NoReferenceError
 from core.image import MaskedImage, whole_number
 from core.matching import Match, match_background
@@ -27,14 +28,15 @@ __all__ = ["MatchResult", "MatchResults", "match_backgrounds"]
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """What became of one exposure of a run.
+    """What became of one exposure of a run (MATCHING.md section 1).
 
     Parameters
     ----------
     is_reference : bool
         Whether the others were matched to this one.
     model, fit_rms, matched_mse, diff_im_var : optional
-        As in `Match`; None for the reference and for a failure.
+        As in `Match`, fit_rms in image units, the last two in their square; None for the
+        reference, where LSST has a fit_rms of 0, and for a failure.
     error : Exception or None
         Why this exposure failed: a `CoreError`, unless something was met that nobody foresaw.
     """
@@ -87,6 +89,8 @@ def match_backgrounds(
 ) -> MatchResults:
     """Match every exposure to one of them; one failure never stops the others.
 
+    The matches are those of MATCHING.md section 1, the choice that of sections 9 and 14.
+
     Parameters
     ----------
     exposures : sequence of MaskedImage or None
@@ -114,11 +118,14 @@ def match_backgrounds(
     NoExposuresError
         If there is nothing to choose from (a `ValueError` and a `RuntimeError`).
     NoReferenceError
-        If none can be the reference, or the given one does not exist or cannot be scaled, which is
-        then the cause (a `ValueError`).
+        If none can be the reference, or the given one does not exist or cannot be scaled; what
+        failed, or failed first, is then the cause (a `ValueError`).
+    ConfigError
+        If `config` is none (a `ValueError`).
     ImageError
         If there are not as many scalers as exposures (a `ValueError`).
     """
+    require_config(config)
     given = ScaledExposures(exposures, scalers)
     measured = measure_exposures(given, config) if reference is None else ()
     failed = {place: one for place, one in enumerate(measured) if isinstance(one, Exception)}
@@ -138,15 +145,22 @@ def match_backgrounds(
 def _choice(
     measured: Sequence[SelectionStatistics | Exception], config: MatchConfig
 ) -> ReferenceChoice:
-    return reference_costs(
-        [one if isinstance(one, SelectionStatistics) else None for one in measured], config
-    )
+    known = [one if isinstance(one, SelectionStatistics) else None for one in measured]
+    try:
+        return reference_costs(known, config)
+    except NoReferenceError as error:
+        failed = [(place, one) for place, one in enumerate(measured) if isinstance(one, Exception)]
+        if not failed:
+            raise
+        place, first = failed[0]
+        raise NoReferenceError(f"{error.reason}; exposure {place}: {first}") from first
 
 
 def _reference(exposures: ScaledExposures, index: int | None, scaler: Scaler | None) -> MaskedImage:
     place = whole_number(index)
     if place is None or not 0 <= place < len(exposures):
-        raise NoReferenceError(f"index {index!r} is not one of {len(exposures)} exposures")
+        shown = reprlib.repr(index)  # it may be an exposure, with all its pixels
+        raise NoReferenceError(f"index {shown} is not one of {len(exposures)} exposures")
     try:
         return exposures.scaled(place, scaler)
     except MemoryError:

@@ -1,5 +1,6 @@
 """Photometric scaling: an exposure brought into the flux system of its group before it is matched.
 
+LSST's task scales before it chooses and before it matches (MATCHING.md sections 1 and 9).
 The image is multiplied and the variance multiplied by the square, both in float32, as a coadder
 does it; the mask stays. The exposure that was given is never written to.
 """
@@ -22,7 +23,7 @@ from core.errors import (
     MissingExposureError,
     ScalerError,
 )
-from core.image import MaskedImage
+from core.image import MaskedImage, require_exposure
 
 __all__ = ["ScaledExposures", "Scaler", "scaled"]
 
@@ -43,10 +44,13 @@ def scaled(
 ) -> MaskedImage:
     """Return an exposure in another flux system; the one that is given stays as it is.
 
+    What fails here costs the exposure its place in the choice and its match, and no other
+    (MATCHING.md sections 1 and 9).
+
     Parameters
     ----------
     exposure : MaskedImage
-        The exposure.
+        The exposure, image ``[y, x]`` in any unit of flux, variance in its square.
     scaler : float, `numpy.ndarray`, callable or None
         A number, or an array ``[y, x]`` of the exposure's shape in float32 or float64: finite,
         positive, and with a square within float32. It is rounded to float32, multiplies the image
@@ -64,10 +68,13 @@ def scaled(
 
     Raises
     ------
+    ImageTypeError
+        If the exposure is none (a `TypeError`).
     ScalerError
         If the scaler is none of these, or raises; what it raised is the cause. `MemoryError` comes
         through: it says nothing of this scaler.
     """
+    require_exposure("exposure", exposure)
     given: object = scaler
     if given is None:
         return exposure

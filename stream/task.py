@@ -13,7 +13,7 @@ run through its parts, so that its timings are theirs. What is ours beside them:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -121,14 +121,17 @@ class MatchBackgroundsTask(Task):
             If there are no exposures, one does not exist, or the lists differ in length.
         ValueError
             If no exposure can be the reference.
+        TypeError
+            If one of the lists is no list.
         """
         with self.timer("run"):
             entries = _entries(expRefList, imageScalerList)
             given = [] if refExpDataRef is None else [_Entry(refExpDataRef, refImageScaler)]
             _require_existing([*entries, *given], expDatasetType)
-            chosen = given[0] if given else entries[self._select(entries, expDatasetType)]
+            planes: set[str] = set()
+            chosen = given[0] if given else entries[self._select(entries, expDatasetType, planes)]
             reference = self._read(chosen, expDatasetType)
-            planes = set(reference.planes)
+            planes.update(reference.planes)
             results = [
                 _info(isReference=True)
                 if entry.is_that_of(chosen)
@@ -166,8 +169,13 @@ class MatchBackgroundsTask(Task):
             If there are no exposures, none exists, or the lists differ in length.
         ValueError
             If no exposure can be the reference.
+        TypeError
+            If one of the lists is no list.
         """
-        return self._select(_entries(expRefList, imageScalerList), expDatasetType)
+        planes: set[str] = set()
+        index = self._select(_entries(expRefList, imageScalerList), expDatasetType, planes)
+        self._warn_of_planes(planes)
+        return index
 
     def matchBackgrounds(self, refExposure: MaskedImage, sciExposure: MaskedImage) -> Struct:
         """Match an exposure to the reference, and add the model to its image in place.
@@ -200,6 +208,7 @@ class MatchBackgroundsTask(Task):
                 expected = "writable, as the model is added to it"
                 raise core.ImageError("sciExposure.image", "read-only", expected)
             match = self.matchExposures(refExposure, sciExposure)
+            self._warn_of_planes({*refExposure.planes, *sciExposure.planes})
             model = match.model.image()
             with np.errstate(invalid="ignore", over="ignore"):
                 np.add(sciExposure.image, model, out=sciExposure.image)
@@ -281,13 +290,13 @@ class MatchBackgroundsTask(Task):
 
     # How they come together
 
-    def _select(self, entries: Sequence[_Entry], dataset_type: str) -> int:
+    def _select(self, entries: Sequence[_Entry], dataset_type: str, planes: set[str]) -> int:
         with self.timer("selectRefExposure"):
             there = [entry.ref.datasetExists(dataset_type) for entry in entries]
             if not any(there):
                 raise TaskError(f"none of {len(entries)} exposures of {dataset_type!r} exists")
             measured = [
-                self._measured(entry, dataset_type, exists=exists)
+                self._measured(entry, dataset_type, planes, exists=exists)
                 for entry, exists in zip(entries, there, strict=True)
             ]
             choice = core.reference_costs(measured, self.config.settings)
@@ -298,14 +307,17 @@ class MatchBackgroundsTask(Task):
             return choice.index
 
     def _measured(
-        self, entry: _Entry, dataset_type: str, *, exists: bool
+        self, entry: _Entry, dataset_type: str, planes: set[str], *, exists: bool
     ) -> core.SelectionStatistics | None:
+        def measure() -> core.SelectionStatistics:
+            exposure = self._read(entry, dataset_type)
+            planes.update(exposure.planes)
+            return self.measureExposure(exposure)
+
         if not exists:
             self.log.warning("exposure does not exist", exposure=entry.name, dataset=dataset_type)
             return None
-        return self._attempt(
-            lambda: self.measureExposure(self._read(entry, dataset_type)), entry, "not measured"
-        )
+        return self._attempt(measure, entry, "not measured")
 
     def _matched(
         self, entry: _Entry, reference: MaskedImage, dataset_type: str, planes: set[str]
@@ -341,14 +353,21 @@ class MatchBackgroundsTask(Task):
 
 
 def _entries(refs: Sequence[DataRef], scalers: Sequence[Any] | None) -> list[_Entry]:
+    _require_list("expRefList", refs)
     if len(refs) == 0:
         raise TaskError("no exposures to match")
     if scalers is None:
         scalers = [None] * len(refs)
+    _require_list("imageScalerList", scalers)
     if len(refs) != len(scalers):
         message = f"imageScalerList has {len(scalers)} entries for {len(refs)} exposures"
         raise TaskError(f"{message}: there must be one, or None, for each")
     return [_Entry(ref, scaler) for ref, scaler in zip(refs, scalers, strict=True)]
+
+
+def _require_list(name: str, value: object) -> None:
+    if not isinstance(value, Sized) or isinstance(value, str | Mapping):
+        raise core.ImageTypeError(name, f"a {type(value).__name__}", "a list of one an exposure")
 
 
 def _require_existing(entries: Sequence[_Entry], dataset_type: str) -> None:

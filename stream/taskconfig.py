@@ -17,6 +17,8 @@ def _camel_case(name: str) -> str:
 
 
 _FIELDS = {_camel_case(field.name): field.name for field in fields(MatchConfig)}
+_KNOWN = _FIELDS | {name: name for name in _FIELDS.values()}
+"""Every name that is taken: who hands over a `MatchConfig` may go on by its names."""
 
 
 class MatchBackgroundsConfig:
@@ -28,7 +30,8 @@ class MatchBackgroundsConfig:
         By LSST's name: usePolynomial, order, badMaskPlanes, gridStatistic, undersampleStyle,
         binSize, interpStyle, numSigmaClip, numIter, bestRefWeightCoverage, bestRefWeightVariance,
         bestRefWeightLevel, approxWeighting, gridStdevEpsilon; and our own profile and
-        bestRefMinCoverage. Their meaning and defaults are those of `core.MatchConfig`.
+        bestRefMinCoverage. Their meaning and defaults are those of `core.MatchConfig`, whose
+        names (``bin_size``) stand for the same settings here.
 
     Attributes
     ----------
@@ -38,7 +41,8 @@ class MatchBackgroundsConfig:
     Raises
     ------
     AttributeError
-        For a name that is none of these, now or when it is set.
+        For a name that is none of these, now or when it is set, and for a setting given under both
+        its names.
     ConfigError
         For an impossible value, at once and by its name (a `ValueError`).
 
@@ -60,7 +64,7 @@ class MatchBackgroundsConfig:
         Parameters
         ----------
         config : MatchBackgroundsConfig, core.MatchConfig, mapping or object with ``toDict``
-            The first is returned itself; names of the last two are LSST's, as in its own config.
+            The first is returned itself; ``toDict`` is what LSST's own configs have.
 
         Raises
         ------
@@ -86,11 +90,14 @@ class MatchBackgroundsConfig:
         Parameters
         ----------
         **settings
-            By LSST's name.
+            By LSST's name, or that of `core.MatchConfig`.
         """
-        for name in settings:
+        changes: dict[str, Any] = {}
+        for name, value in settings.items():
             _require_known(name)
-        changes = {_FIELDS[name]: value for name, value in settings.items()}
+            if _KNOWN[name] in changes:
+                raise AttributeError(f"{name} is given under both its names")
+            changes[_KNOWN[name]] = value
         object.__setattr__(self, "settings", replace(self.settings, **changes))
 
     def toDict(self) -> dict[str, Any]:
@@ -99,7 +106,7 @@ class MatchBackgroundsConfig:
 
     def __getattr__(self, name: str) -> Any:
         _require_known(name)
-        return getattr(self.settings, _FIELDS[name])
+        return getattr(self.settings, _KNOWN[name])
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update(**{name: value})
@@ -120,5 +127,5 @@ class MatchBackgroundsConfig:
 
 
 def _require_known(name: str) -> None:
-    if name not in _FIELDS:
+    if name not in _KNOWN:
         raise AttributeError(f"{name} is no setting of a match: there are {', '.join(_FIELDS)}")

@@ -68,6 +68,10 @@ _IN_A_COLUMN: Final = {
     "matched_mse / diff_im_var": "mse/var",
 }
 """Figures whose values have a column of their own, and its name."""
+_BRIEF: Final = {"extrapolated_fraction": "extrapolated"}
+"""Figures of a long name that are also a flag."""
+_NARROW: Final = 110
+"""Columns below which a table's heading takes two lines, so that a visit of 13 digits fits 80."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def command(
     if output is not None:
         for one in matched:
             _write(one, output / _folder(one, matched), settings)
-    _report(matched, faults, json_=json_)
+    _report(matched, faults, reference, json_=json_)
     return 1 if faults or any(one.failed for one in matched) else 0
 
 
@@ -234,17 +238,19 @@ def _draw(one: _Matched, folder: Path, settings: Settings) -> None:
 # -- what is told ----------------------------------------------------------------------------------
 
 
-def _report(matched: Sequence[_Matched], faults: Sequence[Undescribed], *, json_: bool) -> None:
+def _report(
+    matched: Sequence[_Matched], faults: Sequence[Undescribed], asked: int | None, *, json_: bool
+) -> None:
     tell_faults(faults)
     for one in matched:
-        _warn(one.revision.summary)
+        _warn(one.revision.summary, asked)
     if json_:
         body = {"groups": [_group_json(one) for one in matched]}
         click.echo(msgspec.json.encode(body).decode())
         return
     console = table_console()
     for one in matched:
-        console.print(_table(one))
+        console.print(_table(one, narrow=console.width < _NARROW))
         _remark(one.revision.summary)
 
 
@@ -258,9 +264,13 @@ def _remark(summary: schemas.GroupMatched) -> None:
             click.echo(f"evensky: visit {member.visit}: {member.status}: {reason}", err=True)
 
 
-def _warn(summary: schemas.GroupMatched) -> None:
-    for warning in summary.warnings:
-        click.echo(f"evensky: {summary.group.key}: warning: {printable(warning)}", err=True)
+def _warn(summary: schemas.GroupMatched, asked: int | None) -> None:
+    warnings = [printable(warning) for warning in summary.warnings]
+    if asked is not None and summary.reference not in {asked, None}:
+        found = f"visit {asked} could not be the reference"
+        warnings.append(f"--reference: {found}, {summary.reference} was chosen")
+    for warning in warnings:
+        click.echo(f"evensky: {summary.group.key}: warning: {warning}", err=True)
 
 
 def _group_json(one: _Matched) -> dict[str, Any]:
@@ -302,26 +312,30 @@ def _member_json(
     }
 
 
-def _table(one: _Matched) -> Table:
+def _table(one: _Matched, *, narrow: bool) -> Table:
     """Draw one group: a row for each visit, the reference first."""
     summary = one.revision.summary
     models = {model.visit: model for model in one.revision.models}
     unit = next((model.unit for model in models.values() if model.unit), "counts")
-    title = f"{summary.group.key}: reference {summary.reference}, {summary.status}; {unit}"
+    chosen = "no reference" if summary.reference is None else f"reference {summary.reference}"
     table = Table(
-        title=title,
+        title=f"{summary.group.key}: {chosen}, {summary.status}; {unit}",
         title_justify="left",
         box=SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=(0, 0 if narrow else 1, 0, 0),
     )
     for name in ("visit", "cost", "fit_rms", "mse/var", "sky_chi2", "worst_block"):
-        table.add_column(name, justify="right", no_wrap=True)
+        heading = name.replace("_", "_\n") if narrow else name
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("why", min_width=12, overflow="fold")
     for member in sorted(summary.members, key=lambda m: (m.visit != summary.reference, m.visit)):
-        table.add_row(*map(Text, _cells(member, models.get(member.visit))))
+        model = models.get(member.visit)
+        why = () if model is None else _remarks(model)
+        cells = *_cells(member, model), (",\n" if narrow else ", ").join(why)
+        table.add_row(*map(Text, cells))
     return table
 
 
@@ -335,7 +349,6 @@ def _cells(member: schemas.MemberSummary, model: schemas.BackgroundModel | None)
         _number(quality.sky_chi2),
         _number(quality.worst_block),
         member.verdict if member.status == "matched" else member.status,
-        "" if model is None else ", ".join(_remarks(model)),
     )
 
 
@@ -344,7 +357,8 @@ def _remarks(model: schemas.BackgroundModel) -> list[str]:
     if model.reason:
         return [printable(model.reason).partition(":")[0]]
     reasons = [_brief(reason) for reason in model.verdict_reasons]
-    return reasons + [flag for flag in model.flags if flag not in reasons]
+    named = {reason.partition(" ")[0] for reason in reasons}
+    return reasons + [flag for flag in model.flags if flag not in named]
 
 
 def _brief(reason: str) -> str:
@@ -353,7 +367,7 @@ def _brief(reason: str) -> str:
     if found is None:
         return reason.partition(":")[0]
     name, value, over, limit = found.groups()
-    shown = _IN_A_COLUMN.get(name, f"{name} {value}")
+    shown = _IN_A_COLUMN.get(name, f"{_BRIEF.get(name, name)} {value}")
     return f"{shown} {'>' if over == 'over' else '<'} {limit}"
 
 

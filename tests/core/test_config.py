@@ -108,6 +108,8 @@ def test_text_is_parsed(field: str, text: object, value: object) -> None:
         ("approx_weighting", "perhaps"),
         ("grid_stdev_epsilon", -1e-9),
         ("grid_stdev_epsilon", math.inf),
+        ("grid_stdev_epsilon", 10**400),
+        ("best_ref_weight_level", 10**400),
     ],
 )
 def test_an_impossible_setting_is_refused_by_name(field: str, value: Any) -> None:
@@ -123,6 +125,13 @@ def test_a_text_of_planes_is_not_its_letters() -> None:
     """A single string is not a sequence of one-letter planes when the settings are made."""
     with pytest.raises(ConfigError, match="bad_mask_planes"):
         MatchConfig(bad_mask_planes="BAD")  # type: ignore[arg-type]  # the mistake itself
+
+
+@pytest.mark.parametrize("settings", [None, [("bin_size", 64)], "bin_size=64"])
+def test_settings_that_are_no_mapping_are_refused(settings: Any) -> None:
+    """What is no mapping is a ConfigError that says what would be one."""
+    with pytest.raises(ConfigError, match=r"^settings = .*mapping"):
+        MatchConfig.from_mapping(settings)
 
 
 def test_an_unknown_setting_is_refused_with_the_known_ones() -> None:

@@ -118,3 +118,11 @@ def test_an_exposure_passes_between_processes() -> None:
     twin = pickle.loads(pickle.dumps(exposure))  # noqa: S301 - our own bytes
     np.testing.assert_array_equal(twin.image, exposure.image)
     assert (dict(twin.planes), twin.origin) == ({"BAD": 0}, (-3, 9))
+
+
+def test_a_text_is_no_names_of_planes() -> None:
+    """A single string is refused, rather than taken for planes named by its letters."""
+    exposure = MaskedImage(**arguments(planes={"SAT": 3}))
+    assert exposure.bits(["SAT"]) == 8
+    with pytest.raises(ImageTypeError, match="names is the text 'SAT'"):
+        exposure.bits("SAT")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import (
+    ConfigError,
     CoreError,
     FitProfile,
     ImageError,
@@ -205,6 +206,32 @@ def test_a_failed_exposure_has_nothing_but_its_error() -> None:
     assert outcome(found[2])[:5] == [False, None, None, None, None]
     assert isinstance(found[2].error, MissingExposureError)
     assert isinstance(found[2].error, CoreError)
+
+
+@pytest.mark.parametrize("config", [None, {"bin_size": 12}, "lsst"])
+@pytest.mark.parametrize("reference", [None, 0])
+def test_what_is_no_config_is_refused(config: Any, reference: int | None) -> None:
+    """It ends the run as a ConfigError, rather than fail each exposure by itself."""
+    with pytest.raises(ConfigError, match=r"^config = .*MatchConfig"):
+        match_backgrounds(exposures(2), config, reference)
+
+
+def test_why_there_is_no_reference_is_told() -> None:
+    """If nothing can be chosen, what failed first is said, and is the cause."""
+    broken: list[Any] = [raising(LookupError("no zero point")), -1.0]
+    with pytest.raises(NoReferenceError, match=r"All-NaN.*exposure 0: .*no zero point") as caught:
+        match_backgrounds(exposures(2), CONFIG, scalers=broken)
+    assert isinstance(caught.value.__cause__, ScalerError)
+    with pytest.raises(NoReferenceError, match=r"no exposure has a cost$") as plain:
+        match_backgrounds([flat(np.full((40, 44), np.nan))], CONFIG)
+    assert plain.value.__cause__ is None
+
+
+def test_an_exposure_for_an_index_is_told_in_a_line() -> None:
+    """A reference given as an exposure is refused without all of its pixels."""
+    with pytest.raises(NoReferenceError, match="MaskedImage") as caught:
+        match_backgrounds(exposures(2), CONFIG, exposures(1)[0])  # type: ignore[arg-type]  # the mistake itself
+    assert len(str(caught.value)) < 120
 
 
 def test_scalers_must_be_one_an_exposure() -> None:

@@ -170,6 +170,16 @@ def test_what_is_no_scaler_is_refused(scaler: Any, words: list[str]) -> None:
     assert all(word in said for word in words)
 
 
+@pytest.mark.parametrize(
+    "exposure", [None, SMALL.image, "warp.fits"], ids=["none", "array", "text"]
+)
+@pytest.mark.parametrize("scaler", [None, 1.0, 2.0, np.ones((6, 7)), lambda e: e])
+def test_what_is_no_exposure_cannot_be_scaled(exposure: Any, scaler: Any) -> None:
+    """Whatever the scaler, it is the exposure that is refused, as a TypeError."""
+    with pytest.raises(ImageTypeError, match=f"^exposure is a {type(exposure).__name__}"):
+        scaled(exposure, scaler)
+
+
 @pytest.mark.parametrize("result", [None, 2.0, SMALL.image, flat(np.ones((7, 6)))], ids=str)
 def test_what_a_callable_returns_must_fit(result: Any) -> None:
     """A callable that returns no exposure, or one of another shape, is refused."""

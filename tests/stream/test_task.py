@@ -232,6 +232,17 @@ def test_lists_that_do_not_fit_are_refused(many: list[Ref], scalers: list[Any] |
         assert isinstance(caught.value, RuntimeError)
 
 
+@pytest.mark.parametrize("given", [None, 3, "warp.fits", {"warp": 1}, iter([])])
+def test_what_is_no_list_is_refused(given: Any) -> None:
+    """A TypeError names the argument and says what was given for it."""
+    kind = type(given).__name__
+    with pytest.raises(TypeError, match=f"^expRefList is a {kind}"):
+        task().run(given, WARP)
+    if given is not None:
+        with pytest.raises(TypeError, match=f"^imageScalerList is a {kind}"):
+            task().selectRefExposure(refs(2), given, WARP)
+
+
 @pytest.mark.parametrize("reference", [Ref(OSError("disk"), 8), Ref(3.5, 8)])
 def test_a_reference_that_cannot_be_read_ends_the_run(reference: Ref) -> None:
     """Nothing can be matched to it."""
@@ -249,6 +260,16 @@ def test_planes_that_no_exposure_has_are_told(lines: list[Any]) -> None:
     task(bad_mask_planes=names).run(many, WARP, None, many[0])
     told = [line["planes"] for line in lines if "bad mask planes" in line["event"]]
     assert told == [["DETECTD"]]
+
+
+def test_planes_are_told_wherever_exposures_are_read(lines: list[Any]) -> None:
+    """A choice and a match by themselves warn of a misspelt plane too; a run does so once."""
+    worker = task(bad_mask_planes=("DETECTD", "CR"))
+    worker.selectRefExposure(refs(2), None, WARP)
+    worker.matchBackgrounds(*exposures(2))
+    worker.run(refs(2), WARP)
+    told = [line["planes"] for line in lines if "bad mask planes" in line["event"]]
+    assert told == [["DETECTD"]] * 3
 
 
 # --- selectRefExposure

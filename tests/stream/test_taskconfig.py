@@ -60,7 +60,20 @@ def test_a_setting_is_set_and_read_under_its_name(name: str, value: Any) -> None
     assert MatchBackgroundsConfig.of(config.toDict()) == config
 
 
-@pytest.mark.parametrize("name", ["bin_size", "binsize", "isNanSafe"])
+def test_core_s_names_are_the_same_settings() -> None:
+    """Who gives a MatchConfig may go on by its names; a setting is given under one of them."""
+    config = MatchBackgroundsConfig.of(MatchConfig(bin_size=64))
+    assert config.bin_size == config.binSize == 64
+    config.num_iter = 5
+    assert config.numIter == 5
+    assert MatchBackgroundsConfig.of({"bin_size": 64, "numIter": 5}) == config
+    assert set(config.toDict()) == set(LSST | OURS)
+    with pytest.raises(AttributeError, match="bin_size is given under both"):
+        config.update(binSize=3, bin_size=4)
+    assert config.binSize == 64
+
+
+@pytest.mark.parametrize("name", ["bin_Size", "binsize", "isNanSafe"])
 def test_other_names_are_refused(name: str) -> None:
     """A name that is no setting is an AttributeError that lists those there are."""
     config = MatchBackgroundsConfig()

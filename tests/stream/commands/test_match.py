@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import schemas
-from stream.commands.match import _brief
+from stream.commands import match
+from stream.commands.match import _brief, _remarks
+from tests.schemas.examples import matched_model
 from tests.stream.commands.conftest import Say
 from tests.stream.night import write_warp
 
@@ -82,6 +86,58 @@ def test_the_table_is_not_cut_in_a_pipe(say: Say, warps: list[Path]) -> None:
     assert "…" not in said.out
 
 
+def test_eighty_columns_cut_nothing(
+    say: Say, warps: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a terminal a visit of 13 digits, its figures and each reason are whole, on lines of 80."""
+    folder = warps[0].parent
+    kept = {2024112300120: None, 2024112300121: slice(16, None), 2024112300122: slice(0)}
+    good, part, gone = kept
+    files = [write_warp(folder, visit, sky=100.0, keep=keep) for visit, keep in kept.items()]
+    cut = write_warp(folder, good + 9)
+    cut.write_bytes(cut.read_bytes()[:20_000])
+    monkeypatch.setattr(match, "table_console", lambda: Console(width=80))
+    limits = ("--verdict-max-worst-block", "0.1", "--verdict-max-extrapolated-fraction", "0")
+    said = say("match", *files, cut, *QUICK, *limits, "--reference", good)
+    lines = said.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in said.out
+    rows = {row[0]: row for row in map(str.split, lines) if row}
+    assert rows[str(good)][6:] == ["reference"]
+    assert rows[str(good + 9)][6:] == ["failed", "truncated"]
+    assert rows[str(gone)][6] == "no_overlap"
+    assert rows[str(part)][6:] == ["reject", "worst_block", ">", "0.1,"]
+    assert ["extrapolated", "0.25"] in [line.split()[:2] for line in lines]
+
+
+def test_a_flag_that_is_a_reason_too_is_named_once() -> None:
+    """What a reason says of the extrapolated share, the flag does not say again."""
+    reasons = ("extrapolated_fraction is 0.3, over 0.15",)
+    model = matched_model(verdict_reasons=reasons, flags=("extrapolated", "mixed_sky"))
+    assert _remarks(model) == ["extrapolated 0.3 > 0.15", "mixed_sky"]
+    accepted = matched_model(verdict_reasons=(), flags=("extrapolated",))
+    assert _remarks(accepted) == ["extrapolated"]
+
+
+def test_another_reference_than_asked_for_is_told(say: Say, warps: list[Path]) -> None:
+    """If the visit asked for cannot be read another is chosen, and a warning says which."""
+    warps[1].write_bytes(warps[1].read_bytes()[:20_000])
+    said = say("match", *warps, *QUICK, "--reference", 2)
+    assert said.code == 1
+    assert re.search(r"visit 2 could not be the reference, [13] was chosen", said.err)
+    assert "was chosen" not in say("match", *warps, *QUICK, "--reference", 1).err
+
+
+def test_a_group_without_a_reference_says_so(say: Say, warps: list[Path]) -> None:
+    """Where no warp can be read the heading is a sentence, not None."""
+    for warp in warps:
+        warp.write_bytes(warp.read_bytes()[:20_000])
+    said = say("match", *warps, *QUICK)
+    assert said.code == 1
+    assert "no reference, partial" in said.out
+    assert "None" not in said.out
+
+
 def test_a_reference_that_is_not_there(say: Say, warps: list[Path]) -> None:
     """A reference that none of the files is, is wrong use."""
     said = say("match", *warps, "--reference", 9)
@@ -149,7 +205,7 @@ def test_the_table_says_why(say: Say, warps: list[Path]) -> None:
         ("matched_mse / diff_im_var is 1.87, over 1.1", "mse/var > 1.1"),
         ("fit_rms is 4.902, over 1 count", "fit_rms > 1"),
         ("coverage is 0.1, under 0.2", "coverage 0.1 < 0.2"),
-        ("extrapolated_fraction is 0.3, over 0.15", "extrapolated_fraction 0.3 > 0.15"),
+        ("extrapolated_fraction is 0.3, over 0.15", "extrapolated 0.3 > 0.15"),
         ("edge_step: the sky has a step", "edge_step"),
         ("worst_block could not be measured", "worst_block could not be measured"),
     ],
