@@ -22,7 +22,7 @@ from core.grid import Grid, Tiles, bin_centres, bin_count, measure_grid
 from core.kernels import chebyshev as kernels
 from core.survey import floored_errors
 
-__all__ = ["ChebyshevBackground", "fit_polynomial", "require_polynomial"]
+__all__ = ["ChebyshevBackground", "fit_polynomial", "polynomials", "require_polynomial"]
 
 _Doubles = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class ChebyshevBackground(Background):
         return x, y
 
     def _table(self, positions: _Doubles, length: int) -> _Doubles:
-        return _polynomials(self.order_used, positions, length)
+        return polynomials(self.order_used, positions, length)
 
     def _require_orders(self) -> None:
         for name in ("order", "order_used"):
@@ -210,7 +210,7 @@ def _fitted(
     """Return the coefficients that make the least of the weighted squares (section 7)."""
     values = grid.values.astype(np.float64)
     y_table, x_table = (
-        _polynomials(order, bin_centres(length, bins), length)
+        polynomials(order, bin_centres(length, bins), length)
         for length, bins in zip(shape, values.shape, strict=True)
     )
     size = (order + 1) * (order + 2) // 2
@@ -239,8 +239,23 @@ def _solved_if_regular(matrix: _Doubles, right: _Doubles, order: int) -> _Double
     return right / scales
 
 
-def _polynomials(order: int, positions: _Doubles, length: int) -> _Doubles:
-    """Return T_0 ... T_order at positions along a side, ``[order + 1, positions]``, read-only."""
+def polynomials(order: int, positions: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Return Chebyshev's polynomials at positions along a side (MATCHING.md section 7).
+
+    Parameters
+    ----------
+    order : int
+        Highest order.
+    positions : `numpy.ndarray`
+        float64 ``[n]``, local pixels.
+    length : int
+        Pixels of the side, from one edge of which to the other the argument runs from -1 to 1.
+
+    Returns
+    -------
+    table : `numpy.ndarray`
+        float64 ``[order + 1, n]``, T_0 ... T_order, read-only.
+    """
     u = (positions - (length - 1) / 2) * (2 / length)
     table = np.ones((order + 1, u.size))
     if order:

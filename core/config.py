@@ -169,6 +169,17 @@ class MatchConfig:
         """
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
+    @staticmethod
+    def expected() -> dict[str, str]:
+        """Return what each setting may be, in words.
+
+        Returns
+        -------
+        expected : dict of str to str
+            Field name to words such as "an integer, at least 1", in the order of the fields.
+        """
+        return {name: rule.expected for name, rule in _RULES.items()}
+
 
 def require_config(value: object) -> None:
     """Refuse what is no configuration.

@@ -16,7 +16,7 @@ from core.image import MaskedImage
 from core.skyconstants import SkyConstants, sky_constants
 from core.skylevel import level_error
 from core.skysteps import FAR, fit_steps, significance
-from core.skytiles import SkyTiles, measure_sky
+from core.skytiles import WINDOW, SkyTiles, measure_sky, window_sums
 
 __all__ = ["FLAGS", "Quality", "assess"]
 
@@ -24,8 +24,6 @@ FLAGS: Final = ("edge_step", "sources_unmasked")
 """All flags that there are, sorted."""
 
 _MEDIAN_CHI2: Final = 0.455
-_WINDOW: Final = 3
-_FEWEST_TILES: Final = 5
 _SOURCES: Final = "DETECTED"
 _ROWS_AT_ONCE: Final = 64
 _SAMPLE: Final = 1 << 15
@@ -33,7 +31,7 @@ _SAMPLE: Final = 1 << 15
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Figures of the sky that a match leaves; what could not be measured is NaN.
+    """Figures of the sky that a match leaves (MATCHING.md section 13); NaN where not measured.
 
     Parameters
     ----------
@@ -157,28 +155,19 @@ def _sky_rms(tiles: SkyTiles, constants: SkyConstants) -> float:
 
 def _worst_block(tiles: SkyTiles, constants: SkyConstants) -> tuple[float, float, float]:
     """Return the largest departure of 3 x 3 tiles in its errors, and the centre of these."""
-    if min(tiles.offsets.shape) < _WINDOW:
+    windows = tiles.windows
+    if not windows.any() or math.isnan(tiles.kappa * constants.window):
         return math.nan, math.nan, math.nan
-    sums = _windows(np.where(tiles.counting, tiles.offsets, 0.0))
-    squares = _windows(np.where(tiles.counting, tiles.errors, 0.0) ** 2)
-    enough = _windows(tiles.counting.astype(np.int64)) >= _FEWEST_TILES
-    if not enough.any() or math.isnan(tiles.kappa):
-        return math.nan, math.nan, math.nan
+    sums = window_sums(np.where(tiles.counting, tiles.offsets, 0.0))
+    squares = window_sums(np.where(tiles.counting, tiles.errors, 0.0) ** 2)
     errors = tiles.kappa * np.sqrt(constants.window * squares)
-    departures = np.divide(np.abs(sums), errors, out=np.full(sums.shape, -1.0), where=enough)
+    departures = np.divide(np.abs(sums), errors, out=np.full(sums.shape, -1.0), where=windows)
     j, i = np.unravel_index(int(np.argmax(departures)), departures.shape)
     x, y = (
-        (edges[at] + edges[at + _WINDOW] - 1) / 2
+        (edges[at] + edges[at + WINDOW] - 1) / 2
         for edges, at in ((tiles.x_edges, i), (tiles.y_edges, j))
     )
     return float(departures[j, i]), float(x), float(y)
-
-
-def _windows(values: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Sum over full 3 x 3 windows."""
-    views = np.lib.stride_tricks.sliding_window_view(values, (_WINDOW, _WINDOW))
-    sums: NDArray[np.float64] = views.sum(axis=(2, 3))
-    return sums
 
 
 def _has_step(tiles: SkyTiles, model: Background) -> bool:
@@ -207,7 +196,7 @@ def _science_share(
     good = ~np.isnan(residual[rows])
     ours, theirs = (plane[rows][good].astype(np.float64) for plane in (science, reference))
     total = ours + theirs
-    usable = np.isfinite(total) & (ours >= 0.0) & (theirs >= 0.0) & (total > 0.0)
+    usable = np.isfinite(total) & (ours > 0.0) & (theirs >= 0.0)
     return _median(ours[usable] / total[usable])
 
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import FitProfile, MatchConfig
+from core.config import FitProfile, MatchConfig, require_config
 from core.difference import exposure_moments
 from core.errors import NoExposuresError, NoReferenceError
-from core.image import MaskedImage
+from core.image import MaskedImage, require_exposure
 from core.level import sky_level
 from core.scaling import ScaledExposures, Scaler
 
 __all__ = [
     "ReferenceChoice",
     "SelectionStatistics",
+    "choose_reference",
     "measure_exposures",
     "reference_costs",
     "select_reference",
@@ -28,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SelectionStatistics:
-    """What the choice of a reference looks at, of one exposure.
+    """What the choice of a reference looks at, of one exposure (MATCHING.md sections 9 and 14).
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class SelectionStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceChoice:
-    """The exposure chosen as the reference.
+    """The exposure chosen as the reference (MATCHING.md sections 9 and 14).
 
     Parameters
     ----------
@@ -84,7 +85,14 @@ def selection_statistics(exposure: MaskedImage, config: MatchConfig) -> Selectio
     statistics : SelectionStatistics
         Of the pixels that are finite and not flagged, unclipped (MATCHING.md section 9), or as
         profile ``survey`` has them (section 14); the variance plane is not looked at.
+
+    Raises
+    ------
+    ImageTypeError, ConfigError
+        If an argument is no exposure or no configuration at all.
     """
+    require_exposure("exposure", exposure)
+    require_config(config)
     if config.profile is FitProfile.SURVEY:
         sky = sky_level(exposure, config)
         enough = sky.count >= config.best_ref_min_coverage * exposure.image.size
@@ -164,13 +172,47 @@ def select_reference(
     ------
     ImageError
         If there are not as many scalers as exposures.
+    ConfigError
+        If `config` is none.
     NoExposuresError, NoReferenceError
-        As `reference_costs`.
+        As `reference_costs`; the first failure is told, and is the cause.
     """
+    require_config(config)
     measured = measure_exposures(ScaledExposures(exposures, scalers), config)
-    return reference_costs(
-        [one if isinstance(one, SelectionStatistics) else None for one in measured], config
-    )
+    return choose_reference(measured, config)
+
+
+def choose_reference(
+    measured: Sequence[SelectionStatistics | Exception], config: MatchConfig
+) -> ReferenceChoice:
+    """Choose the reference among what `measure_exposures` returned (sections 9 and 14).
+
+    Parameters
+    ----------
+    measured : sequence of SelectionStatistics or Exception
+        One an exposure.
+    config : MatchConfig
+        Settings.
+
+    Returns
+    -------
+    choice : ReferenceChoice
+        As `reference_costs` makes it; an exposure that failed has no cost.
+
+    Raises
+    ------
+    NoExposuresError, NoReferenceError
+        As `reference_costs`; the first failure is told, and is the cause.
+    """
+    known = [one if isinstance(one, SelectionStatistics) else None for one in measured]
+    try:
+        return reference_costs(known, config)
+    except NoReferenceError as error:
+        failed = [(place, one) for place, one in enumerate(measured) if isinstance(one, Exception)]
+        if not failed:
+            raise
+        place, first = failed[0]
+        raise NoReferenceError(f"{error.reason}; exposure {place}: {first}") from first
 
 
 def measure_exposures(

@@ -15,12 +15,7 @@ from core.config import MatchConfig, require_config
 from core.errors import NoReferenceError
 from core.image import MaskedImage, whole_number
 from core.matching import Match, match_background
-from core.reference import (
-    ReferenceChoice,
-    SelectionStatistics,
-    measure_exposures,
-    reference_costs,
-)
+from core.reference import ReferenceChoice, choose_reference, measure_exposures
 from core.scaling import ScaledExposures, Scaler
 
 __all__ = ["MatchResult", "MatchResults", "match_backgrounds"]
@@ -51,7 +46,7 @@ class MatchResult:
 
 @dataclass(frozen=True)
 class MatchResults(Sequence[MatchResult]):
-    """Results of a run, one an exposure and in their order.
+    """Results of a run, one an exposure and in their order (MATCHING.md section 1).
 
     Parameters
     ----------
@@ -129,7 +124,7 @@ def match_backgrounds(
     given = ScaledExposures(exposures, scalers)
     measured = measure_exposures(given, config) if reference is None else ()
     failed = {place: one for place, one in enumerate(measured) if isinstance(one, Exception)}
-    choice = _choice(measured, config) if reference is None else None
+    choice = choose_reference(measured, config) if reference is None else None
     index = choice.index if choice is not None else reference
     chosen = _reference(given, index, None if choice is not None else reference_scaler)
     results = tuple(
@@ -140,20 +135,6 @@ def match_backgrounds(
     )
     warnings = tuple(_warnings(given, config, choice, unused=reference_scaler is not None))
     return MatchResults(results, choice, warnings)
-
-
-def _choice(
-    measured: Sequence[SelectionStatistics | Exception], config: MatchConfig
-) -> ReferenceChoice:
-    known = [one if isinstance(one, SelectionStatistics) else None for one in measured]
-    try:
-        return reference_costs(known, config)
-    except NoReferenceError as error:
-        failed = [(place, one) for place, one in enumerate(measured) if isinstance(one, Exception)]
-        if not failed:
-            raise
-        place, first = failed[0]
-        raise NoReferenceError(f"{error.reason}; exposure {place}: {first}") from first
 
 
 def _reference(exposures: ScaledExposures, index: int | None, scaler: Scaler | None) -> MaskedImage:

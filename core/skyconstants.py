@@ -1,7 +1,8 @@
 """How much of a tile's noise a model leaves: c and c33 of MATCHING.md section 13.
 
 A tile shares pixels with the cells that made the model, and a model of few cells has noise of its
-own, so what is left of pure noise in a tile is not its noise. `core.skytable` has by how much, as
+own, so what is left of pure noise in a tile is not its noise. By how much follows for a polynomial
+from its normal equations (`core.polynomialnoise`). For splines `core.skytable` has it, as
 ``python -m ops.skyconstants table`` finds it; here it is read between the simulated points.
 """
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from core.background import Background, SplineBackground
 from core.chebyshev import ChebyshevBackground
 from core.config import FitProfile, GridStatistic, InterpStyle
+from core.polynomialnoise import noise_left
 from core.skytable import TABLE
 from core.skytiles import SkyTiles
 
@@ -27,6 +29,15 @@ __all__ = ["SkyConstants", "polynomial_constants", "sky_constants", "spline_cons
 _COLUMNS: Final = (GridStatistic.MEAN, GridStatistic.MEANCLIP, GridStatistic.MEDIAN)
 _FREEDOM: Final = 15.0
 """Degrees of freedom of the blocks in a tile of the simulation."""
+_SPREAD: Final = {GridStatistic.MEDIAN: math.pi / 2}
+"""Variance of a statistic over that of the mean of as many normal pixels, where it is not 1."""
+_CLIPPED: Final = {
+    GridStatistic.MEAN: (1.064, 1.08),
+    GridStatistic.MEANCLIP: (1.063, 1.071),
+    GridStatistic.MEDIAN: (1.061, 1.034),
+}
+"""Of a tile and of a window: by how much clipping at 3 sigma makes errors too small, simulated; the
+guide's page on planted skies has how near the product comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +95,8 @@ def sky_constants(model: Background, statistic: GridStatistic, tiles: SkyTiles) 
         For errors times the kappa of `tiles`.
     """
     if isinstance(model, ChebyshevBackground):
-        cells = int(np.count_nonzero(np.isfinite(model.values)))
-        constants = polynomial_constants(model.order_used, statistic, cells)
-    else:
-        constants = spline_constants(_name(model), statistic, tiles.count)
+        return polynomial_constants(model, statistic, tiles)
+    constants = spline_constants(_name(model), statistic, tiles.count)
     return constants.in_units_of(tiles.freedom)
 
 
@@ -113,43 +122,40 @@ def spline_constants(name: str, statistic: GridStatistic, tiles: int) -> SkyCons
     return _between(1.0 / (sides - 1.0), figures, 1.0 / math.sqrt(max(tiles, 1)))
 
 
-def polynomial_constants(order: int, statistic: GridStatistic, cells: int) -> SkyConstants:
+def polynomial_constants(
+    model: ChebyshevBackground, statistic: GridStatistic, tiles: SkyTiles
+) -> SkyConstants:
     """Return the constants of a polynomial for kappa = 1.
 
     Parameters
     ----------
-    order : int
-        Order used.
+    model : ChebyshevBackground
+        The polynomial.
     statistic : GridStatistic
-        Statistic of the bins.
-    cells : int
-        Bins with a value.
+        Statistic of its bins.
+    tiles : SkyTiles
+        Which tiles count.
 
     Returns
     -------
     constants : SkyConstants
-        Linear in coefficients a cell between the simulated points, then in the order between the
-        simulated orders; beyond them those of the nearest.
+        NaN where no tile counts, or the bins do not determine the polynomial; the window's too
+        where there is no window.
+
+    Notes
+    -----
+    From the shares of the noise that are left in the tiles, c is the mean of their ``-1/2`` powers
+    to the power of -2, which is the median of such a mixture of chi2 but for second-order terms.
+    The median of an even number of tiles is the mean of two, which is larger.
     """
-    orders = sorted(int(name) for name, _ in _table() if name.isdigit())
-    low = max((known for known in orders if known <= order), default=orders[0])
-    high = min((known for known in orders if known >= order), default=orders[-1])
-    crowding = _coefficients(order) / max(cells, 1)
-    below, above = (_of_order(known, statistic, crowding) for known in (low, high))
-    part = (order - low) / (high - low) if high > low else 0.0
-    figures = ("tile", "window", "correlation")
-    return SkyConstants(
-        *((1 - part) * getattr(below, name) + part * getattr(above, name) for name in figures)
-    )
-
-
-def _of_order(order: int, statistic: GridStatistic, crowding: float) -> SkyConstants:
-    sides, figures = _table()[str(order), statistic]
-    return _between(_coefficients(order) / sides**2, figures, crowding)
-
-
-def _coefficients(order: int) -> int:
-    return (order + 1) * (order + 2) // 2
+    left = noise_left(model, tiles, _SPREAD.get(statistic, 1.0))
+    count = left.tiles.size
+    if not count:
+        return SkyConstants(math.nan, math.nan)
+    middle = float(np.mean(left.tiles**-0.5)) ** -2
+    even = 1.0 + 3.8 / (count * (count + 1.5)) if count % 2 == 0 else 1.0
+    tile, window = _CLIPPED[statistic]
+    return SkyConstants(tile * even * middle, window * left.window)
 
 
 def _name(model: Background) -> str:

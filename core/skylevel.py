@@ -11,6 +11,7 @@ from core.background import Background
 from core.chebyshev import ChebyshevBackground
 from core.config import FitProfile, InterpStyle
 from core.grid import bin_centres
+from core.polynomialnoise import mean_shares
 from core.survey import floored_errors
 
 __all__ = ["level_error"]
@@ -36,7 +37,7 @@ def level_error(model: Background) -> float:
     valid = np.isfinite(model.values)
     errors = _errors(model, valid)
     if isinstance(model, ChebyshevBackground):
-        shares = _polynomial_shares(model, valid)
+        shares = mean_shares(model, np.where(valid, _weights(model), 0.0))
     else:
         constant = getattr(model, "style_used", None) == InterpStyle.CONSTANT
         shares = _spline_shares(model, valid, beyond=not constant)
@@ -79,22 +80,6 @@ def _line_shares(nodes: _Doubles, length: int, *, beyond: bool) -> _Doubles:
     return means
 
 
-def _polynomial_shares(model: ChebyshevBackground, valid: NDArray[np.bool_]) -> _Doubles:
-    """Return the response of the polynomial's mean to each bin."""
-    ny, nx = valid.shape
-    terms = _terms(model, bin_centres(model.width, nx), bin_centres(model.height, ny))[:, valid]
-    pixels = (np.arange(float(size)) for size in (model.width, model.height))
-    weighted = terms * _weights(model)[valid]
-    shares = np.full(valid.shape, np.nan)
-    try:
-        shares[valid] = (
-            np.linalg.solve(weighted @ terms.T, _terms(model, *pixels, mean=True)) @ weighted
-        )
-    except np.linalg.LinAlgError:
-        return shares
-    return shares
-
-
 def _weights(model: ChebyshevBackground) -> _Doubles:
     """Return the weights of the bins in the fit; those that it leaves out have none."""
     if not model.weighted:
@@ -104,23 +89,3 @@ def _weights(model: ChebyshevBackground) -> _Doubles:
     with np.errstate(divide="ignore"):
         weights = 1 / model.errors.astype(np.float64)
     return np.where(np.isfinite(weights), weights, 0.0)
-
-
-def _terms(model: ChebyshevBackground, x: _Doubles, y: _Doubles, *, mean: bool = False) -> _Doubles:
-    """Return the products of MATCHING.md section 7 on a grid, or their means over it."""
-    order = model.order_used
-    along_x = _polynomials(order, (x - (model.width - 1) / 2) * (2 / model.width))
-    along_y = _polynomials(order, (y - (model.height - 1) / 2) * (2 / model.height))
-    if mean:
-        along_x, along_y = (part.mean(axis=1, keepdims=True) for part in (along_x, along_y))
-    powers = [(n - j, j) for n in range(order + 1) for j in range(n + 1)]
-    terms = np.array([np.outer(along_y[j], along_x[i]) for i, j in powers])
-    return terms.reshape(len(powers)) if mean else terms
-
-
-def _polynomials(order: int, places: _Doubles) -> _Doubles:
-    """Return T_0 to T_order, ``[order + 1, places]``: cos(n arccos u), also just beyond 1."""
-    found = [np.ones_like(places), places]
-    for _ in range(order - 1):
-        found.append(2 * places * found[-1] - found[-2])
-    return np.array(found[: order + 1])

@@ -9,10 +9,10 @@ whole line of tiles tell of steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,25 @@ from core.grid import bin_edges
 from core.kernels.sky import measure_strips
 from core.statistics import Clip, Clipped, clipped_moments
 
-__all__ = ["Layout", "Profile", "SkyTiles", "block_side", "measure_sky", "shifted_edges"]
+__all__ = [
+    "WINDOW",
+    "Layout",
+    "Profile",
+    "SkyTiles",
+    "block_side",
+    "measure_sky",
+    "shifted_edges",
+    "strips_of_a_block",
+    "window_sums",
+]
 
 _CLIP: Final = Clip(3.0, 2)
 _FEWEST_GOOD: Final = 0.1
 _FEWEST_BLOCKS: Final = 4
 _STRIPS_OF_A_BLOCK: Final = 4
+WINDOW: Final = 3
+"""Tiles along the side of a window."""
+_FEWEST_OF_A_WINDOW: Final = 5
 _THINNEST_STRIP: Final = 2
 
 _Doubles = NDArray[np.float64]
@@ -51,22 +64,26 @@ class Layout:
     strips: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tiles: Sequence[int], strip: int) -> Layout:
-        """Cut tiles into strips, the last of each as short as it must be.
+    def of(cls, tiles: Sequence[int], side: int) -> Layout:
+        """Cut tiles into blocks, and these into `strips_of_a_block` strips each.
 
         Parameters
         ----------
         tiles : sequence of int
             Edges of tiles.
-        strip : int
-            Pixels of a strip.
+        side : int
+            Pixels of a block; the last of a tile is as short as it must be.
 
         Returns
         -------
         layout : Layout
-            Of these tiles.
+            Of these tiles; the strips of a block differ by a pixel at most.
         """
-        cuts = [list(range(start, stop, strip)) for start, stop in pairwise(tiles)]
+        strips = strips_of_a_block(side)
+        cuts = [
+            [start + at for at in _cuts(stop - start, side, strips)]
+            for start, stop in pairwise(tiles)
+        ]
         first = np.cumsum([0, *(len(cut) for cut in cuts)], dtype=np.int64)
         edges = [*(edge for cut in cuts for edge in cut), tiles[-1]]
         return cls(tuple(tiles), first, np.array(edges, dtype=np.int64))
@@ -139,6 +156,32 @@ class SkyTiles:
         """How many tiles count."""
         return int(np.count_nonzero(self.counting))
 
+    @property
+    def windows(self) -> NDArray[np.bool_]:
+        """Which windows of `window_sums` have five tiles that count, bool ``[ny - 2, nx - 2]``."""
+        if min(self.offsets.shape) < WINDOW:
+            return np.zeros((0, 0), dtype=np.bool_)
+        return window_sums(self.counting) >= _FEWEST_OF_A_WINDOW
+
+
+def window_sums(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Sum over windows of 3 x 3 tiles.
+
+    Parameters
+    ----------
+    values : `numpy.ndarray`
+        ``[..., ny, nx]``, at least 3 x 3 tiles.
+
+    Returns
+    -------
+    sums : `numpy.ndarray`
+        float64 ``[..., ny - 2, nx - 2]``, of full windows alone.
+    """
+    tiles = values.astype(np.float64)
+    lines = tiles[..., :-2, :] + tiles[..., 1:-1, :] + tiles[..., 2:, :]
+    sums: NDArray[np.float64] = lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:]
+    return sums
+
 
 def shifted_edges(length: int, cells: int) -> tuple[int, ...]:
     """Return the edges of the tiles, half-way between those of the cells.
@@ -174,6 +217,22 @@ def block_side(bin_size: int) -> int:
     return max(min(16, bin_size // 4), bin_size // 8, _THINNEST_STRIP)
 
 
+def strips_of_a_block(side: int) -> int:
+    """Return how many strips a block is cut into.
+
+    Parameters
+    ----------
+    side : int
+        Pixels of the block.
+
+    Returns
+    -------
+    strips : int
+        Four, if each has two pixels then; at least one.
+    """
+    return max(1, min(_STRIPS_OF_A_BLOCK, side // _THINNEST_STRIP))
+
+
 def measure_sky(residual: NDArray[np.float32], cells: tuple[int, int], bin_size: int) -> SkyTiles:
     """Return what is left in the tiles between the cells of a grid (MATCHING.md section 13).
 
@@ -194,15 +253,14 @@ def measure_sky(residual: NDArray[np.float32], cells: tuple[int, int], bin_size:
     """
     height, width = residual.shape
     side = block_side(bin_size)
-    strip = max(_THINNEST_STRIP, side // _STRIPS_OF_A_BLOCK)
-    y = Layout.of(shifted_edges(height, cells[0]), strip)
-    x = Layout.of(shifted_edges(width, cells[1]), strip)
+    y = Layout.of(shifted_edges(height, cells[0]), side)
+    x = Layout.of(shifted_edges(width, cells[1]), side)
     clipped = clipped_moments(residual, y.tiles, x.tiles, _CLIP)
     good, blocks, spread, columns, rows = measure_strips(
         residual,
         ((y.first, y.strips), (x.first, x.strips)),
         (clipped.centres, clipped.widths),
-        np.array([strip, side // strip]),
+        np.array([side, strips_of_a_block(side)]),
     )
     variances = _counting(clipped, good, y, x)
     kappa, freedom = _correlation(blocks, spread / variances)
@@ -217,6 +275,15 @@ def measure_sky(residual: NDArray[np.float32], cells: tuple[int, int], bin_size:
         columns=_profile(x, columns, centres, variances),
         rows=_profile(y, rows, centres.T, variances.T),
     )
+
+
+def _cuts(length: int, side: int, strips: int) -> Iterator[int]:
+    """Yield where the strips of a tile begin."""
+    for block in range(0, length, side):
+        for strip in range(strips):
+            start = block + strip * side // strips
+            if start < length:
+                yield start
 
 
 def _counting(clipped: Clipped, good: NDArray[np.int64], y: Layout, x: Layout) -> _Doubles:

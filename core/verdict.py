@@ -24,7 +24,7 @@ _FLAGS: Final = {
 
 
 class Verdict(StrEnum):
-    """What a coadder should do with a warp."""
+    """What a coadder should do with a warp (MATCHING.md section 13)."""
 
     ACCEPT = "accept"
     REJECT = "reject"
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
 
 
 class VerdictProfile(StrEnum):
-    """A named rule.
+    """A named rule (MATCHING.md section 13).
 
     ``survey`` judges the sky that is left; ``lsst2017`` is the rule of LSST's old coadder, which
     hardly sees it; ``none`` judges nothing.
@@ -45,7 +45,7 @@ class VerdictProfile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict and, for a rejection, each reason for it as a sentence."""
+    """A verdict and, for a rejection, each reason as a sentence (MATCHING.md section 13)."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class VerdictLimits:
-    """The limits of profile ``survey``; a warp at a limit is still accepted.
+    """The limits of profile ``survey`` (MATCHING.md section 13); a warp at a limit is accepted.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def judge(  # noqa: PLR0913, PLR0917 - figures of a match, each by itself as LSS
     quality: Quality | None = None,
     limits: VerdictLimits = _SURVEY,
 ) -> Judgement:
-    """Judge a matched warp that is not the reference.
+    """Judge a matched warp that is not the reference (MATCHING.md section 13).
 
     Parameters
     ----------
@@ -150,7 +150,8 @@ def judge(  # noqa: PLR0913, PLR0917 - figures of a match, each by itself as LSS
 
     Notes
     -----
-    LSST's rule: matched_mse / diff_im_var finite and at most 1.1, and fit_rms at most 1 count.
+    LSST's rule: matched_mse / diff_im_var finite and at most 1.1, and fit_rms at most 1 count. A
+    variance below 0 makes the quotient so too, which by the letter of the rule passes.
     """
     match profile:
         case VerdictProfile.NONE:

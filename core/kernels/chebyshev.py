@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.kernels.compile import kernel
 
-__all__ = ["draw", "normal_equations", "pick", "solve"]
+__all__ = ["draw", "normal_equations", "pick", "solve", "whiten"]
 
 _Doubles = NDArray[np.float64]
 _Tables = tuple[_Doubles, _Doubles]
@@ -56,6 +56,30 @@ def solve(matrix: _Doubles, right: _Doubles) -> float:
         for column in range(k + 1, right.size):
             right[k] -= matrix[k, column] * right[column]
         right[k] /= matrix[k, k]
+    return least
+
+
+@kernel
+def whiten(matrix: _Doubles, vectors: _Doubles) -> float:
+    """Turn the columns v of ``vectors[n, m]`` into L^-1 v, for a matrix L L^T.
+
+    The upper half of the matrix becomes L^T. Return the least share that elimination leaves of an
+    element of the diagonal: near 0 where the matrix is singular, and 0 where there is no L.
+    """
+    least = 1.0
+    for k in range(vectors.shape[0]):
+        diagonal = matrix[k, k]
+        for row in range(k):
+            factor = matrix[row, k]
+            _subtract(factor, matrix[row, k:], matrix[k, k:])
+            _subtract(factor, vectors[row], vectors[k])
+        share = matrix[k, k] / diagonal
+        if not share > 0.0:
+            return 0.0
+        least = min(least, share)
+        root = np.sqrt(matrix[k, k])
+        _divide(matrix[k, k:], root)
+        _divide(vectors[k], root)
     return least
 
 
@@ -120,6 +144,12 @@ def _pivot(matrix: _Doubles, right: _Doubles, k: int) -> None:
 def _subtract(factor: float, source: _Doubles, target: _Doubles) -> None:
     for i in range(target.size):
         target[i] -= factor * source[i]
+
+
+@kernel
+def _divide(target: _Doubles, divisor: float) -> None:
+    for i in range(target.size):
+        target[i] /= divisor
 
 
 @kernel

@@ -29,8 +29,8 @@ def measure_strips(plane: Any, layouts: Any, limits: Any, sides: Any) -> Any:
         Centres and widths, float64 ``[ny, nx]``: a pixel is within the limit of its tile if
         ``abs(x - centre) <= width``.
     sides : `numpy.ndarray`
-        int64 ``[2]``: pixels of a strip's side, strips of a block's side. A block that does not
-        fit into its tile is none.
+        int64 ``[2]``: pixels of a block's side, and the strips that it is cut into. A block that
+        does not fit into its tile is none.
 
     Returns
     -------
@@ -76,8 +76,7 @@ def _tile(plane: Any, strips: Any, limit: Any, sides: Any, lines: Any) -> Any:
     y_strips, x_strips = strips
     left, right = x_strips[0], x_strips[-1]
     height, width = y_strips[-1] - y_strips[0], right - left
-    (columns, rows), (strip, across) = lines, sides
-    side = strip * across
+    (columns, rows), (side, across) = lines, sides
     sums = np.zeros((2, max(height // side, 1), max(width // side, 1)))
     counts, totals = np.empty(width), np.empty(width)
     good = 0

@@ -43,6 +43,19 @@ FIXED = {
     "NUMERICS_VERSION",
 }
 
+NOT_OF_THE_MATERIAL = {
+    "NUMERICS_VERSION",
+    "Scaler",
+    "WarmUp",
+    "warm_up",
+    "CoreError",
+    "ConfigError",
+    "ImageError",
+    "ImageTypeError",
+    "ModelOverflowError",
+}
+"""What has no docstring, or nothing to do with the formulas."""
+
 
 def test_names_that_other_programs_rely_on_are_there() -> None:
     """The names fixed for other programs are public names of core."""
@@ -61,3 +74,9 @@ def test_all_is_true(module: object) -> None:
 def test_errors_are_all_public() -> None:
     """Whatever the mathematics can raise can be caught by its name in core."""
     assert set(importlib.import_module("core.errors").__all__) <= set(core.__all__)
+
+
+@pytest.mark.parametrize("name", sorted(set(core.__all__) - NOT_OF_THE_MATERIAL))
+def test_what_is_public_names_its_source(name: str) -> None:
+    """Whoever doubts a number is told which section it comes of."""
+    assert "MATCHING.md" in (getattr(core, name).__doc__ or "")

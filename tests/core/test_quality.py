@@ -176,8 +176,10 @@ def test_without_variance_the_share_is_not_known(variance: float) -> None:
     """Where no variance is usable, the science exposure's share of the error is not known."""
     reference, science = pair(white_noise(RNG(0), SIDE, SIDE))
     planes = replace(science, variance=np.full_like(science.variance, variance))
-    found = leave(reference, planes, CONFIG).quality
-    assert known(found) == MEASURED - {"sky_error"}
+    noisy = replace(reference, variance=np.ones_like(reference.variance))
+    for other in (reference, noisy):
+        found = leave(other, planes, CONFIG).quality
+        assert known(found) == MEASURED - {"sky_error"}
 
 
 def test_gaps_are_told() -> None:

@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import (
+    ConfigError,
     FitProfile,
+    ImageTypeError,
     MaskedImage,
     MatchConfig,
     NoExposuresError,
     NoReferenceError,
     ReferenceChoice,
+    ScalerError,
     SelectionStatistics,
     reference_costs,
     scaled,
@@ -375,3 +378,35 @@ def test_costs_are_those_of_scaled_exposures() -> None:
     by_hand = [scaled(exposures[0], 2.0), exposures[1], None, None]
     np.testing.assert_array_equal(choice.costs, select_reference(by_hand, MatchConfig()).costs)
     assert np.isnan(choice.costs[2:]).all()
+
+
+# -- wrong arguments -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [None, {"bin_size": 64}, "lsst"])
+def test_what_is_no_config_is_refused(config: Any) -> None:
+    """The choice and its statistics refuse what is no configuration, by its name."""
+    exposure = flat(np.arange(12.0).reshape(3, 4))
+    with pytest.raises(ConfigError, match="config"):
+        select_reference([exposure], config)
+    with pytest.raises(ConfigError, match="config"):
+        selection_statistics(exposure, config)
+
+
+@pytest.mark.parametrize("exposure", [None, np.zeros((3, 3), np.float32)])
+def test_what_is_no_exposure_has_no_statistics(exposure: Any) -> None:
+    """Statistics of what is no exposure are refused, by its name."""
+    with pytest.raises(ImageTypeError, match="exposure"):
+        selection_statistics(exposure, MatchConfig())
+
+
+def test_if_nothing_can_be_chosen_the_first_failure_is_told() -> None:
+    """Where every scaler fails the sentence names the first that did, and it is the cause."""
+
+    def broken(_: MaskedImage) -> MaskedImage:
+        raise LookupError("no calibration")
+
+    exposures = [flat(np.arange(12.0).reshape(3, 4))] * 2
+    with pytest.raises(NoReferenceError, match=r"exposure 0: .*no calibration") as caught:
+        select_reference(exposures, MatchConfig(), [broken, broken])
+    assert isinstance(caught.value.__cause__, ScalerError)

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from core.grid import bin_edges
 from core.kernels.sky import measure_strips
-from core.skytiles import Layout, SkyTiles, block_side, measure_sky, shifted_edges
+from core.skytiles import (
+    Layout,
+    SkyTiles,
+    block_side,
+    measure_sky,
+    shifted_edges,
+    strips_of_a_block,
+)
 from ops.skyconstants.planes import warped_noise, white_noise
 from tests.core.exposures import LAW
 from tests.core.oracle import sky as twin
@@ -45,16 +52,26 @@ def test_sides_of_blocks(bin_size: int, side: int) -> None:
     assert block_side(bin_size) == side
 
 
+@pytest.mark.parametrize(("side", "strips"), [(2, 1), (3, 1), (5, 2), (7, 3), (8, 4), (37, 4)])
+def test_strips_have_two_pixels_at_least(side: int, strips: int) -> None:
+    """A block is cut into four strips, or into fewer of two pixels and more."""
+    assert strips_of_a_block(side) == strips
+
+
 @LAW
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=6, unique=True), st.integers(2, 9))
-def test_strips_cover_the_tiles(edges: list[int], strip: int) -> None:
-    """Every tile begins with a strip; all strips but a tile's last are of one length."""
-    layout = Layout.of(sorted(edges), strip)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6, unique=True), st.integers(2, 19))
+def test_strips_cover_the_tiles(edges: list[int], side: int) -> None:
+    """Every tile and every block begins with a strip; a block's strips are nearly of one length."""
+    layout = Layout.of(sorted(edges), side)
     assert list(layout.strips[layout.first]) == sorted(edges)
+    strips = strips_of_a_block(side)
     for tile in range(len(edges) - 1):
-        lengths = np.diff(layout.strips[layout.first[tile] : layout.first[tile + 1] + 1])
-        assert (lengths[:-1] == strip).all()
-        assert 0 < lengths[-1] <= strip
+        cuts = layout.strips[layout.first[tile] : layout.first[tile + 1] + 1] - sorted(edges)[tile]
+        assert set(range(0, cuts[-1], side)) <= set(cuts)
+        lengths = np.diff(cuts)
+        assert (lengths[:-1] >= side // strips).all()
+        assert (lengths[:-1] <= -(-side // strips)).all()
+        assert 0 < lengths[-1] <= -(-side // strips)
         assert (layout.owners == tile).sum() == lengths.size
 
 
@@ -72,16 +89,16 @@ def test_kernel_and_twin_agree(
     rng = RNG(seed)
     plane = white_noise(rng, cells[0] * bin_size - 1, cells[1] * bin_size + 2)
     plane[rng.random(plane.shape) < gaps] = np.nan
-    strip = max(2, block_side(bin_size) // 4)
+    side = block_side(bin_size)
     layouts = [
-        Layout.of(shifted_edges(length, n), strip)
+        Layout.of(shifted_edges(length, n), side)
         for length, n in zip(plane.shape, cells, strict=True)
     ]
     arguments = (
         plane,
         ((layouts[0].first, layouts[0].strips), (layouts[1].first, layouts[1].strips)),
         (rng.normal(0, 0.2, (cells[0] - 1, cells[1] - 1)), widths_of(rng, cells)),
-        np.array([strip, block_side(bin_size) // strip]),
+        np.array([side, strips_of_a_block(side)]),
     )
     expected = twin.measure_strips(*arguments)
     good, blocks, spread, columns, rows = measure_strips(*arguments)

@@ -55,7 +55,7 @@ def measure_strips(
         rows = np.add.reduceat(planes.sum(axis=2), _cuts(y_first, y_edges, j), axis=1)
         found.columns[:, j, x_first[i] : x_first[i + 1]] = columns
         found.rows[:, i, y_first[j] : y_first[j + 1]] = rows
-        found.blocks[j, i], found.spread[j, i] = _spread(planes, int(sides.prod()))
+        found.blocks[j, i], found.spread[j, i] = _spread(planes, int(sides[0]))
     return found
 
 
