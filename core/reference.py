@@ -256,9 +256,11 @@ class _Table:
 
 
 def _choice(costs: NDArray[np.float64], warnings: tuple[str, ...], refusal: str) -> ReferenceChoice:
-    if np.isnan(costs).all():
+    known = np.flatnonzero(~np.isnan(costs))
+    if not known.size:
         raise NoReferenceError(refusal)
-    return ReferenceChoice(int(np.nanargmin(costs)), tuple(float(cost) for cost in costs), warnings)
+    index = int(known[np.argmin(costs[known])])  # nanargmin takes NaN for as good as infinity
+    return ReferenceChoice(index, tuple(float(cost) for cost in costs), warnings)
 
 
 # Profile lsst

@@ -47,6 +47,18 @@ def test_choices_accept_lsst_s_strings() -> None:
     assert config.interp_style is InterpStyle.CUBIC_SPLINE
 
 
+def test_each_setting_says_what_it_may_be() -> None:
+    """Every setting has words for what it takes, those in which another value is refused."""
+    expected = MatchConfig.expected()
+    assert list(expected) == list(MatchConfig().to_mapping())
+    for name, words in expected.items():
+        with pytest.raises(ConfigError) as refused:
+            MatchConfig.from_mapping({name: object()})
+        assert words in str(refused.value)
+    assert expected["bin_size"] == "an integer, at least 1"
+    assert expected["profile"] == "one of lsst, survey"
+
+
 def test_settings_are_hashable_values() -> None:
     """Equal settings are equal and have one hash, lists of planes given or not."""
     listed = MatchConfig.from_mapping({"bad_mask_planes": ["BAD"]})

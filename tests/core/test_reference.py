@@ -380,6 +380,13 @@ def test_costs_are_those_of_scaled_exposures() -> None:
     assert np.isnan(choice.costs[2:]).all()
 
 
+def test_no_cost_is_worse_than_an_infinite_one() -> None:
+    """An exposure without a cost is not chosen, even if the cost of all others is infinite."""
+    dark = SelectionStatistics(-5.0, 1.0, 10.0)
+    choice = reference_costs([None, dark, SelectionStatistics(-0.0, 1.0, 10.0)], MatchConfig())
+    assert math.isinf(choice.costs[choice.index])
+
+
 # -- wrong arguments -------------------------------------------------------------------------------
 
 

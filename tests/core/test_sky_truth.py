@@ -23,6 +23,8 @@ OTHERS = [
 
 SIZES = {"Chebyshev 0": (5, 3000), "Chebyshev 2": (6, 2000), "Chebyshev 4": (6, 800)}
 """Bins a side and seeds: of a polynomial each match tells a few numbers only."""
+LOOSE = {"Chebyshev 0": 0.05}
+"""What is added to the bounds: 3000 numbers have a chi2 that is good to 2.6 %."""
 
 
 @pytest.mark.parametrize(("name", "statistic"), [*EVERY_WAY, *OTHERS])
@@ -34,7 +36,8 @@ def test_white_noise(name: str, statistic: GridStatistic) -> None:
     side, seeds = SIZES.get(name, (12, 240))
     told = pulls(WAYS[name], statistic, "white", seeds=seeds, side=side, bin_size=16)
     low, high = (1.0, 1.1) if statistic == MEANCLIP else (0.95, 1.05)
-    assert low < told.chi2 < high
+    loose = LOOSE.get(name, 0.0)
+    assert low - loose < told.chi2 < high + loose
     assert 0.95 < told.sky_chi2 < 1.05
 
 
