@@ -12,7 +12,7 @@ from core.chebyshev import ChebyshevBackground
 from core.config import FitProfile, InterpStyle
 from core.grid import bin_centres
 from core.polynomialnoise import mean_shares
-from core.survey import floored_errors
+from core.survey import filled_shares, floored_errors
 
 __all__ = ["level_error"]
 
@@ -31,16 +31,19 @@ def level_error(model: Background) -> float:
     -------
     error : float
         Image unit: sqrt(sum w^2 e^2) with the share w of each bin in the mean. For splines that
-        of linear interpolation, which the others only bend; for polynomials that of the least
-        squares. NaN if no bin has an error, or the bins do not determine the polynomial.
+        of linear interpolation, which the others only bend, unless bins are empty: there Akima's
+        spline in profile ``lsst`` swings, and the error is up to twice as large. For polynomials
+        that of the least squares. NaN if no bin has an error, or the bins do not determine the
+        polynomial.
     """
     valid = np.isfinite(model.values)
     errors = _errors(model, valid)
     if isinstance(model, ChebyshevBackground):
         shares = mean_shares(model, np.where(valid, _weights(model), 0.0))
+    elif model.profile == FitProfile.SURVEY and valid.any():
+        shares = _filled_shares(model, valid)
     else:
-        constant = getattr(model, "style_used", None) == InterpStyle.CONSTANT
-        shares = _spline_shares(model, valid, beyond=not constant)
+        shares = _spline_shares(model, valid)
     return math.sqrt(float(np.sum((shares[valid] * errors[valid]) ** 2)))
 
 
@@ -53,8 +56,16 @@ def _errors(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
     return np.where(known, errors, noise / roots)
 
 
-def _spline_shares(model: Background, valid: NDArray[np.bool_], *, beyond: bool) -> _Doubles:
+def _filled_shares(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
+    """Return each bin's share where empty ones are filled before, as in profile ``survey``."""
+    shares = _spline_shares(model, np.ones(valid.shape, dtype=np.bool_))
+    errors = floored_errors(model.errors, model.counts)
+    return filled_shares(shares, valid, errors, (model.height, model.width))
+
+
+def _spline_shares(model: Background, valid: NDArray[np.bool_]) -> _Doubles:
     """Return each bin's share: columns are filled first, then empty columns are bridged."""
+    beyond = getattr(model, "style_used", None) != InterpStyle.CONSTANT
     ny, nx = valid.shape
     y, x = bin_centres(model.height, ny), bin_centres(model.width, nx)
     used = valid.any(axis=0)

@@ -6,6 +6,7 @@ Both are worked out of values, errors and counts alone, so that a model can be r
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from core.grid import bin_centres
 from core.kernels.fill import fill
 
-__all__ = ["filled", "floored_errors"]
+__all__ = ["filled", "filled_shares", "floored_errors"]
 
 _Doubles = NDArray[np.float64]
 
@@ -91,6 +92,62 @@ def filled(values: _Doubles, errors: _Doubles, size: tuple[int, int]) -> _Double
         return np.where(empty, plane + mean, values)
 
 
+def filled_shares(
+    shares: _Doubles, known: NDArray[np.bool_], errors: _Doubles, size: tuple[int, int]
+) -> _Doubles:
+    """Return how much cells with a value count in a figure of the grid that `filled` makes of them.
+
+    Parameters
+    ----------
+    shares : `numpy.ndarray`
+        float64 ``[ny, nx]``: how much each cell of the filled grid counts in the figure.
+    known : `numpy.ndarray`
+        bool ``[ny, nx]``, the cells with a value; at least one.
+    errors, size
+        As for `filled`.
+
+    Returns
+    -------
+    shares : `numpy.ndarray`
+        float64 ``[ny, nx]``, 0 in empty cells: `filled` is linear in the values, and this is its
+        transpose. On grids of more than 128 cells along a side it is that of the plane alone.
+    """
+    pressed = np.zeros(shares.shape)
+    if max(shares.shape) <= _LONGEST_SIDE:
+        ratio = (size[0] / shares.shape[0]) / (size[1] / shares.shape[1])
+        loads = np.where(known, 0.0, shares)
+        pressed = -_forces(_solved(np.where(known, 0.0, np.nan), loads, ratio), ratio)
+    # the plane counts where it fills, less what the plate is then made of
+    of_plane = np.where(known, -pressed, shares)
+    tilt = _Tilt.of(known, errors, size)
+    slopes = tilt.slopes(float(np.sum(of_plane * tilt.x)), float(np.sum(of_plane * tilt.y)))
+    level = float(np.sum(of_plane)) / math.fsum(tilt.weights)
+    found = np.zeros(shares.shape)
+    found[known] = (shares + pressed)[known]
+    found[known] += tilt.weights * (level + slopes[0] * tilt.u + slopes[1] * tilt.v)
+    return found
+
+
+def _forces(plate: _Doubles, ratio: float) -> _Doubles:
+    """Return the pull of a bent plate on its cells: half the derivative of what is made the least.
+
+    By differences of some order along y and x, and their transposes.
+    """
+    forces = np.zeros(plate.shape)
+    for ny, nx, weight in (
+        (0, 2, ratio * ratio),
+        (2, 0, 1.0 / (ratio * ratio)),
+        (1, 1, 2.0),
+        (0, 1, _TENSION * ratio),
+        (1, 0, _TENSION / ratio),
+    ):
+        if plate.shape[0] > ny and plate.shape[1] > nx:
+            bent = np.diff(np.diff(plate, ny, axis=0), nx, axis=1)
+            back = np.diff(np.diff(np.pad(bent, ((ny, ny), (nx, nx))), ny, axis=0), nx, axis=1)
+            forces += weight * (-1.0) ** (ny + nx) * back
+    return forces
+
+
 def _plate(values: _Doubles, ratio: float) -> _Doubles:
     """Fill cells, each `ratio` times as high as wide."""
     ny, nx = values.shape
@@ -98,10 +155,15 @@ def _plate(values: _Doubles, ratio: float) -> _Doubles:
     if side > 1:
         blocks = _plate(_blocks(values, side), ratio)
         return np.repeat(np.repeat(blocks, side, axis=0), side, axis=1)[:ny, :nx]
-    line = values.reshape(-1).copy()
-    line.setflags(write=False)
-    found: _Doubles = fill(line, (ny, nx), float(ratio), _TENSION)
-    return found.reshape(ny, nx)
+    return _solved(values, np.zeros(values.shape), ratio)
+
+
+def _solved(values: _Doubles, loads: _Doubles, ratio: float) -> _Doubles:
+    lines = values.reshape(-1).copy(), loads.reshape(-1).copy()
+    for line in lines:
+        line.setflags(write=False)
+    found: _Doubles = fill(*lines, values.shape, float(ratio), _TENSION)
+    return found.reshape(values.shape)
 
 
 def _blocks(values: _Doubles, side: int) -> _Doubles:
@@ -119,20 +181,44 @@ def _blocks(values: _Doubles, side: int) -> _Doubles:
 
 def _plane(values: _Doubles, errors: _Doubles, size: tuple[int, int]) -> _Doubles:
     """Return the plane through the cells, at all of them; sums are exact, so in any order."""
-    y, x = np.meshgrid(*map(bin_centres, size, values.shape), indexing="ij")
     known = np.isfinite(values)
     if not known.any():
         return np.zeros_like(values)
-    weights = (errors[known].min() / errors[known]) ** 2
-    total = math.fsum(weights)
-    middles = [math.fsum(weights * one[known]) / total for one in (x, y, values)]
-    x, y, z = x - middles[0], y - middles[1], values[known] - middles[2]
-    u, v = x[known], y[known]
-    pairs = (u, u), (v, v), (u, v), (u, z), (v, z)
-    xx, yy, xy, xz, yz = (math.fsum(weights * (one * other)) for one, other in pairs)
-    determinant, spread = xx * yy - xy * xy, xx + yy
-    if determinant > _STRAIGHT * spread * spread:
-        slopes = (yy * xz - xy * yz) / determinant, (xx * yz - xy * xz) / determinant
-    else:
-        slopes = (xz / spread, yz / spread) if spread > 0 else (0.0, 0.0)
-    return middles[2] + (slopes[0] * x + slopes[1] * y)
+    tilt = _Tilt.of(known, errors, size)
+    middle = tilt.mean(values[known])
+    z = values[known] - middle
+    slopes = tilt.slopes(*(math.fsum(tilt.weights * (one * z)) for one in (tilt.u, tilt.v)))
+    return middle + (slopes[0] * tilt.x + slopes[1] * tilt.y)
+
+
+class _Tilt(NamedTuple):
+    """How cells with a value tell a plane: `x`, `y` of all cells, `u`, `v` and `weights` of these.
+
+    Places are counted from the weighted mean of the cells with a value.
+    """
+
+    x: _Doubles
+    y: _Doubles
+    u: _Doubles
+    v: _Doubles
+    weights: _Doubles
+
+    @classmethod
+    def of(cls, known: NDArray[np.bool_], errors: _Doubles, size: tuple[int, int]) -> _Tilt:
+        y, x = np.meshgrid(*map(bin_centres, size, known.shape), indexing="ij")
+        weights = (errors[known].min() / errors[known]) ** 2
+        total = math.fsum(weights)
+        x, y = (one - math.fsum(weights * one[known]) / total for one in (x, y))
+        return cls(x, y, x[known], y[known], weights)
+
+    def mean(self, values: _Doubles) -> float:
+        return math.fsum(self.weights * values) / math.fsum(self.weights)
+
+    def slopes(self, xz: float, yz: float) -> tuple[float, float]:
+        """Solve the normal equations; along a line of cells, for no slope across it."""
+        pairs = (self.u, self.u), (self.v, self.v), (self.u, self.v)
+        xx, yy, xy = (math.fsum(self.weights * (one * other)) for one, other in pairs)
+        determinant, spread = xx * yy - xy * xy, xx + yy
+        if determinant > _STRAIGHT * spread * spread:
+            return (yy * xz - xy * yz) / determinant, (xx * yz - xy * xz) / determinant
+        return (xz / spread, yz / spread) if spread > 0 else (0.0, 0.0)

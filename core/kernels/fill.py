@@ -35,10 +35,13 @@ class _System(NamedTuple):
 
 
 @kernel
-def fill(values: _Doubles, shape: tuple[int, int], ratio: float, tension: float) -> _Doubles:
+def fill(
+    values: _Doubles, loads: _Doubles, shape: tuple[int, int], ratio: float, tension: float
+) -> _Doubles:
     """Return the grid of this shape, a line ``values[ny nx]``, filled; ratio is hy / hx.
 
-    At least one cell must have a value.
+    At least one cell must have a value. ``loads[ny nx]`` press on the empty cells: half the sum
+    less ``load * z`` is made the least.
     """
     ny, nx = shape
     numbers = np.full(values.size, -1)
@@ -49,6 +52,9 @@ def fill(values: _Doubles, shape: tuple[int, int], ratio: float, tension: float)
             empty += 1
     band = np.zeros((empty, min(_reach(numbers, nx), empty)))
     system = _System(values, numbers, band, np.zeros(empty))
+    for cell in range(values.size):
+        if numbers[cell] >= 0:
+            system.right[numbers[cell]] = loads[cell]
     for y in range(ny):
         for x in range(nx):
             _bend(system, (y, x, ny, nx), ratio, tension)

@@ -19,7 +19,7 @@ from core import (
 )
 from core.grid import bin_centres
 from core.kernels.fill import fill
-from core.survey import filled, floored_errors
+from core.survey import filled, filled_shares, floored_errors
 from tests.core.exposures import LAW
 from tests.core.oracle import fill as oracle
 from tests.core.oracle import interpolate
@@ -72,7 +72,7 @@ def test_the_kernel_agrees_with_the_numpy_twin(
     line = values.ravel()
     line.setflags(write=False)
     shape = values.shape[0], values.shape[1]
-    found = fill(line, shape, ratio, TENSION).reshape(shape)
+    found = fill(line, np.zeros(line.size), shape, ratio, TENSION).reshape(shape)
     expected = oracle.fill(values, ratio, TENSION)
     scale = np.nanmax(np.abs(values))
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * scale)
@@ -269,3 +269,37 @@ def test_the_floor_of_the_errors() -> None:
     nothing = np.zeros((1, 6), dtype=np.float32)
     roots = np.sqrt(np.maximum(counts, 1))
     np.testing.assert_allclose(floored_errors(nothing, counts), 0.5 / roots)
+
+
+# -- shares ----------------------------------------------------------------------------------------
+
+
+@LAW
+@given(grids(), st.integers(0, 1000))
+def test_shares_are_the_transpose_of_filling(
+    grid: tuple[Grid, Grid, tuple[int, int]], seed: int
+) -> None:
+    """A figure of the filled grid is that of the values, counted by their shares."""
+    values, errors, size = grid
+    known = ~np.isnan(values)
+    shares = np.random.default_rng(seed).normal(size=values.shape)
+    expected = np.sum(shares * filled(values, errors, size))
+    found = np.sum(filled_shares(shares, known, errors, size)[known] * values[known])
+    scale = np.abs(shares).sum() * np.abs(values[known]).max()
+    assert found == pytest.approx(expected, abs=1e-9 * scale)
+
+
+def test_of_a_full_grid_shares_stay() -> None:
+    """Where no cell is empty, each counts as it did."""
+    shares = np.random.default_rng(1).normal(size=(4, 6))
+    found = filled_shares(shares, np.ones((4, 6), np.bool_), np.ones((4, 6)), (40, 60))
+    np.testing.assert_array_equal(found, shares)
+
+
+def test_shares_add_up_in_large_grids_too() -> None:
+    """Over 128 cells a side the plane alone tells, and a constant is still one."""
+    known = np.random.default_rng(2).random((130, 7)) < 0.5
+    shares = np.full(known.shape, 1 / known.size)
+    found = filled_shares(shares, known, np.ones(known.shape), (1300, 70))
+    assert found.sum() == pytest.approx(1.0)
+    assert (found[~known] == 0).all()
