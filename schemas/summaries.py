@@ -46,7 +46,7 @@ class MemberSummary(Struct, frozen=True, kw_only=True):
     cost : float or null
         Cost as a reference, lower is better; null if it could not be measured.
     reason : str or null
-        Why, where the status is not the ordinary one.
+        Why, where the status is not the ordinary one, or the verdict a rejection.
     """
 
     visit: Natural
@@ -161,7 +161,7 @@ class BackgroundMetric(Identified, frozen=True, kw_only=True):
     verdict : str or null
         Of the warp.
     reason : str or null
-        Why, where the status is not the ordinary one.
+        Why, where the status is not the ordinary one, or the verdict a rejection.
     fit_rms : float or null
         As in the model, in the image's unit.
     matched_mse, diff_im_var : float or null
@@ -183,7 +183,8 @@ class BackgroundMetric(Identified, frozen=True, kw_only=True):
     completeness : float or null
         Members over what was expected.
     job_s : float or null
-        Duration of the job, in seconds.
+        What a worker spent on this warp's match, all its stages together, in seconds; null if
+        there was no match, or a fault ended it.
     first_arrival_to_publish_s, complete_to_publish_s : float or null
         How long the group waited, in seconds.
     decode_s, scale_s, measure_s, match_s : float or null

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ _GroupStatus = Literal["complete", "partial", "incomplete", "retracted"]
 _UNNAMED = 64 * "0"
 _INCOMPLETE = "fewer members than a match needs"
 _MOST_WARNINGS, _LONGEST_TEXT = 32, 1024  # what the message holds
+_ALL_REASONS = 2**20  # characters in a summary, whose topic takes 4 MiB (stream/log/topics.py)
 _STAGES = ("decode", "scale", "measure", "match")
 
 
@@ -231,7 +232,7 @@ class Assembler:
             missing=frozen.missing,
             reference=reference,
             reference_changed=frozen.revision > 1 and reference != previous_reference,
-            members=tuple(_member(case, model) for model in models) or _lone(case),
+            members=_members(case, models) or _lone(case),
             config_digest=self._config_digest,
             numerics_version=core.NUMERICS_VERSION,
             software_version=self._software_version,
@@ -251,15 +252,29 @@ def _status(frozen: groups.Frozen, models: Iterable[schemas.BackgroundModel]) ->
     return "complete" if whole else "partial"
 
 
-def _member(case: _Case, model: schemas.BackgroundModel) -> schemas.MemberSummary:
-    return schemas.MemberSummary(
-        visit=model.visit,
-        status=model.status,
-        verdict=model.verdict,
-        model_id=model.model_id,
-        cost=_finite(case.done.costs.get(model.visit)),
-        reason=model.reason,
+def _members(
+    case: _Case, models: Sequence[schemas.BackgroundModel]
+) -> tuple[schemas.MemberSummary, ...]:
+    """Name the members; in a group of thousands each reason is cut, so that all have room."""
+    room = min(_LONGEST_TEXT, _ALL_REASONS // max(len(models), 1))
+    return tuple(
+        schemas.MemberSummary(
+            visit=model.visit,
+            status=model.status,
+            verdict=model.verdict,
+            model_id=model.model_id,
+            cost=_finite(case.done.costs.get(model.visit)),
+            reason=_why(model, room),
+        )
+        for model in models
     )
+
+
+def _why(model: schemas.BackgroundModel, most: int = _LONGEST_TEXT) -> str | None:
+    """Tell why the status is not the ordinary one, or why a match was rejected."""
+    if model.status == "matched" and model.verdict == "reject":
+        return "; ".join(model.verdict_reasons)[:most]
+    return None if model.reason is None else model.reason[:most]
 
 
 def _lone(case: _Case) -> tuple[schemas.MemberSummary, ...]:
@@ -308,8 +323,8 @@ def _quality(result: jobs.Matched) -> schemas.Quality | None:
 
 def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:
     """Add to the quality's flags what the whole revision tells."""
-    compared = (result.visit, case.done.reference)
-    skies = {arrival.sky for visit, arrival in case.arrivals.items() if visit in compared}
+    compared = case.arrivals.keys() & {result.visit, case.done.reference}
+    skies = {case.arrivals[visit].sky for visit in compared}
     quality = result.quality
     found = set() if quality is None else set(quality.flags)
     if len(skies) > 1:
@@ -325,7 +340,6 @@ def _warp_metrics(
     for model in models:
         measured = case.done.measured.get(model.visit)
         known = measured if isinstance(measured, groups.Measurement) else None
-        tried = case.done.matched.get(model.visit)
         yield schemas.BackgroundMetric(
             **case.common,
             scope="warp",
@@ -334,7 +348,7 @@ def _warp_metrics(
             reference=model.reference,
             trigger=case.trigger,
             verdict=model.verdict,
-            reason=model.reason,
+            reason=_why(model),
             fit_rms=model.fit_rms,
             matched_mse=model.matched_mse,
             diff_im_var=model.diff_im_var,
@@ -343,10 +357,18 @@ def _warp_metrics(
             variance=None if known is None else _finite(known.variance),
             count=None if known is None else int(known.count),
             cost=_finite(case.done.costs.get(model.visit)),
-            job_s=None if tried is None else tried.seconds,
+            job_s=_job_seconds(case, model.visit),
             **_stages(case, model.visit),
             **_figures(model.quality),
         )
+
+
+def _job_seconds(case: _Case, visit: int) -> float | None:
+    """Tell what a worker spent on the match of a visit; waiting and fetching are not in it."""
+    tried = case.done.matched.get(visit)
+    if tried is None or isinstance(tried.result, jobs.JobFault):
+        return None
+    return sum(tried.result.timings.values(), start=0.0)
 
 
 def _figures(quality: schemas.Quality | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from core import MatchConfig
 from stream.machine import Machine
 from stream.settings import Context, Problem, Settings, SettingsError
 
@@ -77,14 +78,15 @@ def load_settings(
 
 
 def explain(settings: Settings) -> str:
-    """Draw a table of all settings: name, value, where it came from, what it is."""
+    """Draw a table of all settings: name, value, where it came from, what it is or takes."""
     rows = [
         (name, shown(getattr(settings, name)), settings.origin(name), field.description or "")
         for name, field in Settings.model_fields.items()
         if name != _MATCH
     ]
+    expected = MatchConfig.expected()
     rows += [
-        (f"{_MATCH}.{name}", shown(value), settings.origin(f"{_MATCH}.{name}"), "matching")
+        (f"{_MATCH}.{name}", shown(value), settings.origin(f"{_MATCH}.{name}"), expected[name])
         for name, value in settings.match_config().to_mapping().items()
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

@@ -224,6 +224,8 @@ def _begins(content: memoryview, position: int, number: int) -> bool:
     word = bytes(content[position : position + 10])
     if number:
         return word.startswith(b"XTENSION= ")
+    if not word:
+        raise WarpError(WarpFault.TRUNCATED, "the file is empty")
     if word != b"SIMPLE  = ":
         fault = WarpFault.TRUNCATED if b"SIMPLE  = ".startswith(word) else WarpFault.NOT_FITS
         raise WarpError(fault, f"a FITS file does not begin with {word!r}")

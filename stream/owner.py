@@ -371,6 +371,9 @@ class Owner:
             self._shared.telemetry.matched(
                 summary.band, ratio=metric.ratio, sky_chi2=metric.sky_chi2
             )
+        for model in revision.models:
+            if model.status == "matched":
+                self._shared.telemetry.judged(summary.band, model.verdict)
         log.info(
             "group published",
             group=key,

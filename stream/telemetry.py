@@ -21,7 +21,7 @@ from prometheus_client import (
 )
 from prometheus_client.metrics import MetricWrapperBase
 
-from core import NUMERICS_VERSION, groups
+from core import NUMERICS_VERSION, Verdict, groups
 from schemas import DeadReason
 from stream.labels import Bands, Labels
 
@@ -56,6 +56,7 @@ _TOPICS = Labels("warps")
 _REASONS = Labels(*DeadReason)
 _TRIGGERS = Labels(*groups.Trigger)
 _KINDS = Labels(*groups.Kind)
+_VERDICTS = Labels(*Verdict)
 
 _WAIT = (5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 _JOB = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200)
@@ -162,7 +163,7 @@ class Telemetry:
 
     def completed(self, band: str, trigger: str, members: int) -> None:
         """Tell that a group's members were frozen."""
-        self._completed.labels(self._bands(band), _TRIGGERS(trigger)).inc()
+        self._completed.labels(self._band(band), _TRIGGERS(trigger)).inc()
         self._members.observe(members)
 
     def published(
@@ -178,7 +179,7 @@ class Telemetry:
         waited_s, since_first_s : float
             Seconds from completion, and from the first arrival, to the commit.
         """
-        label = self._bands(band)
+        label = self._band(band)
         self._models.labels(label, _KINDS(kind)).inc(models)
         self._complete_to_publish.labels(label).observe(waited_s)
         self._first_to_publish.observe(since_first_s)
@@ -196,7 +197,11 @@ class Telemetry:
         """
         for histogram, value in ((self._ratio, ratio), (self._sky_chi2, sky_chi2)):
             if value is not None:
-                histogram.labels(self._bands(band)).observe(value)
+                histogram.labels(self._band(band)).observe(value)
+
+    def judged(self, band: str, verdict: str) -> None:
+        """Count the verdict on one published model of a match."""
+        self._verdicts.labels(self._band(band), _VERDICTS(verdict)).inc()
 
     # -- hooks: jobs and pixels --------------------------------------------------------------------
 
@@ -281,6 +286,13 @@ class Telemetry:
 
     # -- the metrics themselves --------------------------------------------------------------------
 
+    def _band(self, band: str) -> str:
+        """Return the band's label; its verdicts are at 0 from the first time that it turns up."""
+        label = self._bands(band)
+        for verdict in _VERDICTS.all:
+            self._verdicts.labels(label, verdict)
+        return label
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"evensky_{name}", text, labels, registry=self.registry)
 
@@ -315,6 +327,9 @@ class Telemetry:
         )
         self._sky_chi2 = self._histogram(
             "match_sky_chi2", "Structure left in the sky over its noise.", _CHI2, "band"
+        )
+        self._verdicts = self._counter(
+            "verdicts", "Matched models by their verdict.", "band", "verdict"
         )
 
     def _make_compute(self) -> None:

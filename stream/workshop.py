@@ -8,7 +8,6 @@ publish the same numbers.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -51,13 +50,10 @@ class Tried:
     reference : int
         Visit that it was made against.
     result : Matched or JobFault
-    seconds : float
-        Wall time of the job, fetching included.
     """
 
     reference: int
     result: jobs.Matched | jobs.JobFault
-    seconds: float
 
 
 @dataclass(slots=True)
@@ -197,12 +193,10 @@ class Workshop:
     async def _match_one(
         self, reference: schemas.WarpArrived, science: schemas.WarpArrived
     ) -> Tried:
-        started = time.monotonic()
         refused = _comparable(reference, science)
         if refused is not None:
-            return Tried(reference.visit, refused, time.monotonic() - started)
-        result = await self._run(jobs.match, reference, science)
-        return Tried(reference.visit, result, time.monotonic() - started)
+            return Tried(reference.visit, refused)
+        return Tried(reference.visit, await self._run(jobs.match, reference, science))
 
     async def _run(
         self, job: Callable[..., T], *arrivals: schemas.WarpArrived

@@ -100,6 +100,12 @@ def test_rules_ask_for_what_there_is(rule: dict[str, Any]) -> None:
         assert label == "job" or f'{label}="{value}"' in exposition
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_every_alert_has_its_first_look(rule: dict[str, Any]) -> None:
+    """Whoever is woken finds the alert in the operators' table."""
+    assert f"\n| `{rule['alert']}` | " in (ROOT / "ops/README.md").read_text(encoding="utf-8")
+
+
 def test_every_alert_is_tested() -> None:
     """Each alert has a test in which it fires and one in which it is silent."""
     tests = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text())["tests"]

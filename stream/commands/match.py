@@ -24,7 +24,7 @@ from stream.batch import BatchGroup, match_group, value_of
 from stream.commands.announce import describe_all, refuse_doubles, tell_faults
 from stream.commands.help import SectionedCommand
 from stream.commands.identity import identity_options, override_from
-from stream.commands.options import as_json, settings_from, settings_options
+from stream.commands.options import VERDICT_SETTINGS, as_json, settings_from, settings_options
 from stream.commands.output import (
     busy,
     count_of,
@@ -51,13 +51,7 @@ _SETTINGS = (
     "max_warp_bytes",
     "max_warp_side_px",
     "max_message_bytes",
-    "verdict_profile",
-    "verdict_max_sky_chi2",
-    "verdict_sky_chi2_spread",
-    "verdict_max_worst_block",
-    "verdict_max_extrapolated_fraction",
-    "verdict_min_coverage",
-    "verdict_flags",
+    *VERDICT_SETTINGS,
 )
 
 _OVER_A_LIMIT: Final = re.compile(r"(.+) is (\S+), (over|under) (\S+)")
@@ -259,7 +253,7 @@ def _remark(summary: schemas.GroupMatched) -> None:
     if summary.status == "incomplete":
         click.echo(f"evensky: {summary.group.key}: one warp alone has nothing to match", err=True)
     for member in summary.members:
-        if member.reason:
+        if member.reason and member.status != "matched":
             reason = printable(member.reason)
             click.echo(f"evensky: visit {member.visit}: {member.status}: {reason}", err=True)
 

@@ -14,12 +14,30 @@ from stream.commands.help import option
 from stream.configure import load_settings, shown
 from stream.settings import Settings
 
-__all__ = ["LOG_SETTINGS", "SECTIONS", "as_json", "settings_from", "settings_options"]
+__all__ = [
+    "LOG_SETTINGS",
+    "SECTIONS",
+    "VERDICT_SETTINGS",
+    "as_json",
+    "settings_from",
+    "settings_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LOG_SETTINGS: Final = ("log", "bootstrap_servers", "topic_prefix", "partitions", "broker_grace_s")
 """Settings that say which log is meant."""
+
+VERDICT_SETTINGS: Final = (
+    "verdict_profile",
+    "verdict_max_sky_chi2",
+    "verdict_sky_chi2_spread",
+    "verdict_max_worst_block",
+    "verdict_max_extrapolated_fraction",
+    "verdict_min_coverage",
+    "verdict_flags",
+)
+"""Settings that say which matches a coadder should not use."""
 
 SECTIONS: Final = {
     "The log": (
@@ -42,15 +60,7 @@ SECTIONS: Final = {
         "update_max_s",
     ),
     "The matching": ("match",),
-    "The verdict on a match": (
-        "verdict_profile",
-        "verdict_max_sky_chi2",
-        "verdict_sky_chi2_spread",
-        "verdict_max_worst_block",
-        "verdict_max_extrapolated_fraction",
-        "verdict_min_coverage",
-        "verdict_flags",
-    ),
+    "The verdict on a match": VERDICT_SETTINGS,
     "Pixels and the processes that work on them": (
         "allow",
         "workers",

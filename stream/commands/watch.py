@@ -125,7 +125,7 @@ def _summary(summary: schemas.GroupMatched) -> str:
         for name in ("matched", "no_overlap", "failed", "withdrawn")
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no models"
-    bad = sum(m.status == "matched" and m.verdict == "reject" for m in summary.members)
+    bad = sum(map(_rejected, summary.members))
     rejected = f", {bad} rejected" if bad else ""
     missing = f", missing {', '.join(map(str, summary.missing))}" if summary.missing else ""
     said = (
@@ -138,8 +138,14 @@ def _summary(summary: schemas.GroupMatched) -> str:
     lines = ["  ".join(said)]
     lines += [f"    warning: {printable(warning)}" for warning in summary.warnings]
     lines += [
-        f"    visit {member.visit}: {member.status}: {printable(member.reason)}"
+        f"    visit {member.visit}: {'rejected' if _rejected(member) else member.status}: "
+        f"{printable(member.reason)}"
         for member in summary.members
         if member.reason
     ]
     return "\n".join(lines)
+
+
+def _rejected(member: schemas.MemberSummary) -> bool:
+    """Tell whether there is a model, which a coadder should not use."""
+    return member.status == "matched" and member.verdict == "reject"

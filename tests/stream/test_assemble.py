@@ -19,6 +19,7 @@ from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.batch import BatchGroup, group_files, match_group, value_of
 from stream.describe import Described
+from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, decode
 from stream.rebuild import background
 from stream.workshop import Fulfilled, Tried, Workshop
@@ -159,6 +160,22 @@ def test_metrics_are_flat(paths: list[Path]) -> None:
     assert revision.metrics[-1].matched == 2
 
 
+class _FarShelf(Shelf):
+    """A store that takes its time."""
+
+    async def _take(self, want: Want) -> Held:
+        await asyncio.sleep(0.5)
+        return await super()._take(want)
+
+
+def test_a_job_does_not_wait(paths: list[Path]) -> None:
+    """However long a match waits for its bytes, its seconds are those of the worker's stages."""
+    for one in revision_of(paths, 1, shelf=_FarShelf()).metrics[1:3]:
+        stages = (one.decode_s or 0.0, one.scale_s or 0.0, one.match_s or 0.0)
+        assert one.job_s is not None
+        assert 0.0 < one.job_s <= sum(stages)
+
+
 def test_no_profile_no_verdict(paths: list[Path]) -> None:
     """Without a rule nothing is judged, not even what failed."""
     shelf = Shelf()
@@ -166,6 +183,7 @@ def test_no_profile_no_verdict(paths: list[Path]) -> None:
     revision = revision_of(paths, 1, core.VerdictProfile.NONE, shelf)
     assert {model.verdict for model in revision.models} == {"none"}
     assert all(model.verdict_reasons == () for model in revision.models)
+    assert [one.reason is None for one in revision.summary.members] == [True, False, True]
 
 
 def test_a_group_of_one(paths: list[Path]) -> None:
@@ -254,7 +272,6 @@ def _fulfilled(frozen: groups.Frozen) -> Fulfilled:
             visit: Tried(
                 visits[0],
                 jobs.Matched(visit, flat, 0.1, 1.0, 1.0, (0, 0), "matched", None),
-                0.5,
             )
             for visit in visits[1:]
         },

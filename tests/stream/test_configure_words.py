@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import MatchConfig
 from stream.configure import PREFIX, explain, load_settings, shown
 from stream.machine import Machine
 from stream.settings import Problem, Settings, SettingsError
@@ -258,6 +259,6 @@ def test_the_table_is_even_and_says_what_each_setting_is() -> None:
     for name, field in Settings.model_fields.items():
         if name != "match":
             assert words[name] == field.description
-    of_match = [name for name in words if name.startswith("match.")]
-    assert {words[name] for name in of_match} == {"matching"}
+    of_match = {name: words[name] for name in words if name.startswith("match.")}
+    assert of_match == {f"match.{name}": text for name, text in MatchConfig.expected().items()}
     assert len(of_match) == len(load().match_config().to_mapping())

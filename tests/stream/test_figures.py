@@ -17,6 +17,7 @@ from core import groups
 from stream import fits, jobs
 from stream.assemble import Assembler, Revision
 from stream.faults import WarpError, WarpFault
+from stream.log.topics import Topics
 from stream.workshop import Fulfilled, Tried, Workshop
 from tests.stream.chaos import StubPool, StubStore
 from tests.stream.night import CONFIG
@@ -64,7 +65,8 @@ def _matched(visit: int, mse: float | None = 4.2, var: float | None = 4.0) -> Tr
         core.InterpStyle.CONSTANT,
         core.UndersampleStyle.REDUCE_INTERP_ORDER,
     )
-    return Tried(1, jobs.Matched(visit, background, 0.1, mse, var, (5, 7), "matched", None), 2.5)
+    matched = jobs.Matched(visit, background, 0.1, mse, var, (5, 7), "matched", None)
+    return Tried(1, dataclasses.replace(matched, timings={"decode": 2.0, "match": 0.5}))
 
 
 def _done(*matched: Tried, **changes: Any) -> Fulfilled:
@@ -83,7 +85,8 @@ def _made(frozen: groups.Frozen, done: Fulfilled, previous: int | None = 1) -> R
 
 def _no_overlap(visit: int) -> Tried:
     why = "nothing in common"
-    return Tried(1, jobs.Matched(visit, None, None, None, None, (0, 0), "no_overlap", why), 0.5)
+    apart = jobs.Matched(visit, None, None, None, None, (0, 0), "no_overlap", why)
+    return Tried(1, dataclasses.replace(apart, timings={"match": 0.5}))
 
 
 @pytest.fixture
@@ -132,8 +135,46 @@ def test_a_warps_metric_has_its_measurement(mixed: Revision) -> None:
     assert (found.mean, found.variance, found.count) == (12.0, 4.0, 200)
     for visit in (0, 5):
         gone = by_visit[visit]
-        assert (gone.mean, gone.variance, gone.count, gone.job_s) == (None, None, None, None)
-    assert [by_visit[v].job_s for v in (1, 2, 3)] == [None, 2.5, 0.5]
+        assert (gone.mean, gone.variance, gone.count) == (None, None, None)
+
+
+def test_a_job_took_what_its_worker_spent(mixed: Revision) -> None:
+    """The seconds of a match are those of its stages, null for whatever no match came out of."""
+    seconds = {one.visit: one.job_s for one in mixed.metrics}
+    assert seconds == {0: None, 1: None, 2: 2.5, 3: 0.5, 4: 2.5, 5: None, None: None}
+    fault = Tried(1, jobs.JobFault(2, "killed", "three times"))
+    assert _made(_frozen(1, 2), _done(fault)).metrics[1].job_s is None
+
+
+def test_a_rejection_says_why(mixed: Revision) -> None:
+    """Members and metrics give the verdict's reasons of a bad match; the model's reason is null."""
+    model = mixed.models[4]
+    assert (model.verdict, model.reason) == ("reject", None)
+    assert "matched_mse / diff_im_var" in model.verdict_reasons[0]
+    reasons = [
+        None,
+        None,
+        None,
+        "nothing in common",
+        model.verdict_reasons[0],
+        "missing: it is gone",
+    ]
+    assert [one.reason for one in mixed.summary.members] == reasons
+    assert [one.reason for one in mixed.metrics] == [*reasons, None]
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_reasons_are_joined_and_bounded(steps: int) -> None:
+    """Several reasons are one text with semicolons, cut where the field ends."""
+    bad = _quality(sky_chi2=90.0, flags=("edge_step",) * steps)
+    made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
+        GROUP, _frozen(1, 2), _done(_with_quality(2, bad)), previous_reference=1, now=NOW
+    )
+    whole = "; ".join(made.models[1].verdict_reasons)
+    assert whole.count("; edge_step") == steps
+    assert (len(whole) > 1024) == (steps > 1)
+    assert made.summary.members[1].reason == made.metrics[1].reason == whole[:1024]
+    assert schemas.encode_value(made.summary)
 
 
 def test_a_warps_metric_has_what_workers_spent_on_it() -> None:
@@ -149,6 +190,20 @@ def test_a_warps_metric_has_what_workers_spent_on_it() -> None:
         (None, None, None, None),
         (None, None, None, None),
     ]
+
+
+def test_a_summary_of_thousands_of_rejections_fits_its_topic() -> None:
+    """However many are rejected for however much, each has a reason and the log takes them all."""
+    visits = range(1, schemas.MAX_VISITS + 1)
+    bad = _quality(sky_chi2=90.0, flags=("edge_step",) * 5)
+    done = _done(*(_with_quality(visit, bad) for visit in visits[1:]))
+    made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
+        GROUP, _frozen(*visits), done, previous_reference=1, now=NOW
+    )
+    (spec,) = (one for one in Topics().specs(1) if one.name == Topics().groups)
+    assert all(one.reason for one in made.summary.members[1:])
+    size = len(schemas.encode_value(made.summary))
+    assert size < int(spec.config["max.message.bytes"])
 
 
 def _quality(**changes: Any) -> core.Quality:
@@ -292,7 +347,7 @@ def test_complete_is_whole_and_without_a_failure() -> None:
     assert _made(_frozen(1, 2), whole).summary.status == "complete"
     assert _made(_frozen(1, 2, completeness=0.9), whole).summary.status == "partial"
     assert _made(_frozen(1, 2), _done(_no_overlap(2))).summary.status == "complete"
-    failed = Tried(1, jobs.JobFault(2, "killed", "three times"), 1.0)
+    failed = Tried(1, jobs.JobFault(2, "killed", "three times"))
     assert _made(_frozen(1, 2), _done(failed)).summary.status == "partial"
 
 

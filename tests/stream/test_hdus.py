@@ -76,6 +76,13 @@ def test_an_hdu_is_given_before_its_data_are_looked_for() -> None:
         next(walk)
 
 
+@pytest.mark.parametrize(("data", "words"), [(b"", "the file is empty"), (b"SIMPLE", "b'SIMPLE'")])
+def test_a_file_that_does_not_begin_is_told(data: bytes, words: str) -> None:
+    """A file of no bytes is called empty, one of too few is shown; both are truncated."""
+    with pytest.raises(WarpError, match=f"truncated: .*{words}"):
+        _walk(data)
+
+
 def test_what_follows_the_last_hdu_is_not_looked_at() -> None:
     """The walk ends where no extension begins."""
     assert len(_walk(PRIMARY + b"special records" * 400)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from random import Random
 from typing import Any
@@ -27,7 +28,9 @@ GROUP = {"skymap": "s", "tract": 1, "patch": 0, "band": "r"}
 class Bench:
     """An owner, its log in lists, and what it was spawned to do."""
 
-    def __init__(self, **shared: Any) -> None:
+    def __init__(
+        self, profile: core.VerdictProfile = core.VerdictProfile.NONE, **shared: Any
+    ) -> None:
         self.clock = Clock()
         self.log = PlainLog(clock=self.clock.ms)
         self.script = Script(Random(0), 1)  # noqa: S311 - only for making records
@@ -39,7 +42,7 @@ class Bench:
             log=self.log,
             topics=self.log.topics,
             workshop=workshop,
-            assembler=Assembler(CONFIG, core.VerdictProfile.NONE, "test"),
+            assembler=Assembler(CONFIG, profile, "test"),
             telemetry=self.telemetry,
             policy_for=lambda _: FAST,
             clock=self.clock,
@@ -234,6 +237,27 @@ async def test_revisions_in_line_are_published_in_order(bench: Bench) -> None:
     assert (bench.owner.due, bench.owner.due_groups) == (3, 1)
     await bench.done()
     assert bench.revisions() == [(0, 1), (0, 2), (0, 3)]
+
+
+@pytest.mark.parametrize("profile", list(core.VerdictProfile))
+async def test_each_published_match_has_its_verdict_counted(profile: core.VerdictProfile) -> None:
+    """As many verdicts of each kind are counted as the models of matches that were sent have."""
+    bench = Bench(profile)
+    await bench.owner.take_over()
+    bench.say(*[_arrived(visit, expected=3) for visit in (3, 4, 5)])
+    await bench.hear()
+    bench.say(_arrived(4, name="bb", version=1))
+    bench.clock.now += 40
+    bench.say(schemas.ClockTick(partition=0))
+    await bench.hear()
+    await bench.done()
+    assert bench.revisions() == [(0, 1), (0, 2)]
+    models = bench.messages(bench.log.topics.models)
+    sent = Counter(one.verdict for one in models if one.status == "matched")
+    assert sent.total() == 4
+    for verdict in core.Verdict:
+        counted = f'verdicts_total{{band="r",verdict="{verdict}"}} {sent[verdict]:.1f}\n'
+        assert counted in _exposed(bench)
 
 
 async def test_only_so_many_groups_are_worked_on_at_once() -> None:

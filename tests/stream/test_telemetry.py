@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core import groups
+from core import Verdict, groups
 from schemas import DeadReason
 from stream.telemetry import PartitionView, Snapshot, Telemetry
 from tests.programs import require_program
@@ -51,6 +51,7 @@ NAMES = {
     "transaction_duration_seconds",
     "transactions_total",
     "uri_rejected_total",
+    "verdicts_total",
     "work_backlog_core_seconds",
     "workers_available",
 }
@@ -83,6 +84,7 @@ def busy(telemetry: Telemetry) -> None:
     telemetry.completed("r", "count", members=9)
     telemetry.published("r", "initial", models=8, waited_s=3.0, since_first_s=40.0)
     telemetry.matched("r", ratio=1.01, sky_chi2=1.1)
+    telemetry.judged("r", "reject")
     telemetry.attempt("ok", 0.4)
     telemetry.staged("match", 0.2)
     telemetry.storage_read("file", 1000, 0.1)
@@ -169,6 +171,20 @@ def test_every_kind_has_its_name(telemetry: Telemetry, value: Value, kind: str) 
     """A kind of revision is counted under its own name."""
     telemetry.published("g", kind, models=1, waited_s=0, since_first_s=0)
     assert value("models_published_total", band="g", kind=kind) == 1
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_every_verdict_has_its_name(telemetry: Telemetry, value: Value, verdict: str) -> None:
+    """A verdict is counted under its own name."""
+    telemetry.judged("g", verdict)
+    assert value("verdicts_total", band="g", verdict=verdict) == 1
+
+
+def test_a_band_begins_without_verdicts(telemetry: Telemetry, value: Value) -> None:
+    """An increase sees the first rejection of a band: its series stand at 0 from the start."""
+    assert value("verdicts_total", band="g", verdict="reject") is None
+    telemetry.completed("g", "count", members=2)
+    assert [value("verdicts_total", band="g", verdict=one) for one in Verdict] == [0, 0, 0]
 
 
 def test_foreign_values_are_other(telemetry: Telemetry, value: Value) -> None:

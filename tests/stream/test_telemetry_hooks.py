@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import groups
+from core import Verdict, groups
 from schemas import DeadReason
 from stream.telemetry import PartitionView, Snapshot, Telemetry
 
@@ -97,6 +97,10 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
         lambda t: t.matched("z", ratio=None, sky_chi2=0.75),
         timed("match_sky_chi2", 0.75, band="z"),
     ),
+    "judged": (
+        lambda t: t.judged("z", "reject"),
+        {of("verdicts_total", band="z", verdict="reject"): 1},
+    ),
     "attempt": (
         lambda t: t.attempt("timeout", 0.5),
         {
@@ -179,6 +183,7 @@ LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...
         "kind",
         tuple(groups.Kind),
     ),
+    "verdict": (lambda t, v: t.judged("r", v), "verdict", tuple(Verdict)),
     "attempt": (
         lambda t, v: t.attempt(v, 1),
         "outcome",
@@ -233,7 +238,7 @@ def test_series_exist_from_the_start_for_every_known_label() -> None:
     """No counter of a closed set is born by its first event: an alert could not see that."""
     born = samples(Telemetry())
     for name, (hook, label, values) in LABELS.items():
-        if name in ("trigger", "kind"):
+        if name in ("trigger", "kind", "verdict"):
             continue  # these have a band too, and nobody knows the bands beforehand
         for value in values:
             telemetry = Telemetry()

@@ -193,9 +193,22 @@ def test_the_table_says_why(say: Say, warps: list[Path]) -> None:
         assert row[6] == "reject"
         assert " ".join(row[7:]).startswith("worst_block > 0.001, coverage 0.9")
         assert all(float(cell) > 0 for cell in row[1:6])
+    assert said.err == ""
     accepted = say("match", *warps, *QUICK, "--verdict-profile", "none")
     assert "none" in accepted.out
     assert "worst_block >" not in accepted.out
+
+
+def test_json_says_why_a_match_is_rejected(say: Say, warps: list[Path]) -> None:
+    """The reason of a rejected member is that of its verdict; the reference has none."""
+    limits = ("--verdict-max-worst-block", "0.001", "--verdict-min-coverage", "1")
+    said = say("match", *warps, *QUICK, *limits, "--reference", 2, "--json")
+    members = json.loads(said.out)["groups"][0]["members"]
+    assert [member["verdict"] for member in members] == ["reject", "accept", "reject"]
+    assert [member["reason"] is None for member in members] == [False, True, False]
+    for member in (members[0], members[2]):
+        assert len(member["verdict_reasons"]) > 1
+        assert member["reason"] == "; ".join(member["verdict_reasons"])
 
 
 @pytest.mark.parametrize(

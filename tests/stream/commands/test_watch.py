@@ -74,18 +74,24 @@ def test_for_people(say: Say, log: Path) -> None:
     assert "rejected" not in said.out
 
 
-def test_rejections_are_counted(say: Say, log: Path) -> None:
-    """Whoever watches sees how many of the matched models a coadder should not use."""
+def test_rejections_are_counted_and_explained(say: Say, log: Path) -> None:
+    """Whoever watches sees which of the matched models a coadder should not use, and why."""
     summary = next(one for one in examples.EXAMPLES if type(one).__name__ == "GroupMatched")
     assert isinstance(summary, schemas.GroupMatched)
     members = tuple(
-        msgspec.structs.replace(one, verdict="accept" if one.status == "reference" else "reject")
+        one
+        if one.status == "reference"
+        else msgspec.structs.replace(one, verdict="reject", reason=f"{one.visit} is\x1b bad")
         for one in summary.members
     )
     bad = examples.record(msgspec.structs.replace(summary, members=members))
     record = Outgoing(TOPICS.groups, 0, bad.key, bad.value, bad.headers)
     asyncio.run(_write(log, [record]))
-    assert "1 matched, 1 failed, 1 rejected" in say("watch", "--once", "--log", log).out
+    told = say("watch", "--once", "--log", log).out
+    assert "1 matched, 1 failed, 1 rejected" in told
+    assert told.count("rejected: ") == 1
+    assert "\n    visit 1230: rejected: 1230 is\ufffd bad\n" in told
+    assert "\n    visit 1232: failed: 1232 is\ufffd bad\n" in told
 
 
 def test_from_now_on(say: Say, log: Path) -> None:
