@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -210,3 +210,13 @@ def test_a_whole_line_of_bins_may_be_missing(statistic: GridStatistic) -> None:
     assert left.tiles.size == match.tiles.count
     assert np.isfinite(left.tiles).all()
     assert (left.tiles > 0).all()
+
+
+def test_tiles_over_cells_without_a_value_are_not_told() -> None:
+    """A tile whose cells all lack a value, though they have pixels, is left out."""
+    case = case_of(1, (6, 6), 6)
+    values = case.model.values.copy()
+    values[2:4, 2:4] = np.nan
+    left = noise_left(replace(case.model, values=values), case.tiles, 1.0)
+    assert left.tiles.size == case.tiles.count - 1
+    assert np.isfinite(left.tiles).all()
