@@ -1,7 +1,8 @@
 """Simulate the judgement of the sky: ``python -m ops.skyconstants table`` or ``truth``.
 
-``table`` prints `core.skytable` anew, in an hour; ``truth`` the tables of planted skies, in a
-quarter of one. Both do the same every time.
+``table`` prints `core.skytable` anew; ``truth`` the tables of planted skies, as they stand in
+``ops/guide/truth.md``. Either takes a quarter of an hour or so on two cores, and does the same
+every time.
 """
 
 from __future__ import annotations

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.config import FitProfile, GridStatistic, InterpStyle, MatchConfig
+from core.skyconstants import SkyConstants, sky_constants
 from core.skytiles import SkyTiles
 from ops.skyconstants.planes import leave, pair, white_noise
 
-__all__ = ["ORDERS", "SIDES", "Fit", "Found", "fits", "simulate"]
+__all__ = ["SIDES", "Fit", "Found", "formula", "simulate", "splines"]
 
 BIN: Final = 16
 SIDES: Final = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 25)
 """Cells along either side of the grids."""
-ORDERS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _STYLES: Final = {
     "CONSTANT": (InterpStyle.CONSTANT, FitProfile.LSST, 1),
     "CONSTANT/survey": (InterpStyle.CONSTANT, FitProfile.SURVEY, 1),
@@ -60,11 +60,6 @@ class Fit:
             bin_size=BIN, grid_statistic=self.statistic, interp_style=style, profile=profile
         )
 
-    @property
-    def fewest(self) -> int:
-        """Cells along a side that it needs."""
-        return self.name + 1 if isinstance(self.name, int) else _STYLES[self.name][2]
-
 
 @dataclass(frozen=True)
 class Found:
@@ -88,11 +83,21 @@ class Found:
     correlation: NDArray[np.float64]
 
 
-def fits(side: int) -> list[Fit]:
-    """List the fits that so many cells a side allow."""
-    names: tuple[str | int, ...] = (*_STYLES, *ORDERS)
-    found = [Fit(name, statistic) for name in names for statistic in GridStatistic]
-    return [fit for fit in found if fit.fewest <= side]
+def splines(side: int) -> list[Fit]:
+    """List the splines that so many cells a side allow."""
+    return [
+        Fit(name, statistic)
+        for name, (_, _, fewest) in _STYLES.items()
+        for statistic in GridStatistic
+        if fewest <= side
+    ]
+
+
+def formula(fit: Fit, side: int) -> SkyConstants:
+    """Return the constants of a polynomial on so many cells a side, as `core` works them out."""
+    noise = white_noise(np.random.default_rng(0), side * BIN, side * BIN)
+    match = leave(*pair(noise), fit.config)
+    return sky_constants(match.model, fit.statistic, match.tiles)
 
 
 def simulate(side: int, seeds: range, wanted: list[Fit]) -> dict[Fit, Found]:
