@@ -104,6 +104,24 @@ def test_half_an_image_tells_little_of_the_other(style: str) -> None:
     assert 0.85 < scatter / np.median([level_error(model) for model in models]) < 1.2
 
 
+@pytest.mark.parametrize("profile", list(FitProfile))
+def test_polynomials_follow_what_weighs_most(profile: FitProfile) -> None:
+    """Under noise that varies, the level's error has the weights of the fit: 1 / e, or 1 / e^2."""
+    noise = white_noise(RNG(3), SIDE, SIDE)
+    noise[:, SIDE // 2 :] *= 8.0
+    config = replace(POLYNOMIAL, order=1, profile=profile)
+    model = leave(*pair(noise), config).model
+    assert isinstance(model, ChebyshevBackground)
+    sigmas = model.errors * np.sqrt(model.counts)
+    errors = np.maximum(sigmas, np.median(sigmas) / 2) / np.sqrt(model.counts)
+    weights = 1 / model.errors if profile == FitProfile.LSST else errors**-2.0
+    y, x = (np.mgrid[:6, :6] + 0.5) / 3 - 1
+    terms = np.array([np.ones(36), x.ravel(), y.ravel()]) * np.sqrt(weights.ravel())
+    shares = np.linalg.pinv(terms.T)[0] * np.sqrt(weights.ravel())
+    expected = np.sqrt(np.sum((shares * model.errors.ravel()) ** 2))
+    assert level_error(model) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_bin_of_one_pixel_has_its_noise() -> None:
     """A bin whose one pixel tells no error adds that of a typical one, unless the fit drops it."""
     bad = gaps(4)

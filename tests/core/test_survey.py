@@ -114,6 +114,27 @@ def test_a_plane_is_continued(grid: tuple[Grid, Grid, tuple[int, int]]) -> None:
     np.testing.assert_allclose(found, truth, atol=1e-8 * np.abs(truth).max())
 
 
+@LAW
+@given(grids())
+def test_the_plane_weighs_by_the_inverse_variance(
+    grid: tuple[Grid, Grid, tuple[int, int]],
+) -> None:
+    """What is continued like a plate is what a plane by weighted least squares leaves."""
+    values, errors, size = grid
+    known = ~np.isnan(values)
+    places = np.argwhere(known)
+    if np.linalg.matrix_rank(places - places[0]) < 2:
+        return
+    y, x = np.meshgrid(*map(bin_centres, size, values.shape), indexing="ij")
+    terms = np.array([np.ones_like(x), x, y])
+    found = np.linalg.lstsq((terms[:, known] / errors[known]).T, values[known] / errors[known])[0]
+    plane = np.tensordot(found, terms, 1)
+    ratio = (size[0] / values.shape[0]) / (size[1] / values.shape[1])
+    expected = plane + oracle.fill(values - plane, ratio, TENSION)
+    scale = np.abs(values[known]).max() + np.abs(plane).max()
+    np.testing.assert_allclose(filled(values, errors, size), expected, atol=1e-7 * scale)
+
+
 def test_cells_on_a_line_have_no_slope_across() -> None:
     """A single row of cells is continued along itself, and stays as it is across."""
     values = np.full((5, 6), np.nan)
