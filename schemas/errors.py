@@ -30,7 +30,7 @@ class DeadReason(StrEnum):
     SEALED = "sealed"
     """The group's history was ended before this event."""
     TOO_LARGE = "too_large"
-    """The value, or something in it, is beyond a limit."""
+    """The value, something in it, the key or a header is beyond a limit, or the group is full."""
     UNKNOWN_TYPE = "unknown_type"
     """The type, or its version, is not one of ours."""
     UNSUPPORTED_TYPE = "unsupported_type"
