@@ -20,7 +20,7 @@ from schemas.envelope import (
     limits_of,
     time_text,
 )
-from schemas.errors import DeadReason, SchemaError, StateError
+from schemas.errors import REMEDIES, Cure, DeadReason, Remedy, SchemaError, StateError
 from schemas.events import (
     MAX_DEADLINE_S,
     ClockTick,
@@ -81,12 +81,14 @@ __all__ = [
     "MAX_WHOLE_VALUE",
     "MESSAGE_TYPES",
     "POSITION_KEY",
+    "REMEDIES",
     "RESULT_LIMITS",
     "STATE_FORMAT",
     "Attributes",
     "BackgroundMetric",
     "BackgroundModel",
     "ClockTick",
+    "Cure",
     "DeadLetter",
     "DeadReason",
     "Encoded",
@@ -105,6 +107,7 @@ __all__ = [
     "NDArray",
     "Position",
     "Quality",
+    "Remedy",
     "SchemaError",
     "SourceRecord",
     "Stage",
