@@ -10,7 +10,16 @@ from stream.letters import Choice, Found, read_letters
 from stream.log.embedded import EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import Outgoing
 from stream.replay import Replayer, Report
-from tests.stream.night import FAST, Night, arrival, closing_of, events_of, manifest_of, write_warp
+from tests.stream.night import (
+    FAST,
+    Night,
+    arrival,
+    closing_of,
+    events_of,
+    eventually,
+    manifest_of,
+    write_warp,
+)
 
 
 async def replay_all(night: Night, choice: Choice | None = None) -> Report:
@@ -66,12 +75,14 @@ async def test_a_replay_of_a_replay_changes_nothing(tmp_path: Path) -> None:
         await night.publish(closing_of(paths[0]))
         await night.until(1)
         models = await night.models()
+        twice = 'evensky_events_total{outcome="duplicate"} 2.0'
         for _ in range(2):
             assert (await replay_all(night)).replayed == {"misrouted": 1}
             night.clock.now += 100  # a change would be published after 10 s of quiet
+        await eventually(lambda: twice in night.telemetry.exposition().decode())
         other = write_warp(tmp_path, 9, PATCH=5)
         await night.publish(*events_of([other]), closing_of(other))
-        summaries = await night.until(2)  # which comes behind everything that went before
+        summaries = await night.until(2)  # of the same partition: its group comes behind all that
         night.clock.now += 100
     assert sorted(len(summary.members) for summary in summaries) == [1, 3]
     assert [one.visit for one in models] == [1, 2, 3]
