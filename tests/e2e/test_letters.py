@@ -14,7 +14,7 @@ import pytest
 
 import schemas
 from stream.announce import folders, manifests
-from stream.commands.announce import announce, describe_all
+from stream.commands.announce import Step, announce, describe_all
 from stream.describe import Override
 from stream.log.seam import Outgoing
 from stream.log.topics import Topics
@@ -46,7 +46,7 @@ def _announce_all_but_one(place: Place, files: Sequence[Path]) -> None:
     described, faults = describe_all(files, Override())
     assert not faults
     arrivals = [one.message for one in described[:-1]]
-    steps = [(list(manifests(described)), 0.0), (arrivals, 0.0)]
+    steps: list[Step] = [(list(manifests(described)), 0.0), (arrivals, 0.0)]
     asyncio.run(announce(place.settings, folders(described), steps))
     asyncio.run(_publish_astray(place, described[-1].message))
 
