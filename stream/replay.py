@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import schemas
 from stream import inbox
 from stream.letters import Found, Place
-from stream.log.seam import Outgoing, Record
+from stream.log.seam import LogRefusedError, Outgoing, PublisherLog, Record
 
-__all__ = ["MOST_TOLD", "Fate", "Refusal", "Replayer", "Report", "judge"]
+__all__ = ["MOST_TOLD", "Fate", "Refusal", "Renewing", "Replayer", "Report", "judge"]
 
 MOST_TOLD: Final = 1000
 """Refused letters that a report names one by one; all are counted."""
@@ -45,6 +45,7 @@ class Refusal:
 
 
 Fate = Outgoing | Refusal
+_Chosen = tuple[Place, schemas.DeadReason, Outgoing]
 
 
 def judge(letter: schemas.DeadLetter, topic: str, partitions: int) -> Fate:
@@ -135,8 +136,7 @@ class Replayer:
         self._publish = publish
         self._topic = topic
         self._partitions = partitions
-        self._batch: list[Outgoing] = []
-        self._reasons: Counter[str] = Counter()
+        self._batch: list[_Chosen] = []
         self._bytes = 0
         self.report = Report()
 
@@ -145,19 +145,71 @@ class Replayer:
         reason = found.letter.reason
         fate = judge(found.letter, self._topic, self._partitions)
         if isinstance(fate, Refusal):
-            self.report.refused[reason] += 1
-            if len(self.report.refusals) < MOST_TOLD:
-                self.report.refusals.append((found.place, reason, fate))
+            self._refuse(found.place, reason, fate)
             return
-        self._batch.append(fate)
-        self._reasons[reason] += 1
+        self._batch.append((found.place, reason, fate))
         self._bytes += len(fate.value or b"")
         if len(self._batch) >= _BATCH_RECORDS or self._bytes >= _BATCH_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
-        """Publish what waits."""
-        if self._batch:
-            await self._publish(self._batch)
-        self.report.replayed += self._reasons
-        self._batch, self._reasons, self._bytes = [], Counter(), 0
+        """Publish what waits; if that is refused, one by one, so that one holds back no other."""
+        batch, self._batch, self._bytes = self._batch, [], 0
+        if not batch:
+            return
+        try:
+            await self._send(batch)
+        except LogRefusedError:
+            for one in batch:
+                await self._try(one)
+
+    async def _try(self, one: _Chosen) -> None:
+        try:
+            await self._send([one])
+        except LogRefusedError as error:
+            place, reason, _ = one
+            advice = "let the producer send the event anew, or mend the log"
+            self._refuse(place, reason, Refusal(f"the log does not take it: {error}", advice))
+
+    async def _send(self, batch: Sequence[_Chosen]) -> None:
+        await self._publish([record for _, _, record in batch])
+        self.report.replayed.update(reason for _, reason, _ in batch)
+
+    def _refuse(self, place: Place, reason: schemas.DeadReason, refusal: Refusal) -> None:
+        self.report.refused[reason] += 1
+        if len(self.report.refusals) < MOST_TOLD:
+            self.report.refusals.append((place, reason, refusal))
+
+
+class Renewing:
+    """A publisher that can go on after a refusal; to be used in `async with`.
+
+    Kafka's idempotent producers number what they send, and what was refused leaves a gap: aiokafka
+    0.14 then fails for good (OutOfOrderSequenceNumber). So a refusal ends a connection.
+
+    Parameters
+    ----------
+    make : callable
+        Returns a publisher that is not started.
+    """
+
+    def __init__(self, make: Callable[[], PublisherLog]) -> None:
+        self._make = make
+        self._log = make()
+
+    async def __aenter__(self) -> Self:
+        await self._log.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._log.close()
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Append records; they are durable when it returns, and `LogRefusedError` may be raised."""
+        try:
+            await self._log.publish(records)
+        except LogRefusedError:
+            await self._log.close()
+            self._log = self._make()
+            await self._log.start()
+            raise

@@ -26,7 +26,7 @@ from stream.letters import Choice, Found, Place, Unreadable, read_letters
 from stream.log.seam import Outgoing, ReaderLog
 from stream.log.topics import Topics
 from stream.logs import configure_logs
-from stream.replay import Refusal, Replayer, Report, judge
+from stream.replay import Refusal, Renewing, Replayer, Report, judge
 from stream.settings import Settings
 from stream.wiring import publisher_log, reader_log
 
@@ -294,12 +294,8 @@ async def _publish(
     if dry_run:
         yield _keep_still
         return
-    log = publisher_log(settings)
-    await log.start()
-    try:
+    async with Renewing(lambda: publisher_log(settings)) as log:
         yield log.publish
-    finally:
-        await log.close()
 
 
 async def _keep_still(_: Sequence[Outgoing]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 import schemas
 from stream import inbox
-from stream.log.seam import Outgoing, Record
-from stream.replay import MOST_TOLD, Refusal, Replayer, judge
+from stream.log.kafka import KafkaPublisher, KafkaReader, create_topics
+from stream.log.kafka_settings import KafkaSettings
+from stream.log.seam import LogRefusedError, Outgoing, Record
+from stream.log.topics import Topics
+from stream.replay import MOST_TOLD, Refusal, Renewing, Replayer, judge
 from tests.schemas import examples
 from tests.schemas.hostile import HOSTILE
 from tests.stream.letterbox import TOPICS, letter_of, misrouted, put_at
@@ -126,13 +130,16 @@ def test_a_record_of_another_log_stays() -> None:
 
 
 class Sent:
-    """Takes what is published, batch by batch."""
+    """Takes what is published, batch by batch, but nothing that has a record above a size."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 2**20) -> None:
         self.batches: list[list[Outgoing]] = []
+        self.most = most
 
     async def publish(self, records: Sequence[Outgoing]) -> None:
         """Take a batch."""
+        if any(len(one.value or b"") > self.most for one in records):
+            raise LogRefusedError("a record is too large for the topic")
         self.batches.append(list(records))
 
 
@@ -160,15 +167,104 @@ async def test_records_go_in_order_and_in_batches() -> None:
 
 async def test_large_records_make_small_batches() -> None:
     """What waits in memory is bounded in bytes as well."""
-    fields = msgspec.to_builtins(examples.arrived())
-    value = examples.raw({**fields, "pad": ["p" * 8000] * 30})
-    letter, sent = letter_of(misrouted(value=value)), Sent()
+    letter, sent = letter_of(padded(1, 30)), Sent()
     taking = replayer(sent)
     for offset in range(40):
         await taking.take(put_at(letter, 0, offset))
     await taking.flush()
     assert max(len(batch) for batch in sent.batches) == 18
     assert sum(len(batch) for batch in sent.batches) == 40
+
+
+def padded(visit: int, strings: int) -> Record:
+    """Return a misrouted arrival with some strings of 8 kB that nobody reads."""
+    fields = msgspec.to_builtins(examples.arrived(visit=visit, expected=None))
+    return misrouted(visit, value=examples.raw({**fields, "pad": ["p" * 8000] * strings}))
+
+
+async def test_what_the_log_refuses_holds_back_no_other() -> None:
+    """A record that the topic does not take is reported, and the others of its batch go."""
+    sent = Sent(most=100_000)
+    taking = replayer(sent)
+    for visit in range(5):
+        await taking.take(put_at(letter_of(padded(visit, 30 if visit == 2 else 0)), 0, visit))
+    await taking.flush()
+    assert [len(batch) for batch in sent.batches] == [1, 1, 1, 1]
+    assert (taking.report.replayed, taking.report.refused) == ({"misrouted": 4}, {"misrouted": 1})
+    ((place, _, refusal),) = taking.report.refusals
+    assert place.offset == 2
+    assert "too large for the topic" in refusal.why
+
+
+class Brittle:
+    """A publisher that is of no use after it has refused something."""
+
+    partitions = PARTITIONS
+
+    def __init__(self, sent: Sent) -> None:
+        self.sent, self.steps = sent, list[str]()
+
+    async def start(self) -> None:
+        """Note it."""
+        self.steps.append("start")
+
+    async def publish(self, records: Sequence[Outgoing]) -> None:
+        """Publish, if nothing was refused before."""
+        assert self.steps == ["start"]
+        try:
+            await self.sent.publish(records)
+        except LogRefusedError:
+            self.steps.append("broken")
+            raise
+
+    async def close(self) -> None:
+        """Note it."""
+        self.steps.append("close")
+
+
+async def test_a_refusal_ends_a_connection() -> None:
+    """After a refusal there is another publisher, and each one is closed in the end."""
+    sent, made = Sent(most=100), list[Brittle]()
+
+    def make() -> Brittle:
+        made.append(Brittle(sent))
+        return made[-1]
+
+    record = Outgoing(TOPICS.warps, 0, b"k", b"v")
+    async with Renewing(make) as publisher:
+        await publisher.publish([record])
+        for _ in range(2):
+            with pytest.raises(LogRefusedError):
+                await publisher.publish([replace(record, value=bytes(101))])
+        await publisher.publish([record])
+    assert [one.steps for one in made] == [
+        ["start", "broken", "close"],
+        ["start", "broken", "close"],
+        ["start", "close"],
+    ]
+    assert len(sent.batches) == 2
+
+
+@pytest.mark.kafka
+async def test_what_a_real_broker_refuses_holds_back_no_other(kafka: str) -> None:
+    """A record that came compressed may be too large as it is; the others of its batch go."""
+    topics, settings = Topics(f"replay-{uuid.uuid4().hex[:8]}"), KafkaSettings(kafka)
+    specs = topics.specs(PARTITIONS)
+    small = replace(specs[0], config={**specs[0].config, "max.message.bytes": "100000"})
+    await create_topics(settings, [small, *specs[1:]])
+    async with Renewing(lambda: KafkaPublisher(settings, topics)) as publisher:
+        taking = Replayer(publisher.publish, topics.warps, PARTITIONS)
+        for visit in range(5):
+            source = replace(padded(visit, 30 if visit == 2 else 0), topic=topics.warps)
+            await taking.take(put_at(letter_of(source), 0, visit))
+        await taking.flush()
+    reader = KafkaReader(settings, topics)
+    await reader.start()
+    found = [one async for one in reader.read([topics.warps], follow=False)]
+    assert (taking.report.replayed, taking.report.refused) == ({"misrouted": 4}, {"misrouted": 1})
+    assert "MessageSizeTooLarge" in taking.report.refusals[0][2].why
+    visits = {schemas.decode_value(one.value or b"", schemas.WarpArrived).visit for one in found}
+    assert visits == {0, 1, 3, 4}
 
 
 async def test_the_report_names_some_and_counts_all() -> None:
