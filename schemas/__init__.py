@@ -7,6 +7,9 @@ this package are generated from the message classes and are what other programs 
 from schemas.contract import json_schemas
 from schemas.envelope import (
     CONTENT_TYPE,
+    MAX_ALL_HEADERS,
+    MAX_HEADER,
+    MAX_HEADERS,
     Attributes,
     Encoded,
     decode,
@@ -17,7 +20,7 @@ from schemas.envelope import (
     limits_of,
     time_text,
 )
-from schemas.errors import DeadReason, SchemaError, StateError
+from schemas.errors import REMEDIES, Cure, DeadReason, Remedy, SchemaError, StateError
 from schemas.events import (
     MAX_DEADLINE_S,
     ClockTick,
@@ -40,6 +43,7 @@ from schemas.identity import (
 )
 from schemas.ids import config_digest, input_digest, job_id, model_id, model_id_of
 from schemas.letters import MAX_WHOLE_VALUE, DeadLetter, SourceRecord, Stage
+from schemas.limits import EVENT_LIMITS, LETTER_LIMITS, RESULT_LIMITS, Limits
 from schemas.messages import (
     MESSAGE_TYPES,
     BackgroundMetric,
@@ -62,33 +66,29 @@ from schemas.statekeys import (
     member_key,
     parse_state_key,
 )
-from schemas.wire import (
-    EVENT_LIMITS,
-    LETTER_LIMITS,
-    RESULT_LIMITS,
-    Limits,
-    pack,
-    pack_state,
-    unpack,
-    unpack_state,
-)
+from schemas.wire import pack, pack_state, unpack, unpack_state
 
 __all__ = [
     "CONTENT_TYPE",
     "EVENT_LIMITS",
     "LETTER_LIMITS",
+    "MAX_ALL_HEADERS",
     "MAX_DEADLINE_S",
+    "MAX_HEADER",
+    "MAX_HEADERS",
     "MAX_INTEGER",
     "MAX_VISITS",
     "MAX_WHOLE_VALUE",
     "MESSAGE_TYPES",
     "POSITION_KEY",
+    "REMEDIES",
     "RESULT_LIMITS",
     "STATE_FORMAT",
     "Attributes",
     "BackgroundMetric",
     "BackgroundModel",
     "ClockTick",
+    "Cure",
     "DeadLetter",
     "DeadReason",
     "Encoded",
@@ -107,6 +107,7 @@ __all__ = [
     "NDArray",
     "Position",
     "Quality",
+    "Remedy",
     "SchemaError",
     "SourceRecord",
     "Stage",

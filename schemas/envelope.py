@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from schemas.errors import DeadReason, SchemaError
 from schemas.explain import explain
+from schemas.limits import EVENT_LIMITS, LETTER_LIMITS, RESULT_LIMITS, Limits
 from schemas.messages import (
     MESSAGE_TYPES,
     BackgroundMetric,
@@ -24,10 +25,13 @@ from schemas.messages import (
     GroupMatched,
     Message,
 )
-from schemas.wire import EVENT_LIMITS, LETTER_LIMITS, RESULT_LIMITS, Limits, pack, unpack
+from schemas.wire import pack, unpack
 
 __all__ = [
     "CONTENT_TYPE",
+    "MAX_ALL_HEADERS",
+    "MAX_HEADER",
+    "MAX_HEADERS",
     "Attributes",
     "Encoded",
     "decode",
@@ -42,6 +46,16 @@ __all__ = [
 M = TypeVar("M", bound=Message)
 
 CONTENT_TYPE: Final = "application/msgpack"
+
+MAX_HEADERS: Final = 64
+"""Most headers of a record; six are ours, and tracing adds a handful."""
+
+MAX_HEADER: Final = 16 * 1024
+"""Bytes of one header, name and value; the largest that is in use, W3C's baggage, has 8 KiB."""
+
+MAX_ALL_HEADERS: Final = 64 * 1024
+"""Bytes of all headers of a record together; a dead letter keeps so many whole."""
+
 _SPECVERSION: Final = "1.0"
 _HEADERS: Final = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type")
 _LONGEST_ATTRIBUTE: Final = 1024
@@ -172,17 +186,21 @@ def decode(
     Raises
     ------
     SchemaError
-        With the reason for the dead letter, in this order: ``null_value``, ``bad_headers``,
-        ``unknown_type``, ``too_large``, ``bad_msgpack``, ``bad_message``, ``bad_identity``.
+        With the reason for the dead letter, in this order: ``null_value``, ``too_large`` (the
+        headers), ``bad_headers``, ``unknown_type``, ``too_large`` (key or value),
+        ``bad_msgpack``, ``bad_message``, ``bad_identity``.
     """
     if value is None:
         raise SchemaError(DeadReason.NULL_VALUE, "the record has no value; a message has a map")
+    _require_few(headers)
     attributes = _attributes(headers)
     kind = MESSAGE_TYPES.get(attributes.type)
     if kind is None:
         known = ", ".join(sorted(MESSAGE_TYPES))
         text = f"ce_type {attributes.type!r} is none of ours: {known}"
         raise SchemaError(DeadReason.UNKNOWN_TYPE, text)
+    limits = limits or limits_of(kind)
+    _require_size("the key", len(key or b""), limits.max_key)
     message = decode_value(value, kind, limits)
     _require_key(key, message)
     return attributes, message
@@ -253,6 +271,26 @@ def _headers(attributes: Attributes) -> tuple[tuple[str, bytes], ...]:
         CONTENT_TYPE,
     )
     return tuple((name, text.encode()) for name, text in zip(_HEADERS, texts, strict=True))
+
+
+def _require_few(headers: Sequence[tuple[str, bytes]]) -> None:
+    """Refuse headers by their number and sizes, before any is read as text."""
+    if len(headers) > MAX_HEADERS:
+        text = f"the record has {len(headers)} headers and may have {MAX_HEADERS}"
+        raise SchemaError(DeadReason.TOO_LARGE, text)
+    room = MAX_ALL_HEADERS
+    for name, value in headers:
+        size = len(name) + len(value or b"")  # some clients hand over None
+        room -= size
+        if size > MAX_HEADER:
+            _require_size(f"the header {name[:80]!r}", size, MAX_HEADER)
+    _require_size("the whole of the headers", MAX_ALL_HEADERS - room, MAX_ALL_HEADERS)
+
+
+def _require_size(what: str, size: int, most: int) -> None:
+    if size > most:
+        text = f"{what} has {size} bytes and may have {most}"
+        raise SchemaError(DeadReason.TOO_LARGE, text)
 
 
 def _attributes(headers: Sequence[tuple[str, bytes]]) -> Attributes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +23,34 @@ _MISSING: Final = re.compile(r"Object missing required field `(?P<name>\w+)`")
 _LONGEST: Final = 60
 
 Step = str | int
+
+
+class _Glimpse(reprlib.Repr):
+    """Shows the beginning of a value, and looks at no more of it: strangers choose its size."""
+
+    maxlevel = 2
+    maxstring = maxother = 2 * _LONGEST  # what is beyond `_LONGEST` is cut off anyway
+
+    def repr_str(self, x: str, level: int) -> str:
+        """Show a string."""
+        del level
+        return repr(x[: self.maxstring])
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        """Show bytes, which reprlib itself would show to the last."""
+        del level
+        return repr(x[: self.maxstring])
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        """Show a map in its own order, which reprlib would sort."""
+        if level <= 0:
+            return "{...}"
+        some = (f"{self.repr1(k, level - 1)}: {self.repr1(v, level - 1)}" for k, v in x.items())
+        more = ["..."] if len(x) > self.maxdict else []
+        return "{" + ", ".join([*islice(some, self.maxdict), *more]) + "}"
+
+
+_GLIMPSE: Final = _Glimpse()
 
 
 def explain(error: msgspec.ValidationError, kind: type, value: object) -> SchemaError:
@@ -114,5 +144,5 @@ def _found(value: object, steps: tuple[Step, ...]) -> str:
     inner: Any = value
     for step in steps:
         inner = inner[step]  # msgspec has just walked this way
-    text = repr(inner)
+    text = _GLIMPSE.repr(inner)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

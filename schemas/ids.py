@@ -11,8 +11,9 @@ from typing import Final
 
 from schemas.envelope import encode_value
 from schemas.errors import DeadReason, SchemaError
+from schemas.limits import RESULT_LIMITS, Limits
 from schemas.models import BackgroundModel
-from schemas.wire import RESULT_LIMITS, Limits, pack, unpack
+from schemas.wire import pack, unpack
 
 __all__ = ["config_digest", "input_digest", "job_id", "model_id", "model_id_of"]
 

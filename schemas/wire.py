@@ -1,8 +1,8 @@
 """Bytes: msgpack for messages, within limits, and for the records of the state.
 
-Two codecs with two aims. Messages come from strangers: `unpack` looks at everything before a type
-is made of it. The state is our own and is read by the hundred thousand at a start: `unpack_state`
-goes from bytes to the type in one step.
+Two codecs with two aims. Messages come from strangers: `unpack` looks at sizes before it decodes
+(`schemas.limits`), and at everything before a type is made of it. The state is our own and is read
+by the hundred thousand at a start: `unpack_state` goes from bytes to the type in one step.
 """
 
 from __future__ import annotations
@@ -10,61 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from functools import cache
-from typing import Any, Final, Literal, NoReturn, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 import msgpack
 import msgspec
 import numpy as np
-from msgspec import Struct
 
 from schemas.errors import DeadReason, SchemaError, StateError
+from schemas.limits import EVENT_LIMITS, Limits, hold_to, refuse_depth
 
-__all__ = [
-    "EVENT_LIMITS",
-    "LETTER_LIMITS",
-    "RESULT_LIMITS",
-    "Limits",
-    "pack",
-    "pack_state",
-    "unpack",
-    "unpack_state",
-]
+__all__ = ["pack", "pack_state", "unpack", "unpack_state"]
 
 T = TypeVar("T")
 
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """How large a value and what is in it may be.
-
-    Attributes
-    ----------
-    max_bytes : int
-        Bytes of the whole value, looked at before anything is decoded.
-    max_depth : int
-        Levels of maps and arrays.
-    max_map : int
-        Entries of one map.
-    max_array : int
-        Elements of one array.
-    max_string : int
-        Bytes of one string.
-    """
-
-    max_bytes: int = 256 * 1024
-    max_depth: int = 8
-    max_map: int = 128
-    max_array: int = 10_000
-    max_string: int = 8192
-
-
-EVENT_LIMITS: Final = Limits()
-"""For the input: 256 KiB."""
-
-RESULT_LIMITS: Final = Limits(max_bytes=8 * 1024 * 1024)
-"""For models, summaries and metrics: 8 MiB, a grid of 800 x 800 bins."""
-
-LETTER_LIMITS: Final = Limits(max_bytes=640 * 1024, max_string=64 * 1024)
-"""For dead letters: a value of 256 KiB with its key and headers."""
 
 _SCALARS: Final = frozenset({type(None), bool, int, str, bytes})
 
@@ -115,11 +73,10 @@ def unpack(data: bytes, limits: Limits = EVENT_LIMITS) -> object:
     SchemaError
         ``too_large``: beyond a limit; ``bad_msgpack``: anything else that is not as above.
     """
-    if len(data) > limits.max_bytes:
-        text = f"the value has {len(data)} bytes and may have {limits.max_bytes}"
-        raise SchemaError(DeadReason.TOO_LARGE, text)
-    value = _unpacked(data, limits)
-    _require_plain(value, "the value", limits.max_depth)
+    finite = hold_to(limits, data)
+    value = _unpacked(data)
+    if not finite:
+        _require_plain(value, "the value", limits.max_depth)  # which names the field
     return value
 
 
@@ -165,32 +122,23 @@ def _state_decoder(kind: Hashable) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(kind)
 
 
-def _unpacked(data: bytes, limits: Limits) -> object:
+def _unpacked(data: bytes) -> object:
+    """Decode bytes that were held to limits."""
     try:
-        return msgpack.unpackb(
-            data,
-            object_pairs_hook=_distinct,
-            max_str_len=limits.max_string,
-            max_bin_len=limits.max_bytes,
-            max_array_len=limits.max_array,
-            max_map_len=limits.max_map,
-            max_ext_len=0,
-        )
-    except msgpack.StackError:
-        _refuse_depth(limits.max_depth)
+        return msgpack.unpackb(data, object_pairs_hook=_distinct)
     except SchemaError:
         raise
     except (ValueError, RecursionError) as error:
-        # msgpack's sentence for a limit, "5 exceeds max_map_len(4)", is the only sign of one.
-        beyond = " exceeds max_" in str(error)
-        reason = DeadReason.TOO_LARGE if beyond else DeadReason.BAD_MSGPACK
-        text = f"the value is not one whole msgpack map within its limits: {error}"
-        raise SchemaError(reason, text) from error
+        text = f"the value is not a msgpack map as messages are: {error}"
+        raise SchemaError(DeadReason.BAD_MSGPACK, text) from error
 
 
 def _distinct(pairs: list[tuple[object, object]]) -> dict[object, object]:
     """Make a map, but not of doubled keys: two readers could see two messages."""
     made = dict(pairs)
+    for key in made:
+        if type(key) is not str:
+            _field(key)
     if len(made) != len(pairs):
         raise SchemaError(DeadReason.BAD_MSGPACK, "a map has one of its keys twice")
     return made
@@ -204,7 +152,7 @@ def _require_plain(value: object, where: str, depth: int) -> None:
     if kind is float:
         _require_finite(cast("float", value), where)
     elif depth == 0:
-        _refuse_depth(None)
+        refuse_depth()
     elif kind is dict:
         for key, item in cast("dict[object, object]", value).items():
             _require_plain(item, _field(key), depth - 1)
@@ -226,8 +174,3 @@ def _field(key: object) -> str:
     if type(key) is not str:
         raise SchemaError(DeadReason.BAD_MSGPACK, f"a map has the key {key!r:.40}, not a string")
     return key
-
-
-def _refuse_depth(depth: int | None) -> NoReturn:
-    text = "the value is nested too deeply" + ("" if depth is None else f": {depth} levels at most")
-    raise SchemaError(DeadReason.TOO_LARGE, text)

@@ -23,6 +23,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "announce": "Publish the arrival of warps.",
+    "dead-letters": "List, show and replay what could not be used.",
     "demo": "Watch a simulated night being levelled, from warps to models and pictures.",
     "match": "Match warps in batch: the same mathematics, no log.",
     "run": "Run the service.",
@@ -61,7 +62,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"stream.commands.{cmd_name}").command
+        module = f"stream.commands.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

@@ -13,6 +13,8 @@ __all__ = ["Dead", "GroupEvent", "Tick", "event_id", "read"]
 
 _UNSUPPORTED: Final = (schemas.GroupSealed, schemas.GroupReopened, schemas.JobSuspected)
 
+_LONGEST_ID: Final = 1024  # characters, as `schemas.Attributes` has it; of four bytes at most
+
 _Addressed = (
     schemas.WarpArrived | schemas.WarpWithdrawn | schemas.GroupManifest | schemas.GroupClosed
 )
@@ -142,4 +144,6 @@ def event_id(record: Record) -> str | None:
     """Return the record's CloudEvents id, if it has a readable one."""
     found = (value for name, value in record.headers if name == "ce_id")
     value = next(found, None)
-    return None if value is None else value.decode(errors="replace")[:1024]
+    return (
+        None if value is None else value[: 4 * _LONGEST_ID].decode(errors="replace")[:_LONGEST_ID]
+    )

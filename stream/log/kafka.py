@@ -27,6 +27,7 @@ from stream.log.kafka_client import (
     read,
     translated,
 )
+from stream.log.kafka_records import forgive
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.seam import (
     LogRefusedError,
@@ -115,6 +116,7 @@ class KafkaOwner:
     _offsets: Offsets
 
     def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
+        forgive()
         self._settings = settings
         self._topics = topics
         self._partitions = 0
@@ -450,6 +452,7 @@ class KafkaReader:
     """
 
     def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
+        forgive()
         self._settings = settings
         self._topics = topics
         self._partitions = 0

@@ -95,7 +95,17 @@ def test_not_a_log(say: Say, warps: list[Path]) -> None:
     assert other.read_text(encoding="utf-8") == "my notes"
 
 
-COMMANDS = ("announce", "demo", "match", "run", "schemas", "simulate", "topics", "watch")
+COMMANDS = (
+    "announce",
+    "dead-letters",
+    "demo",
+    "match",
+    "run",
+    "schemas",
+    "simulate",
+    "topics",
+    "watch",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
