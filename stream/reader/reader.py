@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, Self
 
 import schemas
-from stream.log.seam import ReaderLog, Record
+from stream.log.seam import LogRefusedError, ReaderLog, Record
 from stream.log.topics import Topics
 from stream.reader.intake import BadRecord, Intake
 from stream.reader.positions import Progress
@@ -124,18 +125,21 @@ class RevisionReader:
         return self
 
     def _shelf_in(self, folder: Path) -> SqliteShelf:
-        cache = self._options.cache_bytes
-        partitions = self._log.partitions
+        partitions, cache = len(self._progress.starts), self._options.cache_bytes
         return SqliteShelf(folder / _FILE, self._topics.models, partitions, cache_bytes=cache)
 
     async def _begin(self) -> Progress:
-        topic, partitions = self._topics.groups, self._log.partitions
+        topic = self._topics.groups
+        ends = await self._log.ends([topic, self._topics.models])
+        counts = Counter(name for name, _ in ends)
+        if counts[topic] != counts[self._topics.models]:
+            told = " and ".join(f"{count} of {name}" for name, count in counts.items())
+            raise LogRefusedError(f"topics of one log need one partition count, not {told}")
         if self._start == "all":
-            return Progress([0] * partitions)
+            return Progress([0] * counts[topic])
         if self._start == "new":
-            ends = await self._log.ends([topic])
-            return Progress([ends[topic, partition] for partition in range(partitions)])
-        return Progress.parse(self._start, topic, partitions)
+            return Progress([ends[topic, partition] for partition in range(counts[topic])])
+        return Progress.parse(self._start, topic, counts[topic])
 
     async def __aexit__(self, *_: object) -> None:
         async with self._open:

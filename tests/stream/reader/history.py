@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import msgspec
 from hypothesis import strategies as st
 
 import schemas
 from stream.log.seam import Record
 from stream.log.topics import Topics
 from tests.schemas import examples
+from tests.stream.reader.messages import published_model, published_summary
 
 __all__ = ["GROUPS", "PARTITIONS", "STEPS", "TOPICS", "History", "Step", "interleaved"]
 
@@ -21,7 +21,7 @@ TOPICS: Final = Topics()
 GROUPS: Final = tuple(schemas.GroupId("live", "map", 1, patch, "r") for patch in range(3))
 VISITS: Final[tuple[int, ...]] = (1, 2, 3)
 
-_SUMMARY = next(one for one in examples.EXAMPLES if isinstance(one, schemas.GroupMatched))
+_STATUS = {"retraction": "retracted", "incomplete": "incomplete"}
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,16 @@ class History:
         content = dict(now) if step.kind == "update" else {}
         members = []
         for visit in sorted(content):
-            model = _model(number, visit, revision, content[visit])
-            members.append(_member(model))
+            model = published_model(GROUPS[number], visit, revision, float(content[visit]))
+            members.append(model)
             if self._sent.get((number, visit)) != content[visit]:
                 self._sent[number, visit] = content[visit]
                 self._send(TOPICS.models, number, model)
-        self._send(TOPICS.groups, number, _summary(number, revision, step.kind, members))
+        self._send(
+            TOPICS.groups,
+            number,
+            published_summary(GROUPS[number], revision, members, _STATUS.get(step.kind)),
+        )
         said = {visit: float(value) for visit, value in content.items()}
         self.truth[GROUPS[number].key, revision] = said
 
@@ -139,25 +143,6 @@ class History:
             ]
             for place, line in self.lines.items()
         }
-
-
-def _model(number: int, visit: int, revision: int, value: int) -> schemas.BackgroundModel:
-    return examples.matched_model(
-        **GROUPS[number].fields, visit=visit, revision=revision, reference=99, fit_rms=float(value)
-    )
-
-
-def _member(model: schemas.BackgroundModel) -> schemas.MemberSummary:
-    return schemas.MemberSummary(visit=model.visit, status="matched", model_id=model.model_id)
-
-
-def _summary(
-    number: int, revision: int, kind: str, members: Sequence[schemas.MemberSummary]
-) -> schemas.GroupMatched:
-    status = {"retraction": "retracted", "incomplete": "incomplete"}.get(kind, "complete")
-    changes = {**GROUPS[number].fields, "revision": revision, "members": tuple(members)}
-    more = {"status": status, "supersedes": revision - 1 or None, "reference": None}
-    return msgspec.structs.replace(_SUMMARY, **changes, **more)
 
 
 def interleaved(

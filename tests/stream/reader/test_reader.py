@@ -204,6 +204,14 @@ async def test_positions_behind_the_end_are_refused() -> None:
         await whole(log, '{"evensky.groups":[[7],[0]]}')
 
 
+async def test_topics_that_do_not_fit_are_refused() -> None:
+    """Models and summaries in another number of partitions are no log of ours."""
+    lines = History.of([FIRST]).lines
+    del lines[TOPICS.models, 1]
+    with pytest.raises(LogRefusedError, match=r"2 of evensky\.groups"):
+        await whole(PlainReader(lines))
+
+
 async def test_an_iteration_that_was_left_is_gone_on_with() -> None:
     """Whoever breaks off and iterates again goes on behind the revision that came last."""
     log = PlainReader(History.of([FIRST, OTHER, ELSEWHERE]).lines)
