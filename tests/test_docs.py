@@ -12,7 +12,13 @@ from core.groups import diagram
 from stream.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "ops/README.md")
+DOCUMENTS = (
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "ops/README.md",
+    "ops/guide/reading.md",
+)
 
 
 def test_the_diagram_is_the_tables() -> None:

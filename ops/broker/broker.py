@@ -259,6 +259,8 @@ def _properties(members: Sequence[Node], node: Node) -> dict[str, object]:
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
         "log.index.size.max.bytes": 1024 * 1024,
+        # The cleaner looks for work so often, so that a test can see compaction.
+        "log.cleaner.backoff.ms": 500,
         "message.max.bytes": 10 * 1024 * 1024,
         "replica.fetch.max.bytes": 10 * 1024 * 1024,
     }

@@ -8,7 +8,7 @@ and power losses stands in `stream.log.sqlite`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,13 @@ from stream.log.seam import (
     LogUnavailableError,
     Outgoing,
     PartitionLostError,
+    Places,
     Poll,
     Record,
     TopicSpec,
 )
 from stream.log.sqlite import LogFile, OwnerLock, now_ms
+from stream.log.starts import refuse_beyond
 from stream.log.topics import Topics, refuse_strays
 
 __all__ = ["EmbeddedOwner", "EmbeddedPublisher", "EmbeddedReader", "create_topics"]
@@ -418,22 +420,46 @@ class EmbeddedReader:
             await self._lane.close()
             raise
 
-    async def read(
-        self, topics: Sequence[str], *, follow: bool, from_end: bool = False
-    ) -> AsyncIterator[Record]:
-        """Yield records in the order in which they were appended, over all topics."""
+    async def ends(self, topics: Sequence[str]) -> Places:
+        """Return the offset behind the last record of every partition."""
+        await self._refuse_missing(topics)
+        places = [(topic, one) for topic in topics for one in range(self._partitions)]
+        return await self._lane.run(lambda file: {at: file.bounds(*at)[1] for at in places})
+
+    async def _refuse_missing(self, topics: Sequence[str]) -> None:
         missing = set(topics) - set(await self._lane.run(LogFile.topics))
         if missing:
             raise LogRefusedError(f"{self._path} has no topic {', '.join(sorted(missing))}")
+
+    async def read(
+        self,
+        topics: Sequence[str],
+        *,
+        follow: bool,
+        from_end: bool = False,
+        starts: Places | None = None,
+    ) -> AsyncGenerator[Record, None]:
+        """Yield records in the order in which they were appended, over all topics."""
+        starts = starts or {}
+        refuse_beyond(starts, await self.ends(topics), str(self._path))
         last = await self._lane.run(LogFile.last_place)
-        at = last if from_end else 0
+        at = last if from_end else await self._place_before(topics, starts)
         while follow or at < last:
             chunk = await self._chunk(topics, at, last)
             for _, record in chunk:
-                yield record
+                if record.offset >= starts.get((record.topic, record.partition), 0):
+                    yield record
             at = chunk[-1][0] if chunk else last
             if follow and at == last:
                 last = await self._later(at)
+
+    async def _place_before(self, topics: Sequence[str], starts: Places) -> int:
+        """Return a place in the file before which nothing is wanted."""
+        wanted = [(topic, one) for topic in topics for one in range(self._partitions)]
+        if not all(starts.get(one) for one in wanted):
+            return 0
+        places = [await self._lane.run(partial(_place, at=(*at, starts[at]))) for at in wanted]
+        return min(places) - 1
 
     async def _chunk(self, topics: Sequence[str], at: int, last: int) -> list[tuple[int, Record]]:
         return await self._lane.run(
@@ -453,3 +479,7 @@ class EmbeddedReader:
     async def close(self) -> None:
         """Close the file."""
         await self._lane.close()
+
+
+def _place(file: LogFile, at: tuple[str, int, int]) -> int:
+    return file.place_of(*at)

@@ -24,9 +24,9 @@ from stream.log.kafka_client import (
     Offsets,
     Publisher,
     Writer,
-    read,
     translated,
 )
+from stream.log.kafka_read import KafkaReader, count_partitions, read, refuse_missing
 from stream.log.kafka_records import forgive
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.seam import (
@@ -75,7 +75,7 @@ async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
     """Return the number of partitions, or refuse topics that would lose data."""
     async with Admin(settings) as admin:
         found = await admin.partitions()
-        _refuse_missing(topics.names, found)
+        refuse_missing(topics.names, found)
         config = await admin.config(topics.names)
     partitions = found[topics.warps]
     wrong = [
@@ -86,21 +86,6 @@ async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
     if wrong:
         raise LogRefusedError("; ".join(wrong))
     return partitions
-
-
-async def _count_partitions(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
-    async with Admin(settings) as admin:
-        found = await admin.partitions()
-    _refuse_missing(topics, found)
-    return {topic: found[topic] for topic in topics}
-
-
-def _refuse_missing(names: Sequence[str], found: Mapping[str, int]) -> None:
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise LogRefusedError(
-            f"topics are missing: {', '.join(missing)}; create them with `evensky topics create`"
-        )
 
 
 class KafkaOwner:
@@ -297,7 +282,7 @@ class KafkaOwner:
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
         """Yield the state records of the partition to their end."""
         holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
-        found = read(self._settings, [(self._topics.state, partition)])
+        found = read(self._settings, {(self._topics.state, partition): 0})
         with self._losing(holding, "restored"):
             async with aclosing(found):
                 async for record in found:
@@ -418,7 +403,7 @@ class KafkaPublisher:
         """Connect."""
         try:
             with translated(self._settings):
-                found = await _count_partitions(self._settings, [self._topics.warps])
+                found = await count_partitions(self._settings, [self._topics.warps])
                 self._partitions = found[self._topics.warps]
                 self._link = Publisher(self._settings)
                 await self._link.start()
@@ -440,45 +425,3 @@ class KafkaPublisher:
         link, self._link = self._link, None
         if link is not None:
             await link.stop()
-
-
-class KafkaReader:
-    """A consumer outside any group (`stream.log.seam.ReaderLog`).
-
-    Parameters
-    ----------
-    settings : KafkaSettings
-    topics : Topics
-    """
-
-    def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
-        forgive()
-        self._settings = settings
-        self._topics = topics
-        self._partitions = 0
-
-    @property
-    def partitions(self) -> int:
-        """Number of partitions of each topic."""
-        return self._partitions
-
-    async def start(self) -> None:
-        """Look whether the topics are there."""
-        with translated(self._settings):
-            found = await _count_partitions(self._settings, [self._topics.warps])
-            self._partitions = found[self._topics.warps]
-
-    async def read(
-        self, topics: Sequence[str], *, follow: bool, from_end: bool = False
-    ) -> AsyncIterator[Record]:
-        """Yield committed records, each partition in order."""
-        with translated(self._settings):
-            counts = await _count_partitions(self._settings, topics)
-            places = [(topic, one) for topic, count in counts.items() for one in range(count)]
-            found = read(self._settings, places, follow=follow, from_end=from_end)
-            async with aclosing(found):
-                async for record in found:
-                    yield record
-
-    async def close(self) -> None:
-        """Do nothing: each `read` has a connection of its own and closes it."""

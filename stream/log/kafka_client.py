@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import (
-    AsyncGenerator,
     Callable,
     Collection,
     Coroutine,
-    Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
-from contextlib import aclosing, contextmanager
-from time import monotonic
+from contextlib import contextmanager
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -26,7 +22,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
-from stream.log.holdings import Contact
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.seam import LogRefusedError, LogUnavailableError, Outgoing, Record, TopicSpec
 
@@ -39,14 +34,14 @@ __all__ = [
     "Offsets",
     "Publisher",
     "Writer",
-    "read",
+    "as_record",
+    "consumer",
+    "stop_consumer",
     "translated",
 ]
 
 _STOP_S = 3.0
 _LOOK_S = 0.05
-_READ_WAIT_MS = 200
-_READ_RECORDS = 1000
 _MOST_COPIES = 3
 
 Fenced = kafka_errors.ProducerFenced
@@ -86,7 +81,8 @@ def _common(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
-def _consumer(settings: KafkaSettings, **more: Any) -> AIOKafkaConsumer:
+def consumer(settings: KafkaSettings, **more: Any) -> AIOKafkaConsumer:
+    """Return a consumer of committed records that never chooses an offset by itself."""
     options = {"isolation_level": "read_committed", **more}
     return AIOKafkaConsumer(
         **_common(settings),
@@ -123,9 +119,10 @@ async def _ended(stopping: Coroutine[Any, Any, None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-async def _stop_consumer(consumer: AIOKafkaConsumer) -> None:
-    if not await _ended(consumer.stop()):
-        await consumer._client.close()  # noqa: SLF001 - no public way after a stop that failed
+async def stop_consumer(client: AIOKafkaConsumer) -> None:
+    """Stop a consumer, however its connection is."""
+    if not await _ended(client.stop()):
+        await client._client.close()  # noqa: SLF001 - no public way after a stop that failed
 
 
 async def _stop_producer(producer: AIOKafkaProducer) -> None:
@@ -147,7 +144,8 @@ async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list
     return sent
 
 
-def _record(one: Any) -> Record:
+def as_record(one: Any) -> Record:
+    """Return what a consumer brought as a record of the seam."""
     headers = tuple((name, value or b"") for name, value in one.headers)
     return Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, headers)
 
@@ -175,7 +173,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._topic = topic
         self._tell_assigned = assigned
         self._tell_revoked = revoked
-        self._consumer = _consumer(
+        self._consumer = consumer(
             settings,
             group_id=settings.app,
             group_instance_id=settings.group_instance_id,
@@ -241,7 +239,9 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
                 raise
             await asyncio.sleep(wait)  # the client tries again; how long it may, others judge
             return {}
-        return {place.partition: [_record(one) for one in batch] for place, batch in found.items()}
+        return {
+            place.partition: [as_record(one) for one in batch] for place, batch in found.items()
+        }
 
     def stamp(self, partition: int) -> int | None:
         """Return when the last fetch of a partition was answered, None if it has no such."""
@@ -267,7 +267,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
-        await _stop_consumer(self._consumer)
+        await stop_consumer(self._consumer)
 
 
 class Writer:
@@ -347,8 +347,8 @@ class Offsets:
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._stable = _consumer(settings)
-        self._raw = _consumer(settings, isolation_level="read_uncommitted")
+        self._stable = consumer(settings)
+        self._raw = consumer(settings, isolation_level="read_uncommitted")
 
     async def start(self) -> None:
         """Connect."""
@@ -373,70 +373,8 @@ class Offsets:
 
     async def stop(self) -> None:
         """Disconnect."""
-        await _stop_consumer(self._stable)
-        await _stop_consumer(self._raw)
-
-
-async def read(
-    settings: KafkaSettings,
-    places: Iterable[tuple[str, int]],
-    *,
-    follow: bool = False,
-    from_end: bool = False,
-) -> AsyncGenerator[Record, None]:
-    """Yield committed records of some partitions, outside any group.
-
-    Parameters
-    ----------
-    settings : KafkaSettings
-    places : iterable of (str, int)
-        Topics and partitions.
-    follow : bool
-        Wait for more at the end; otherwise stop at the ends found at the start.
-    from_end : bool
-        Start there.
-
-    Raises
-    ------
-    LogUnavailableError
-        No broker answered for `broker_grace_s`.
-    """
-    consumer = _consumer(settings)
-    try:
-        await consumer.start()
-        tps = [TopicPartition(*place) for place in places]
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        starts = ends if from_end else await consumer.beginning_offsets(tps)
-        for place, start in starts.items():
-            consumer.seek(place, start)
-        found = _read_on(consumer, starts, ends, settings.broker_grace_s, follow)
-        async with aclosing(found):
-            async for record in found:
-                yield record
-    finally:
-        await _stop_consumer(consumer)
-
-
-async def _read_on(
-    consumer: AIOKafkaConsumer,
-    starts: Mapping[TopicPartition, int],
-    ends: Mapping[TopicPartition, int],
-    grace_s: float,
-    follow: bool,
-) -> AsyncGenerator[Record, None]:
-    left = {place for place in ends if starts[place] < ends[place]}
-    contact = Contact(grace_s)
-    while follow or left:
-        found = await consumer.getmany(timeout_ms=_READ_WAIT_MS, max_records=_READ_RECORDS)
-        for place, batch in found.items():
-            for one in batch:
-                if follow or one.offset < ends[place]:
-                    yield _record(one)
-        # The position steps over markers and aborted records, so it does come to the end.
-        left = {place for place in left if await consumer.position(place) < ends[place]}
-        if contact.lost(max(consumer.last_poll_timestamp(p) or 0 for p in ends), monotonic()):
-            raise LogUnavailableError(f"no broker answered for {grace_s:g} s")
+        await stop_consumer(self._stable)
+        await stop_consumer(self._raw)
 
 
 class Admin:

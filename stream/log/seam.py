@@ -7,7 +7,7 @@ with `OwnerLog.poll`, so nothing of the service runs inside a client library's c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,7 @@ __all__ = [
     "Outgoing",
     "OwnerLog",
     "PartitionLostError",
+    "Places",
     "Poll",
     "PublisherLog",
     "ReaderLog",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 Headers = tuple[tuple[str, bytes], ...]
+
+Places = Mapping[tuple[str, int], int]
+"""An offset for each of some topics and partitions."""
 
 
 class LogError(Exception):
@@ -285,9 +289,24 @@ class ReaderLog(Protocol):
         """Connect; `LogUnavailableError` if nothing answers, `LogRefusedError` if unusable."""
         ...
 
+    async def ends(self, topics: Sequence[str]) -> Places:
+        """Return the offset behind the last record that can be read now, for every partition.
+
+        Raises
+        ------
+        LogRefusedError
+            A topic is missing.
+        """
+        ...
+
     def read(
-        self, topics: Sequence[str], *, follow: bool, from_end: bool = False
-    ) -> AsyncIterator[Record]:
+        self,
+        topics: Sequence[str],
+        *,
+        follow: bool,
+        from_end: bool = False,
+        starts: Places | None = None,
+    ) -> AsyncGenerator[Record, None]:
         """Yield records of the topics, each partition in order.
 
         Parameters
@@ -297,11 +316,13 @@ class ReaderLog(Protocol):
             Wait for more at the end; otherwise stop at the ends that were found at the start.
         from_end : bool
             Start with what is appended after the iterator's first step.
+        starts : mapping, optional
+            Offsets to start at, where it has any; what the log no longer holds is passed over.
 
         Raises
         ------
         LogRefusedError
-            A topic is missing.
+            A topic is missing, or ends before the offset to start at: it is another log.
         """
         ...
 

@@ -386,6 +386,16 @@ class LogFile:
         with translated(self.path):
             return self._one("SELECT coalesce(max(id), 0) FROM record")
 
+    def place_of(self, topic: str, partition: int, offset: int) -> int:
+        """Return the place of a partition's first record from `offset` on, or behind all."""
+        with translated(self.path):
+            stream, _ = self._head(topic, partition)
+            query = (
+                'SELECT coalesce((SELECT id FROM record WHERE stream = ? AND "offset" >= ? '
+                'ORDER BY "offset" LIMIT 1), (SELECT coalesce(max(id), 0) + 1 FROM record))'
+            )
+            return self._one(query, stream, offset)
+
     def topics(self) -> Mapping[str, int]:
         """Return the topics and their numbers of partitions."""
         with translated(self.path):

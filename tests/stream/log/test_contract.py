@@ -446,3 +446,41 @@ async def test_a_reader_refuses_a_topic_that_is_missing(bench: Bench) -> None:
     reader = await bench.started_reader()
     with pytest.raises(LogRefusedError, match="elsewhere"):
         await everything(reader, bench.topics.warps, "elsewhere")
+
+
+async def test_a_reader_starts_where_it_is_told(bench: Bench) -> None:
+    """From given offsets nothing before them comes, and everything from them on, once."""
+    publisher = await bench.started_publisher()
+    written = [bench.warp(number, partition=number % 2) for number in range(20)]
+    await publisher.publish(written)
+    reader = await bench.started_reader()
+    topic = bench.topics.warps
+    ends = await reader.ends([topic])
+    assert ends == {(topic, 0): 10, (topic, 1): 10, (topic, 2): 0}
+    for starts in ({(topic, 0): 4}, {(topic, 0): 4, (topic, 1): 10}, {**ends, (topic, 0): 9}):
+        found = [one async for one in reader.read([topic], follow=False, starts=starts)]
+        for partition in range(PARTITIONS):
+            offsets = [one.offset for one in found if one.partition == partition]
+            end = ends[topic, partition]
+            assert offsets == list(range(starts.get((topic, partition), 0), end))
+
+
+async def test_a_reader_told_to_start_at_the_ends_follows_from_there(bench: Bench) -> None:
+    """From the ends of all partitions only what comes later comes."""
+    publisher = await bench.started_publisher()
+    await publisher.publish([bench.warp(1), bench.warp(2, partition=1)])
+    reader = await bench.started_reader()
+    starts = await reader.ends([bench.topics.warps])
+    await publisher.publish([bench.warp(3), bench.warp(4, partition=2)])
+    found = await first(reader.read([bench.topics.warps], follow=True, starts=starts), 2)
+    assert sorted(values(found), key=str) == [b"warp 3", b"warp 4"]
+
+
+async def test_a_reader_refuses_positions_of_another_log(bench: Bench) -> None:
+    """To start behind the end would be to wait in silence while others' records pass."""
+    reader = await bench.started_reader()
+    topic = bench.topics.warps
+    with pytest.raises(LogRefusedError, match=r"\[1\] to offset 0.*start at 7: .*another log"):
+        await first(reader.read([topic], follow=True, starts={(topic, 1): 7}), 1)
+    with pytest.raises(LogRefusedError, match="elsewhere"):
+        await reader.ends(["elsewhere"])
