@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -134,13 +135,10 @@ async def read_letters(log: ReaderLog, topic: str) -> AsyncGenerator[Found | Unr
         Started.
     topic : str
     """
-    records = log.read([topic], follow=False)
-    try:
+    # closed with this one, or its connection would outlive who stops early
+    async with aclosing(log.read([topic], follow=False)) as records:
         async for record in records:
             yield _read(record)
-    finally:
-        if isinstance(records, AsyncGenerator):  # or its connection would outlive who stops early
-            await records.aclose()
 
 
 def _read(record: Record) -> Found | Unreadable:

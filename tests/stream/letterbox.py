@@ -12,7 +12,7 @@ import schemas
 from stream import inbox
 from stream.letters import Found, Place
 from stream.log.embedded import EmbeddedOwner
-from stream.log.seam import Outgoing, Record
+from stream.log.seam import Outgoing, Places, Record
 from stream.log.sqlite import now_ms
 from stream.log.topics import Topics
 from stream.outbox import Outbox
@@ -77,12 +77,26 @@ class Shelf:
     async def start(self) -> None:
         """Do nothing."""
 
+    async def ends(self, topics: Sequence[str]) -> Places:
+        """Return the offsets behind the last records."""
+        return {
+            (one.topic, one.partition): one.offset + 1
+            for one in self.records
+            if one.topic in topics
+        }
+
     async def read(
-        self, topics: Sequence[str], *, follow: bool, from_end: bool = False
+        self,
+        topics: Sequence[str],
+        *,
+        follow: bool,
+        from_end: bool = False,
+        starts: Places | None = None,
     ) -> AsyncGenerator[Record, None]:
         """Yield the records of the topics."""
         assert not follow
         assert not from_end
+        assert starts is None
         try:
             for one in self.records:
                 if one.topic in topics:

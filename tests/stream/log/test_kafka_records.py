@@ -128,6 +128,6 @@ async def test_a_real_broker_takes_such_names(kafka: str, monkeypatch: pytest.Mo
         await publisher.publish([Outgoing(topics.warps, 0, b"k", b"v", ((name, b"x"),))])
     await publisher.close()
     await reader.start()
-    async with aclosing(reader.read([topics.warps], follow=False)) as records:  # type: ignore[type-var]  # it is a generator
+    async with aclosing(reader.read([topics.warps], follow=False)) as records:
         names = [one.headers[0][0] async for one in records]
     assert names == ["good", "\ufffd\ufffdt-text", "good"]
