@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def write(path: Path, records: Sequence[Outgoing], clock: int | None = None) -> 
         await owner.start()
         try:
             await owner.poll(1, 0.0)
-            for one in records:
-                await owner.take(one.partition)
-                await owner.transact(one.partition, [one])
+            for partition, some in groupby(records, key=lambda one: one.partition):
+                await owner.take(partition)
+                await owner.transact(partition, list(some))
         finally:
             await owner.close()
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import schemas
@@ -136,6 +138,25 @@ def test_what_is_no_letter_is_told(say: Say, log: Path) -> None:
     assert "dead letter 0:" in said.err
     assert "cannot be read" in said.err
     assert "3 dead letters" in said.out
+
+
+@pytest.mark.parametrize("words", ["list --limit 10", "replay --all --dry-run", "show 9:9"])
+def test_a_flood_of_letters_is_not_held_in_memory(say: Say, tmp_path: Path, words: str) -> None:
+    """Letters are read one by one: 60 MB of them are gone through in a fraction of that."""
+    fields = msgspec.to_builtins(examples.arrived())
+    flood = misrouted(value=examples.raw({**fields, "pad": ["p" * 8000] * 15}))
+    one = posted(flood)
+    assert one.value is not None
+    assert 500 * len(one.value) > 60_000_000
+    write(tmp_path / "evensky.db", [one] * 500)
+    tracemalloc.start()
+    try:
+        said = say("dead-letters", *words.split())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert said.code == (1 if words.startswith("show") else 0)
+    assert peak < 20_000_000, peak
 
 
 # -- show ------------------------------------------------------------------------------------------
