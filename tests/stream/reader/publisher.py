@@ -36,6 +36,7 @@ _VISITS: Final = tuple(range(1, 9))
 _CHANGES: Final = 0.4
 _ABORTS: Final = 0.1
 _PAUSE_S: Final = 0.006
+_LIE_S: Final = 0.15
 
 Publish = Callable[[int, int], Awaitable[None]]
 """Publishes a revision of a group."""
@@ -114,7 +115,11 @@ async def _on_kafka(servers: str, topics: Topics, chance: random.Random) -> Asyn
                 one.topic, one.value, one.key, one.partition, headers=list(one.headers)
             )
             await asyncio.sleep(chance.uniform(0, _PAUSE_S))
-        await (producer.abort_transaction() if lie else producer.commit_transaction())
+        if lie:
+            await asyncio.sleep(_LIE_S)  # whoever reads what is not committed should see it
+            await producer.abort_transaction()
+        else:
+            await producer.commit_transaction()
 
     async def publish(number: int, revision: int) -> None:
         if chance.random() < _ABORTS:
