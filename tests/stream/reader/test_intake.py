@@ -106,8 +106,8 @@ def test_what_is_whole_is_never_mixed(
         if found is not None:
             models = Models(found, shelf.value)
             said = {visit: model.fit_rms for visit, model in models.items()}
+            # one that was sent again later is the same model, with the number of a later revision
             assert said == history.truth[found.group.key, found.revision]
-            assert all(model.revision <= found.revision for model in models.values())
     shelf.close()
 
 
