@@ -15,19 +15,10 @@ from time import monotonic
 from typing import Any
 
 from stream.log.holdings import Backoff, Contact, Fences, Holding, Holdings, Status
-from stream.log.kafka_client import (
-    FAILED,
-    REFUSED,
-    Admin,
-    Fenced,
-    Member,
-    Offsets,
-    Publisher,
-    Writer,
-    read,
-    translated,
-)
+from stream.log.kafka_client import Fenced, Member, Offsets, Publisher, Writer, read
+from stream.log.kafka_link import FAILED, REFUSED, translated
 from stream.log.kafka_settings import KafkaSettings
+from stream.log.kafka_topics import check_topics, count_partitions, create_topics
 from stream.log.seam import (
     LogRefusedError,
     LogUnavailableError,
@@ -35,9 +26,8 @@ from stream.log.seam import (
     PartitionLostError,
     Poll,
     Record,
-    TopicSpec,
 )
-from stream.log.topics import Topics, faults, refuse_strays
+from stream.log.topics import Topics, refuse_strays
 
 __all__ = ["KafkaOwner", "KafkaPublisher", "KafkaReader", "KafkaSettings", "create_topics"]
 
@@ -46,60 +36,6 @@ _SETTLE_S = 3.0
 _MARGIN_S = 0.1
 
 Fetched = tuple[int, Mapping[int, list[Record]]]
-
-
-async def create_topics(settings: KafkaSettings, topics: Sequence[TopicSpec]) -> None:
-    """Create the topics that are missing; existing ones are left as they are.
-
-    Returns when all their partitions have leaders.
-
-    Raises
-    ------
-    LogRefusedError
-        The broker does not want them so.
-    LogUnavailableError
-        Nothing answers in time.
-    """
-    with translated(settings):
-        async with asyncio.timeout(settings.broker_grace_s), Admin(settings) as admin:
-            found = await admin.led()
-            missing = [spec for spec in topics if spec.name not in found]
-            await admin.create(missing)
-            while any(found.get(one.name, 0) < one.partitions for one in missing):
-                await asyncio.sleep(_LOOK_S)
-                found = await admin.led()
-
-
-async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
-    """Return the number of partitions, or refuse topics that would lose data."""
-    async with Admin(settings) as admin:
-        found = await admin.partitions()
-        _refuse_missing(topics.names, found)
-        config = await admin.config(topics.names)
-    partitions = found[topics.warps]
-    wrong = [
-        fault
-        for spec in topics.specs(partitions)
-        for fault in faults(spec, found[spec.name], config[spec.name])
-    ]
-    if wrong:
-        raise LogRefusedError("; ".join(wrong))
-    return partitions
-
-
-async def _count_partitions(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
-    async with Admin(settings) as admin:
-        found = await admin.partitions()
-    _refuse_missing(topics, found)
-    return {topic: found[topic] for topic in topics}
-
-
-def _refuse_missing(names: Sequence[str], found: Mapping[str, int]) -> None:
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise LogRefusedError(
-            f"topics are missing: {', '.join(missing)}; create them with `evensky topics create`"
-        )
 
 
 class KafkaOwner:
@@ -146,7 +82,7 @@ class KafkaOwner:
         """Connect, check the topics, join."""
         try:
             with translated(self._settings):
-                self._partitions = await _check_topics(self._settings, self._topics)
+                self._partitions = await check_topics(self._settings, self._topics)
                 await self._connect()
         except BaseException:
             await self.close()
@@ -416,7 +352,7 @@ class KafkaPublisher:
         """Connect."""
         try:
             with translated(self._settings):
-                found = await _count_partitions(self._settings, [self._topics.warps])
+                found = await count_partitions(self._settings, [self._topics.warps])
                 self._partitions = found[self._topics.warps]
                 self._link = Publisher(self._settings)
                 await self._link.start()
@@ -462,7 +398,7 @@ class KafkaReader:
     async def start(self) -> None:
         """Look whether the topics are there."""
         with translated(self._settings):
-            found = await _count_partitions(self._settings, [self._topics.warps])
+            found = await count_partitions(self._settings, [self._topics.warps])
             self._partitions = found[self._topics.warps]
 
     async def read(
@@ -470,9 +406,9 @@ class KafkaReader:
     ) -> AsyncIterator[Record]:
         """Yield committed records, each partition in order."""
         with translated(self._settings):
-            counts = await _count_partitions(self._settings, topics)
+            counts = await count_partitions(self._settings, topics)
             places = [(topic, one) for topic, count in counts.items() for one in range(count)]
-            found = read(self._settings, places, follow=follow, from_end=from_end)
+            found = read(self._settings, places, follow=follow, tail=0 if from_end else None)
             async with aclosing(found):
                 async for record in found:
                     yield record
