@@ -28,6 +28,7 @@ from stream.roots import recall
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
 from stream.telemetry import Telemetry
+from stream.transport import security
 from stream.workshop import Pool, Workshop
 
 __all__ = [
@@ -73,6 +74,7 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
         rebalance_timeout_ms=max(session_ms, min(60_000, grace_ms // 2)),
         max_poll_interval_ms=max(300_000, grace_ms + _POLL_PATIENCE_MS),
         broker_grace_s=settings.broker_grace_s,
+        security=security(settings),
     )
 
 

@@ -10,7 +10,13 @@ import click
 import msgspec
 
 from stream.commands.help import SectionedCommand
-from stream.commands.options import LOG_SETTINGS, as_json, settings_from, settings_options
+from stream.commands.options import (
+    LOG_SETTINGS,
+    TRANSPORT_SETTINGS,
+    as_json,
+    settings_from,
+    settings_options,
+)
 from stream.commands.output import count_of, printable
 from stream.log.judgement import Finding
 from stream.log.kafka_topics import Survey, create_topics, survey_topics
@@ -26,6 +32,7 @@ _CREATE_SETTINGS: Final = (
     "topic_prefix",
     "broker_grace_s",
     "max_message_bytes",
+    *TRANSPORT_SETTINGS,
 )
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from stream.log.holdings import Backoff, Contact, Fences, Holding, Holdings, Status
 from stream.log.kafka_client import Fenced, Member, Offsets, Publisher, Writer, read
-from stream.log.kafka_link import FAILED, REFUSED, translated
+from stream.log.kafka_link import FAILED, REFUSED, refusal, translated
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.kafka_topics import check_topics, count_partitions, create_topics
+from stream.log.rights import Operation
 from stream.log.seam import (
     LogRefusedError,
     LogUnavailableError,
@@ -210,7 +211,7 @@ class KafkaOwner:
         except REFUSED as error:
             self._lost(holding, error)
             what = f"partition {holding.partition} cannot be {done}"
-            raise LogRefusedError(f"{what}: {error!r}") from error
+            raise LogRefusedError(f"{what}: {refusal(self._settings, error)}") from error
         except FAILED as error:
             raise self._lost(holding, error) from error
 
@@ -352,7 +353,8 @@ class KafkaPublisher:
         """Connect."""
         try:
             with translated(self._settings):
-                found = await count_partitions(self._settings, [self._topics.warps])
+                warps = [self._topics.warps]
+                found = await count_partitions(self._settings, warps, Operation.WRITE)
                 self._partitions = found[self._topics.warps]
                 self._link = Publisher(self._settings)
                 await self._link.start()
@@ -406,7 +408,7 @@ class KafkaReader:
     ) -> AsyncIterator[Record]:
         """Yield committed records, each partition in order."""
         with translated(self._settings):
-            counts = await count_partitions(self._settings, topics)
+            counts = await count_partitions(self._settings, topics, Operation.READ)
             places = [(topic, one) for topic, count in counts.items() for one in range(count)]
             found = read(self._settings, places, follow=follow, tail=0 if from_end else None)
             async with aclosing(found):

@@ -12,8 +12,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
-from stream.log.kafka_link import options
+from stream.log.kafka_link import options, why_unconnected
 from stream.log.kafka_settings import KafkaSettings
+from stream.log.rights import Operation, topic_rights
 from stream.log.seam import LogRefusedError, TopicSpec
 
 __all__ = ["Admin", "Described"]
@@ -119,22 +120,23 @@ class Admin:
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
         self._client = AIOKafkaAdminClient(**options(settings))
 
     async def __aenter__(self) -> Self:
-        await self._client.start()
+        try:
+            await self._client.start()
+        except kafka_errors.KafkaConnectionError as error:
+            raise await why_unconnected(self._settings) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
     async def describe(self, topics: Iterable[str]) -> dict[str, Described]:
-        """Return those of the topics that are there.
+        """Return those of the topics that are there, and those of which we may not know it.
 
-        Raises
-        ------
-        LogRefusedError
-            We may not know whether one of them is there.
+        The latter with nothing in them, and nothing that we may do.
         """
         request = _MetadataRequest(sorted(topics))
         answer = await self._client._send_request(request)  # noqa: SLF001 - no public way to ask for operations
@@ -142,8 +144,8 @@ class Admin:
         for one in answer.to_object()["topics"]:
             error = kafka_errors.for_code(one["error_code"])
             if error is kafka_errors.TopicAuthorizationFailedError:
-                raise LogRefusedError(f"we may not Describe topic {one['topic']}")
-            if error is kafka_errors.NoError:
+                found[one["topic"]] = Described(0, 0, 0, 0)
+            elif error is kafka_errors.NoError:
                 found[one["topic"]] = _described(one)
         return found
 
@@ -153,11 +155,20 @@ class Admin:
         if not wanted:
             return {}
         answers: Any = await self._client.describe_configs(wanted)
-        return {
-            name: {entry[0]: entry[1] for entry in entries}
-            for answer in answers
-            for _, _, _, name, entries in answer.resources
-        }
+        found = {}
+        for answer in answers:
+            for code, _, _, name, entries in answer.resources:
+                error = kafka_errors.for_code(code)
+                if error is kafka_errors.TopicAuthorizationFailedError:
+                    raise self._refused(name, Operation.DESCRIBE_CONFIGS)
+                if error is not kafka_errors.NoError:
+                    raise error(name)
+                found[name] = {entry[0]: entry[1] for entry in entries}
+        return found
+
+    def _refused(self, topic: str, operation: Operation) -> LogRefusedError:
+        lacking = topic_rights(topic, (operation,), self._settings.security)
+        return LogRefusedError(f"Kafka at {self._settings.bootstrap_servers} refuses: {lacking}")
 
     async def create(self, specs: Sequence[TopicSpec]) -> None:
         """Create topics, with three copies where there are so many brokers."""
@@ -173,6 +184,8 @@ class Admin:
         answer: Any = await self._client.create_topics(new)
         for name, code, *why in answer.topic_errors:
             error = kafka_errors.for_code(code)
+            if error is kafka_errors.TopicAuthorizationFailedError:
+                raise self._refused(name, Operation.CREATE)
             if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
                 raise LogRefusedError(f"topic {name} was not created: {error.__name__} {why}")
 

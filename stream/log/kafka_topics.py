@@ -16,6 +16,7 @@ from stream.log.kafka_admin import Admin, Described
 from stream.log.kafka_client import read
 from stream.log.kafka_link import translated
 from stream.log.kafka_settings import KafkaSettings
+from stream.log.rights import Operation, Rights, lacking, owner_rights, surveyor_rights
 from stream.log.seam import LogRefusedError, TopicSpec
 from stream.log.topics import Topics
 
@@ -55,6 +56,7 @@ async def create_topics(settings: KafkaSettings, topics: Sequence[TopicSpec]) ->
     with translated(settings):
         async with asyncio.timeout(settings.broker_grace_s), Admin(settings) as admin:
             found = await admin.describe(spec.name for spec in topics)
+            _refuse_lacking(settings, dict.fromkeys(found, (Operation.DESCRIBE,)), found)
             wanted = {spec.name: spec for spec in topics if spec.name not in found}
             await admin.create(list(wanted.values()))
             unled = set(wanted)
@@ -122,6 +124,7 @@ async def survey_topics(
     with translated(settings):
         async with Admin(settings) as admin:
             described = await admin.describe(topics.names)
+            _refuse_lacking(settings, surveyor_rights(topics), described)
             config = await admin.config(described)
         found = {
             name: TopicFound(one.partitions, one.copies, config[name])
@@ -189,8 +192,8 @@ async def check_topics(settings: KafkaSettings, topics: Topics) -> int:
     LogUnavailableError
         Nothing answers.
     """
+    await _described(settings, owner_rights(topics))
     survey = await survey_topics(settings, topics)
-    _refuse_missing(topics.names, survey.topics)
     if survey.faults:
         raise LogRefusedError("; ".join(map(str, survey.faults)))
     if survey.warnings:
@@ -202,23 +205,45 @@ async def check_topics(settings: KafkaSettings, topics: Topics) -> int:
     return survey.topics[topics.warps].partitions
 
 
-async def count_partitions(settings: KafkaSettings, topics: Sequence[str]) -> dict[str, int]:
+async def count_partitions(
+    settings: KafkaSettings, topics: Sequence[str], *needed: Operation
+) -> dict[str, int]:
     """Return how many partitions each of some topics has.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    topics : sequence of str
+    needed : Operation
+        What will be done with them.
 
     Raises
     ------
     LogRefusedError
-        One is missing.
+        One is missing, or we may not do with it what will be done.
     """
-    async with Admin(settings) as admin:
-        found = await admin.describe(topics)
-    _refuse_missing(topics, found)
+    found = await _described(settings, dict.fromkeys(topics, (Operation.DESCRIBE, *needed)))
     return {topic: found[topic].partitions for topic in topics}
 
 
-def _refuse_missing(names: Sequence[str], found: Mapping[str, object]) -> None:
-    lacking = [name for name in names if name not in found]
-    if lacking:
+async def _described(settings: KafkaSettings, rights: Rights) -> Mapping[str, Described]:
+    """Return the topics, if they are there and we may do with them what we must."""
+    async with Admin(settings) as admin:
+        found = await admin.describe(rights)
+    missed = [name for name in rights if name not in found]
+    if missed:
         raise LogRefusedError(
-            f"topics are missing: {', '.join(lacking)}; create them with `evensky topics create`"
+            f"topics are missing: {', '.join(missed)}; create them with `evensky topics create`"
         )
+    _refuse_lacking(settings, rights, found)
+    return found
+
+
+def _refuse_lacking(
+    settings: KafkaSettings, rights: Rights, found: Mapping[str, Described]
+) -> None:
+    """Raise LogRefusedError with every right that we lack on the topics that are there."""
+    operations = {name: one.operations for name, one in found.items()}
+    denied = [str(one) for one in lacking(rights, operations, settings.security)]
+    if denied:
+        raise LogRefusedError(f"Kafka at {settings.bootstrap_servers} refuses: {'; '.join(denied)}")
