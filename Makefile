@@ -22,7 +22,7 @@ help:  ## say what there is
 demo: setup  ## a simulated night, from warps to models, pictures and checked numbers
 	@$(BIN)/evensky demo
 
-test: setup-dev  ## all tests (those of Kafka need Java 17 and Maven, some need promtool)
+test: setup-dev  ## all tests (those of Kafka need Java 17, Maven and openssl, some need promtool)
 	@$(BIN)/python -m pytest
 
 check: setup-dev  ## lint, format, types, import contracts, the house's own rules

@@ -29,7 +29,7 @@ _COMMANDS: Final = {
     "run": "Run the service.",
     "schemas": "Print or write the JSON Schemas of the messages.",
     "simulate": "Write a simulated survey: warps, truth, manifest.",
-    "topics": "Create the topics on a Kafka cluster.",
+    "topics": "Create the topics on a Kafka cluster, or check them.",
     "watch": "Follow what is published.",
 }
 

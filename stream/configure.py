@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from core import MatchConfig
 from stream.machine import Machine
+from stream.passwords import PASSWORD, PASSWORD_FILE, misplaced, read_password
 from stream.settings import Context, Problem, Settings, SettingsError
 
 __all__ = ["PREFIX", "explain", "load_settings", "shown"]
@@ -64,9 +65,10 @@ def load_settings(
         Every problem found, with the name of the setting, where it was given, and the remedy.
     """
     given = [*_from_file(file), *_from_environment(environment), *_from_options(options)]
-    unknown = tuple(_unknown(given))
-    if unknown:
-        raise SettingsError(unknown)
+    wrong = (*_unknown(given), *misplaced((one.name, one.origin) for one in given))
+    if wrong:
+        raise SettingsError(wrong)
+    given += [_Given(PASSWORD, *found) for found in _from_password_file(given)]
     origins = {one.name: one.origin for one in given}
     context = Context(machine or Machine.here(), origins)
     try:
@@ -107,6 +109,14 @@ def _from_file(file: Path | None) -> list[_Given]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError((_unreadable(file, error),)) from None
     return [_Given(name, value, str(file)) for name, value in _flat(table)]
+
+
+def _from_password_file(given: Iterable[_Given]) -> Iterator[tuple[str, str]]:
+    """Yield the password in the file that was named last, and the file."""
+    named = [one for one in given if one.name == PASSWORD_FILE]
+    if named:
+        path, origin = Path(str(named[-1].value)), named[-1].origin
+        yield read_password(path, origin), str(path)
 
 
 def _unreadable(file: Path, error: Exception) -> Problem:
@@ -191,7 +201,7 @@ def _problems(error: ValidationError, origins: Mapping[str, str]) -> Iterator[Pr
             detail["msg"]
             .removeprefix("Value error, ")
             .partition(", unable to parse")[0]
-            .replace("Input", _quoted(detail["input"]), 1)
+            .replace("Input", "it" if name == PASSWORD else _quoted(detail["input"]), 1)
         )
         place = origins.get(name, "default")
         yield Problem((name,), sentence, f"what it sets: {field.description}", (place,))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from core import ConfigError, MatchConfig, UndersampleStyle
 from stream.machine import Machine
 from stream.problems import Problem
+from stream.transport import impossible_transport
 
 if TYPE_CHECKING:
     from stream.settings import Settings
@@ -30,6 +31,7 @@ _BYTES_OF_A_MESSAGE: Final = 8192  # names, digests and scalars, generously
 def impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
     """Yield each combination of settings that cannot work on a machine, with its remedy."""
     yield from _impossible_log(settings)
+    yield from impossible_transport(settings)
     yield from _impossible_times(settings)
     yield from _impossible_sizes(settings, machine)
     yield from _impossible_matching(settings)

@@ -7,6 +7,7 @@ the places where an operator can write them and remembers which came from where.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SecretStr,
     ValidationInfo,
     field_validator,
 )
@@ -44,12 +46,18 @@ MIB = 2**20
 GIB = 2**30
 
 _LARGEST_PORT = 65_535
+_PASSWORD = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")
 _LEAST_SESSION_S = 6.0  # brokers refuse a shorter session unless configured otherwise
 
 
 def _off(value: object) -> object:
     """Let an operator write ``off`` where the code says None."""
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
+
+
+def _upper(value: object) -> object:
+    """Let an operator write Kafka's names in small letters."""
+    return value.strip().upper() if isinstance(value, str) else value
 
 
 def _names(value: object) -> object:
@@ -61,6 +69,7 @@ def _names(value: object) -> object:
 
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")]
+User = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 SecondsOrOff = Annotated[Seconds | None, BeforeValidator(_off)]
 Size = Annotated[ByteSize, Field(ge=MIB)]
@@ -151,6 +160,36 @@ class Settings(BaseModel):
     max_message_bytes: Annotated[ByteSize, Field(ge=65_536, le=64 * MIB)] = Field(
         default=ByteSize(4 * MIB),
         description="largest model message (the models topic's max.message.bytes)",
+    )
+
+    # -- the way to the brokers
+    security_protocol: Annotated[
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)
+    ] = Field(
+        default="PLAINTEXT",
+        description="what the brokers' listener speaks: SSL is TLS, SASL a user with a password",
+    )
+    ssl_ca_file: Path | None = Field(
+        default=None,
+        description="certificate that signed the brokers', PEM; default: those that the system "
+        "trusts",
+    )
+    ssl_certificate_file: Path | None = Field(
+        default=None, description="our own certificate, PEM, for brokers that want one"
+    )
+    ssl_key_file: Path | None = Field(
+        default=None, description="key of our own certificate, PEM, not encrypted"
+    )
+    sasl_mechanism: Annotated[
+        Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"], BeforeValidator(_upper)
+    ] = Field(default="SCRAM-SHA-512", description="how the password is proved to the brokers")
+    sasl_user: User | None = Field(default=None, description="user that the brokers know us as")
+    sasl_password_file: Path | None = Field(
+        default=None, description="file that holds the user's password, and nothing else"
+    )
+    sasl_password: SecretStr | None = Field(
+        default=None,
+        description="the user's password, by EVENSKY_SASL_PASSWORD or sasl_password_file only",
     )
 
     # -- pixels and the processes that work on them
@@ -280,6 +319,13 @@ class Settings(BaseModel):
     @classmethod
     def _brokers(cls, value: str | None) -> str | None:
         return None if value is None else ",".join(map(str, map(parse_address, value.split(","))))
+
+    @field_validator("sasl_password")
+    @classmethod
+    def _password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _PASSWORD.fullmatch(value.get_secret_value()):
+            raise ValueError("a password is one line of 1 to 1024 characters")
+        return value
 
     @field_validator("http")
     @classmethod

@@ -28,6 +28,7 @@ from stream.roots import recall
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
 from stream.telemetry import Telemetry
+from stream.transport import security
 from stream.workshop import Pool, Workshop
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "decode_limits",
     "fetch_limits",
     "kafka_settings",
+    "our_topics",
     "owner_log",
     "publisher_log",
     "reader_log",
@@ -72,12 +74,18 @@ def kafka_settings(settings: Settings) -> KafkaSettings:
         rebalance_timeout_ms=max(session_ms, min(60_000, grace_ms // 2)),
         max_poll_interval_ms=max(300_000, grace_ms + _POLL_PATIENCE_MS),
         broker_grace_s=settings.broker_grace_s,
+        security=security(settings),
     )
+
+
+def our_topics(settings: Settings) -> Topics:
+    """Return the topics' names and what the settings ask of them."""
+    return Topics(settings.topic_prefix, settings.max_message_bytes)
 
 
 def owner_log(settings: Settings) -> OwnerLog:
     """Return the log that the service works on."""
-    topics = Topics(settings.topic_prefix)
+    topics = our_topics(settings)
     if settings.brokers:
         return KafkaOwner(kafka_settings(settings), topics)
     return EmbeddedOwner(settings.log, topics, settings.partitions)
@@ -85,7 +93,7 @@ def owner_log(settings: Settings) -> OwnerLog:
 
 def publisher_log(settings: Settings) -> PublisherLog:
     """Return the log to publish events into."""
-    topics = Topics(settings.topic_prefix)
+    topics = our_topics(settings)
     if settings.brokers:
         return KafkaPublisher(kafka_settings(settings), topics)
     return EmbeddedPublisher(settings.log, topics, settings.partitions)
@@ -94,7 +102,7 @@ def publisher_log(settings: Settings) -> PublisherLog:
 def reader_log(settings: Settings) -> ReaderLog:
     """Return the log to read what was published."""
     if settings.brokers:
-        return KafkaReader(kafka_settings(settings), Topics(settings.topic_prefix))
+        return KafkaReader(kafka_settings(settings), our_topics(settings))
     if not settings.log.exists():
         raise LogRefusedError(f"there is no log {settings.log}; `evensky run` makes it")
     return EmbeddedReader(settings.log)
@@ -199,7 +207,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     )
     shared = Shared(
         log=log,
-        topics=Topics(settings.topic_prefix),
+        topics=our_topics(settings),
         workshop=workshop,
         assembler=assembler(settings),
         telemetry=telemetry,

@@ -1,14 +1,17 @@
-"""A real Kafka broker for the tests that want one, and the last line of a run."""
+"""Real Kafka brokers for the tests that want one, and the last line of a run."""
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from typing import Final
 
 import pytest
 
-from ops.broker.broker import INSTALL, BrokerError, running
+from ops.broker.broker import INSTALL, BrokerError, Cluster, running
+from ops.broker.secure import INSTALL_OPENSSL
 from tests.programs import not_proved, require_program
 
 
@@ -23,6 +26,24 @@ def kafka() -> Iterator[str]:
         except BrokerError as error:
             not_proved(str(error))
         yield cluster.bootstrap
+
+
+USERS: Final = ("night", "upstream", "consumer", "operator", "nobody")
+"""Users of the secured broker; none may do anything before a test allows it."""
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[Cluster]:
+    """Run one broker with TLS, users and permissions for the whole session."""
+    for program, install in (("java", INSTALL), ("mvn", INSTALL), ("openssl", INSTALL_OPENSSL)):
+        require_program(program, install)
+    users = {name: f"planted-{secrets.token_hex(8)}" for name in USERS}
+    with ExitStack() as until_the_end:
+        try:
+            cluster = until_the_end.enter_context(running(users=users))
+        except BrokerError as error:
+            not_proved(str(error))
+        yield cluster
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

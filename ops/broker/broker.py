@@ -4,11 +4,12 @@ From a shell, until Ctrl-C::
 
     python ops/broker/broker.py start            # prints the address for --bootstrap-servers
     python ops/broker/broker.py start --nodes 3
+    python ops/broker/broker.py start --secured  # also with TLS, a user and permissions
     python ops/broker/broker.py fetch            # only the jars
 
-It needs Java 17 and Maven. The jars are fetched once, into `.kafka/` at the top of the checkout.
-The nodes listen on free ports of the loopback interface and keep everything in a temporary
-folder that goes with them: this is no broker for anything that must last.
+It needs Java 17 and Maven, and openssl for certificates. The jars are fetched once, into `.kafka/`
+at the top of the checkout. The nodes listen on free ports of the loopback interface and keep
+everything in a temporary folder that goes with them: this is no broker for anything that must last.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,12 +26,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+if not __package__:  # run as a program of its own, from wherever
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ops.broker.secure import (
+    PROTOCOLS,
+    Certificates,
+    make_certificates,
+    scram_arguments,
+    secured_properties,
+)
 
 __all__ = ["INSTALL", "BrokerError", "Cluster", "fetch_jars", "missing_programs", "running"]
 
@@ -38,6 +51,7 @@ INSTALL = "sudo apt-get install openjdk-17-jre-headless maven"
 _HERE = Path(__file__).resolve().parent
 _STORE = _HERE.parents[1] / ".kafka"
 _VERSION = "4.1.1"
+_USER = "evensky"
 _READY_S = 90.0
 _LOOK_S = 0.1
 _TAIL = 2000
@@ -121,6 +135,7 @@ class Node:
     port: int
     controller: int
     folder: Path
+    secured: Mapping[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -141,9 +156,14 @@ class Cluster:
     ----------
     nodes : int
         1, or 3 for replication.
+    users : mapping of str to str
+        Passwords of users; if there are any, there are secured listeners too, and on those
+        nothing is allowed that was not granted.
     """
 
     nodes: int = 1
+    users: Mapping[str, str] = field(default_factory=dict)
+    certificates: Certificates | None = field(default=None, init=False)
     members: list[Node] = field(default_factory=list, init=False)
     _folder: Path | None = field(default=None, init=False)
     _jars: Path | None = field(default=None, init=False)
@@ -153,16 +173,24 @@ class Cluster:
         """Address for clients."""
         return ",".join(f"127.0.0.1:{node.port}" for node in self.members)
 
+    def secured(self, protocol: str) -> str:
+        """Address for clients on one of `ops.broker.secure.PROTOCOLS`."""
+        return ",".join(f"127.0.0.1:{node.secured[protocol]}" for node in self.members)
+
     def start(self) -> None:
         """Format and start all nodes; return when each of them is listed by each."""
         self._jars = fetch_jars()
         self._folder = Path(tempfile.mkdtemp(prefix="evensky-kafka-"))
-        ports = _free_ports(2 * self.nodes)
+        protocols = PROTOCOLS if self.users else ()
+        ports = iter(_free_ports((2 + len(protocols)) * self.nodes))
         for number in range(self.nodes):
             folder = self._folder / str(number)
             folder.mkdir()
-            self.members.append(Node(number, ports[2 * number], ports[2 * number + 1], folder))
+            secured = {protocol: next(ports) for protocol in protocols}
+            self.members.append(Node(number, next(ports), next(ports), folder, secured))
         try:
+            if self.users:
+                self.certificates = _certified(self._folder)
             self._format()
             for number in range(self.nodes):
                 self.launch(number)
@@ -175,14 +203,19 @@ class Cluster:
         identity = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
         formatting = []
         for node in self.members:
-            lines = [f"{name}={value}" for name, value in _properties(self.members, node).items()]
+            properties = {**_properties(self.members, node), **self._secured_properties(node)}
+            lines = [f"{name}={value}" for name, value in properties.items()]
             (node.folder / "broker.properties").write_text("\n".join(lines) + "\n")
-            formatting.append(
-                self._java(node, "kafka.tools.StorageTool", "format", "-t", identity, "-c")
-            )
+            words = ["format", "-t", identity, *scram_arguments(self.users), "-c"]
+            formatting.append(self._java(node, "kafka.tools.StorageTool", *words))
         for node, process in zip(self.members, formatting, strict=True):
             if process.wait() != 0:
                 raise BrokerError(f"node {node.number} could not be formatted: {node.tail()}")
+
+    def _secured_properties(self, node: Node) -> dict[str, object]:
+        if self.certificates is None:
+            return {}
+        return secured_properties(node.secured, self.users, self.certificates)
 
     def _java(self, node: Node, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [*_dies_with_us(), "java", *_JVM, "-cp", f"{self._jars}/*", main, *arguments]
@@ -227,6 +260,15 @@ class Cluster:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _certified(folder: Path) -> Certificates:
+    try:
+        return make_certificates(folder)
+    except FileNotFoundError as error:
+        raise BrokerError(str(error)) from None
+    except subprocess.CalledProcessError as error:
+        raise BrokerError(f"openssl made no certificates: {error.stderr!r}") from error
+
+
 def _dies_with_us() -> Sequence[str]:
     """Return a prefix that has Linux kill the node when we are killed ourselves."""
     setpriv = shutil.which("setpriv")
@@ -238,14 +280,18 @@ def _properties(members: Sequence[Node], node: Node) -> dict[str, object]:
     in_sync = min(2, copies)
     voters = ",".join(f"{m.number}@127.0.0.1:{m.controller}" for m in members)
     topics = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+    spoken = {"PLAINTEXT": node.port, **node.secured}
+    reached = [f"{protocol}://127.0.0.1:{port}" for protocol, port in spoken.items()]
+    kinds = ("CONTROLLER:PLAINTEXT", *(f"{protocol}:{protocol}" for protocol in spoken))
     return {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": voters,
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "listeners": f"PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{node.controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{node.port}",
+        "listener.security.protocol.map": ",".join(kinds),
+        "listeners": ",".join((*reached, f"CONTROLLER://127.0.0.1:{node.controller}")),
+        "advertised.listeners": ",".join(reached),
+        "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": node.folder / "data",
         "auto.create.topics.enable": "false",
         "default.replication.factor": copies,
@@ -291,9 +337,9 @@ def _node_numbers(answer: bytes) -> Iterator[int]:
 
 
 @contextmanager
-def running(nodes: int = 1) -> Iterator[Cluster]:
+def running(nodes: int = 1, users: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Run a cluster for the time of a block, and end it however the block ends."""
-    cluster = Cluster(nodes)
+    cluster = Cluster(nodes, users or {})
     cluster.start()
     try:
         yield cluster
@@ -310,15 +356,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="A real Kafka broker on this machine.")
     parser.add_argument("command", choices=["start", "fetch"])
     parser.add_argument("--nodes", type=int, choices=[1, 3], default=1)
+    parser.add_argument("--secured", action="store_true", help="also with TLS and a user")
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop_on_term)
     try:
         if chosen.command == "fetch":
             sys.stdout.write(f"{fetch_jars()}\n")
             return 0
-        with running(chosen.nodes) as cluster:
+        users = {_USER: secrets.token_urlsafe(12)} if chosen.secured else {}
+        with running(chosen.nodes, users) as cluster:
             sys.stdout.write(f"{cluster.bootstrap}\n")
             sys.stdout.flush()
+            if chosen.secured:
+                sys.stderr.write(_introduced(cluster))
             sys.stderr.write("Kafka runs until Ctrl-C; give the address to --bootstrap-servers\n")
             signal.pause()
     except BrokerError as error:
@@ -327,6 +377,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _introduced(cluster: Cluster) -> str:
+    """Write the user's password into a file; return the options that use it."""
+    if cluster.certificates is None:
+        return ""
+    authority = cluster.certificates.authority
+    password_file = authority.with_name("password")
+    password_file.touch(0o600)
+    password_file.write_text(f"{cluster.users[_USER]}\n")
+    return (
+        f"secured: --bootstrap-servers {cluster.secured('SASL_SSL')} --security-protocol SASL_SSL "
+        f"--ssl-ca-file {authority} --sasl-user {_USER} --sasl-password-file {password_file}\n"
+        "it may do nothing until it is granted, by whoever comes to the first address\n"
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from stream.settings import Settings
 __all__ = [
     "LOG_SETTINGS",
     "SECTIONS",
+    "TRANSPORT_SETTINGS",
     "VERDICT_SETTINGS",
     "as_json",
     "settings_from",
@@ -25,8 +26,26 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-LOG_SETTINGS: Final = ("log", "bootstrap_servers", "topic_prefix", "partitions", "broker_grace_s")
-"""Settings that say which log is meant."""
+TRANSPORT_SETTINGS: Final = (
+    "security_protocol",
+    "ssl_ca_file",
+    "ssl_certificate_file",
+    "ssl_key_file",
+    "sasl_mechanism",
+    "sasl_user",
+    "sasl_password_file",
+)
+"""Settings of the way to the brokers; not the password: options show in lists of processes."""
+
+LOG_SETTINGS: Final = (
+    "log",
+    "bootstrap_servers",
+    "topic_prefix",
+    "partitions",
+    "broker_grace_s",
+    *TRANSPORT_SETTINGS,
+)
+"""Settings that say which log is meant, and how to come to it."""
 
 VERDICT_SETTINGS: Final = (
     "verdict_profile",
@@ -51,6 +70,7 @@ SECTIONS: Final = {
         "session_timeout_s",
         "max_message_bytes",
     ),
+    "The way to the brokers": TRANSPORT_SETTINGS,
     "When a group is complete": (
         "quorum",
         "quiet_s",
@@ -91,6 +111,10 @@ _METAVARS: Final = {
     "bootstrap_servers": "HOST:PORT,...",
     "http": "HOST:PORT",
     "allow": "DIR",
+    "ssl_ca_file": "FILE",
+    "ssl_certificate_file": "FILE",
+    "ssl_key_file": "FILE",
+    "sasl_password_file": "FILE",
 }
 _UNITS: Final = {"_s": "SECONDS", "_ms": "MILLISECONDS", "_bytes": "BYTES", "_px": "PIXELS"}
 

@@ -15,20 +15,13 @@ from time import monotonic
 from typing import Any
 
 from stream.log.holdings import Backoff, Contact, Fences, Holding, Holdings, Status
-from stream.log.kafka_client import (
-    FAILED,
-    REFUSED,
-    Admin,
-    Fenced,
-    Member,
-    Offsets,
-    Publisher,
-    Writer,
-    translated,
-)
-from stream.log.kafka_read import KafkaReader, count_partitions, read, refuse_missing
-from stream.log.kafka_records import forgive
+from stream.log.kafka_client import Fenced, Member, Offsets, Publisher, Writer
+from stream.log.kafka_link import FAILED, REFUSED, refusal, translated
+from stream.log.kafka_read import read
+from stream.log.kafka_reader import KafkaReader
 from stream.log.kafka_settings import KafkaSettings
+from stream.log.kafka_topics import check_topics, count_partitions, create_topics
+from stream.log.rights import Operation
 from stream.log.seam import (
     LogRefusedError,
     LogUnavailableError,
@@ -36,9 +29,8 @@ from stream.log.seam import (
     PartitionLostError,
     Poll,
     Record,
-    TopicSpec,
 )
-from stream.log.topics import Topics, faults, refuse_strays
+from stream.log.topics import Topics, refuse_strays
 
 __all__ = ["KafkaOwner", "KafkaPublisher", "KafkaReader", "KafkaSettings", "create_topics"]
 
@@ -47,45 +39,6 @@ _SETTLE_S = 3.0
 _MARGIN_S = 0.1
 
 Fetched = tuple[int, Mapping[int, list[Record]]]
-
-
-async def create_topics(settings: KafkaSettings, topics: Sequence[TopicSpec]) -> None:
-    """Create the topics that are missing; existing ones are left as they are.
-
-    Returns when all their partitions have leaders.
-
-    Raises
-    ------
-    LogRefusedError
-        The broker does not want them so.
-    LogUnavailableError
-        Nothing answers in time.
-    """
-    with translated(settings):
-        async with asyncio.timeout(settings.broker_grace_s), Admin(settings) as admin:
-            found = await admin.led()
-            missing = [spec for spec in topics if spec.name not in found]
-            await admin.create(missing)
-            while any(found.get(one.name, 0) < one.partitions for one in missing):
-                await asyncio.sleep(_LOOK_S)
-                found = await admin.led()
-
-
-async def _check_topics(settings: KafkaSettings, topics: Topics) -> int:
-    """Return the number of partitions, or refuse topics that would lose data."""
-    async with Admin(settings) as admin:
-        found = await admin.partitions()
-        refuse_missing(topics.names, found)
-        config = await admin.config(topics.names)
-    partitions = found[topics.warps]
-    wrong = [
-        fault
-        for spec in topics.specs(partitions)
-        for fault in faults(spec, found[spec.name], config[spec.name])
-    ]
-    if wrong:
-        raise LogRefusedError("; ".join(wrong))
-    return partitions
 
 
 class KafkaOwner:
@@ -101,7 +54,6 @@ class KafkaOwner:
     _offsets: Offsets
 
     def __init__(self, settings: KafkaSettings, topics: Topics) -> None:
-        forgive()
         self._settings = settings
         self._topics = topics
         self._partitions = 0
@@ -133,7 +85,7 @@ class KafkaOwner:
         """Connect, check the topics, join."""
         try:
             with translated(self._settings):
-                self._partitions = await _check_topics(self._settings, self._topics)
+                self._partitions = await check_topics(self._settings, self._topics)
                 await self._connect()
         except BaseException:
             await self.close()
@@ -261,7 +213,7 @@ class KafkaOwner:
         except REFUSED as error:
             self._lost(holding, error)
             what = f"partition {holding.partition} cannot be {done}"
-            raise LogRefusedError(f"{what}: {error!r}") from error
+            raise LogRefusedError(f"{what}: {refusal(self._settings, error)}") from error
         except FAILED as error:
             raise self._lost(holding, error) from error
 
@@ -403,7 +355,8 @@ class KafkaPublisher:
         """Connect."""
         try:
             with translated(self._settings):
-                found = await count_partitions(self._settings, [self._topics.warps])
+                warps = [self._topics.warps]
+                found = await count_partitions(self._settings, warps, Operation.WRITE)
                 self._partitions = found[self._topics.warps]
                 self._link = Publisher(self._settings)
                 await self._link.start()

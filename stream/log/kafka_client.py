@@ -1,4 +1,4 @@
-"""aiokafka, and nothing else knows it: its clients, its errors, and what it must be kept from.
+"""aiokafka's consumers and producers, and what they must be kept from.
 
 Each class is one client with the few calls that `stream.log.kafka` needs, in our own terms.
 """
@@ -10,25 +10,20 @@ from collections.abc import (
     Callable,
     Collection,
     Coroutine,
-    Iterator,
     Sequence,
 )
-from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from stream.log.kafka_link import options
+from stream.log.kafka_records import forgive
 from stream.log.kafka_settings import KafkaSettings
-from stream.log.seam import LogRefusedError, LogUnavailableError, Outgoing, Record, TopicSpec
+from stream.log.seam import Outgoing, Record
 
 __all__ = [
-    "FAILED",
-    "REFUSED",
-    "Admin",
     "Fenced",
     "Member",
     "Offsets",
@@ -37,67 +32,31 @@ __all__ = [
     "as_record",
     "consumer",
     "stop_consumer",
-    "translated",
 ]
 
 _STOP_S = 3.0
 _LOOK_S = 0.05
-_MOST_COPIES = 3
 
 Fenced = kafka_errors.ProducerFenced
-FAILED = (kafka_errors.KafkaError, kafka_errors.IllegalOperation, TimeoutError)
-REFUSED = (
-    kafka_errors.AuthenticationFailedError,
-    kafka_errors.ClusterAuthorizationFailedError,
-    kafka_errors.GroupAuthorizationFailedError,
-    kafka_errors.MessageSizeTooLargeError,
-    kafka_errors.OffsetOutOfRangeError,
-    kafka_errors.TopicAuthorizationFailedError,
-    kafka_errors.TransactionalIdAuthorizationFailed,
-)
-
-
-@contextmanager
-def translated(settings: KafkaSettings) -> Iterator[None]:
-    """Turn aiokafka's errors into the seam's: refused for good, or unavailable for now."""
-    where = f"Kafka at {settings.bootstrap_servers}"
-    try:
-        yield
-    except REFUSED as error:
-        raise LogRefusedError(f"{where} refuses: {error!r}") from error
-    except kafka_errors.KafkaConnectionError as error:
-        raise LogUnavailableError(
-            f"{where} does not answer; is a broker running, and is that its address?"
-        ) from error
-    except FAILED as error:
-        raise LogUnavailableError(f"{where} does not answer: {error!r}") from error
-
-
-def _common(settings: KafkaSettings) -> dict[str, Any]:
-    return {
-        "bootstrap_servers": settings.bootstrap_servers,
-        "client_id": settings.group_instance_id or settings.app,
-        "request_timeout_ms": settings.request_timeout_ms,
-    }
 
 
 def consumer(settings: KafkaSettings, **more: Any) -> AIOKafkaConsumer:
     """Return a consumer of committed records that never chooses an offset by itself."""
-    options = {"isolation_level": "read_committed", **more}
+    forgive()
     return AIOKafkaConsumer(
-        **_common(settings),
+        **options(settings),
         enable_auto_commit=False,
         auto_offset_reset="none",
         fetch_max_wait_ms=settings.fetch_wait_ms,
         fetch_max_bytes=settings.fetch_bytes,
         max_partition_fetch_bytes=settings.fetch_partition_bytes,
-        **options,
+        **{"isolation_level": "read_committed", **more},
     )
 
 
 def _producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
     return AIOKafkaProducer(
-        **_common(settings),
+        **options(settings),
         acks="all",
         enable_idempotence=True,
         max_batch_size=settings.batch_bytes,
@@ -375,63 +334,3 @@ class Offsets:
         """Disconnect."""
         await stop_consumer(self._stable)
         await stop_consumer(self._raw)
-
-
-class Admin:
-    """Topics as they are, and making them; to be used in `async with`.
-
-    Parameters
-    ----------
-    settings : KafkaSettings
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._client = AIOKafkaAdminClient(**_common(settings))
-
-    async def __aenter__(self) -> Self:
-        await self._client.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
-
-    async def partitions(self) -> dict[str, int]:
-        """Return the numbers of partitions of all topics."""
-        return {one["topic"]: len(one["partitions"]) for one in await self._describe()}
-
-    async def led(self) -> dict[str, int]:
-        """Return of how many partitions of each topic some broker is the leader."""
-        return {
-            one["topic"]: sum(part["leader"] >= 0 for part in one["partitions"])
-            for one in await self._describe()
-        }
-
-    async def _describe(self) -> list[dict[str, Any]]:
-        # Of all topics: asked for by name, a missing one might be created by the broker, wrongly.
-        found = await self._client.describe_topics()
-        return [one for one in found if one["error_code"] == 0]
-
-    async def config(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return each topic's configuration, with the broker's defaults filled in."""
-        wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
-        answers: Any = await self._client.describe_configs(wanted)
-        return {
-            name: {entry[0]: entry[1] for entry in entries}
-            for answer in answers
-            for _, _, _, name, entries in answer.resources
-        }
-
-    async def create(self, specs: Sequence[TopicSpec]) -> None:
-        """Create topics, with three copies where there are so many brokers."""
-        cluster = await self._client.describe_cluster()
-        copies = min(_MOST_COPIES, len(cluster["brokers"]))
-        more = {"min.insync.replicas": str(min(2, copies))}
-        new = [
-            NewTopic(spec.name, spec.partitions, copies, topic_configs={**spec.config, **more})
-            for spec in specs
-        ]
-        answer: Any = await self._client.create_topics(new)
-        for name, code, *why in answer.topic_errors:
-            error = kafka_errors.for_code(code)
-            if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
-                raise LogRefusedError(f"topic {name} was not created: {error.__name__} {why}")

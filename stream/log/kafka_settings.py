@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_type_hints
+
+from stream.log.kafka_security import Security
 
 __all__ = ["KafkaSettings"]
 
@@ -55,6 +57,8 @@ class KafkaSettings:
         ``max.message.bytes`` of our topics (256 KiB) is above it.
     request_bytes : int
         No record may be larger.
+    security : Security
+        TLS, and who we say we are.
     """
 
     bootstrap_servers: str
@@ -75,6 +79,7 @@ class KafkaSettings:
     fetch_partition_bytes: int = _MIB
     batch_bytes: int = 200 * 1024
     request_bytes: int = 16 * _MIB
+    security: Security = field(default_factory=Security)
 
     def __post_init__(self) -> None:
         self._check_names()

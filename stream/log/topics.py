@@ -1,14 +1,14 @@
-"""The six topics: their names, what each must be, and what is wrong with one that is not."""
+"""The six topics: their names, and what each must be."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from stream.log.seam import Outgoing, TopicSpec
 
-__all__ = ["Topics", "faults", "refuse_strays"]
+__all__ = ["Topics", "refuse_strays"]
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -26,6 +26,8 @@ class Topics:
     ----------
     prefix : str
         What each name begins with: letters, digits, ``.``, ``_`` and ``-``, at most 200.
+    model_bytes : int
+        Largest message of a model, which its topic must take.
 
     Raises
     ------
@@ -34,6 +36,7 @@ class Topics:
     """
 
     prefix: str = "evensky"
+    model_bytes: int = 4 * _MIB
 
     def __post_init__(self) -> None:
         if not _PREFIX.fullmatch(self.prefix):
@@ -101,7 +104,7 @@ class Topics:
         return (
             _stream(self.warps, partitions, days=14, max_bytes=256 * _KIB),
             _table(self.state, partitions, max_bytes=16 * _MIB, **_SHORT_CHANGELOG),
-            _table(self.models, partitions, max_bytes=4 * _MIB, **lag),
+            _table(self.models, partitions, max_bytes=self.model_bytes, **lag),
             _table(self.groups, partitions, max_bytes=4 * _MIB, **lag),
             _stream(self.metrics, partitions, days=30, max_bytes=_MIB),
             _stream(self.dead_letters, partitions, days=30, max_bytes=_MIB),
@@ -131,43 +134,6 @@ def _table(name: str, partitions: int, *, max_bytes: int, **more: str) -> TopicS
         **more,
     }
     return TopicSpec(name, partitions, compacted=True, config=config)
-
-
-def faults(spec: TopicSpec, partitions: int, config: Mapping[str, str]) -> Iterator[str]:
-    """Say what about a topic would lose data or break a promise, each with its remedy.
-
-    Parameters
-    ----------
-    spec : TopicSpec
-        The topic as it should be; its partition count is the one that all ours must share.
-    partitions : int
-        As found.
-    config : mapping of str to str
-        As found, with the broker's defaults filled in.
-
-    Yields
-    ------
-    str
-        One sentence a fault. How long records are kept is the operator's choice and no fault.
-    """
-    if partitions != spec.partitions:
-        yield (
-            f"topic {spec.name} has {partitions} partitions and should have {spec.partitions}, "
-            "as the input has: delete it and run `evensky topics create`"
-        )
-    for name in ("cleanup.policy", "message.timestamp.type"):
-        if config.get(name) != spec.config[name]:
-            yield _alter(spec, name, config)
-    if int(config.get("max.message.bytes", "0")) < int(spec.config["max.message.bytes"]):
-        yield _alter(spec, "max.message.bytes", config)
-
-
-def _alter(spec: TopicSpec, name: str, config: Mapping[str, str]) -> str:
-    wanted = spec.config[name]
-    return (
-        f"topic {spec.name} has {name}={config.get(name, 'unset')} and needs {wanted}: "
-        f"kafka-configs.sh --alter --topic {spec.name} --add-config {name}={wanted}"
-    )
 
 
 def refuse_strays(records: Sequence[Outgoing], topics: Topics, partitions: Collection[int]) -> None:

@@ -61,7 +61,12 @@ def environment() -> dict[str, str]:
     return kept | {"COLUMNS": "80", "PYTHONWARNINGS": "default"}
 
 
-def evensky(*words: object, code: int = 0, cwd: Path | None = None) -> tuple[str, str]:
+def evensky(
+    *words: object,
+    code: int = 0,
+    cwd: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> tuple[str, str]:
     """Run a command to its end, hold it to an exit code, and return what it wrote."""
     done = subprocess.run(  # noqa: S603 - our own program
         [PROGRAM, *map(str, words)],
@@ -70,7 +75,7 @@ def evensky(*words: object, code: int = 0, cwd: Path | None = None) -> tuple[str
         timeout=PATIENCE_S,
         check=False,
         cwd=cwd,
-        env=environment(),
+        env=environment() | (variables or {}),
     )
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr, done.stderr

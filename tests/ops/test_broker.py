@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 
 from ops.broker import broker
-from ops.broker.broker import INSTALL, BrokerError, fetch_jars, main, missing_programs
+from ops.broker.broker import INSTALL, BrokerError, Cluster, fetch_jars, main, missing_programs
+from ops.broker.secure import INSTALL_OPENSSL, make_certificates, scram_arguments
+from tests.e2e.processes import evensky
+from tests.programs import require_program
 
 SCRIPT = Path(broker.__file__)
 
@@ -109,3 +113,75 @@ def test_a_broker_ends_with_the_command_that_started_it(
         assert starting.wait(20) == (0 if ending is signal.SIGTERM else -signal.SIGKILL)
     _, alive = psutil.wait_procs(nodes, timeout=20)
     assert not alive
+
+
+@pytest.mark.kafka
+def test_a_secured_broker_says_how_to_come_in(secured: Cluster, tmp_path: Path) -> None:
+    """The options that `start --secured` tells are those of a user with that password.
+
+    Whom the broker knows and whom nothing was granted is told what to grant.
+    """
+    del secured  # only to have java, the jars and openssl asked for
+    command = [sys.executable, str(SCRIPT), "start", "--secured"]
+    with_folder = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(  # noqa: S603 - our own words
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=with_folder
+    ) as starting:
+        assert starting.stdout is not None
+        assert starting.stderr is not None
+        assert starting.stdout.readline().startswith("127.0.0.1:")
+        options = starting.stderr.readline().removeprefix("secured: ").split()
+        password_file = Path(options[-1])
+        assert password_file.stat().st_mode & 0o077 == 0
+        _, told = evensky("topics", "check", *options, code=2)
+        assert "user evensky may not Describe" in told
+        assert password_file.read_text().strip() not in told
+        starting.terminate()
+        starting.communicate(timeout=20)
+    assert not password_file.exists()
+
+
+def test_certificates_need_openssl(programs: Path, tmp_path: Path) -> None:
+    """Without it, or when it fails, a broker with users does not begin to start; the rest is gone.
+
+    The line that installs it is told.
+    """
+    store, users = tmp_path / "store", {"night": "secret"}
+    (store / f"kafka-{broker._VERSION}").mkdir(parents=True)  # noqa: SLF001 - as if fetched
+    cluster = broker.Cluster(users=users)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(broker, "fetch_jars", lambda: store)
+        patched.setattr(tempfile, "tempdir", str(tmp_path))
+        with pytest.raises(BrokerError, match=INSTALL_OPENSSL):
+            cluster.start()
+        _program(programs, "openssl", "echo no; exit 1")
+        with pytest.raises(BrokerError, match="openssl made no certificates"):
+            broker.Cluster(users=users).start()
+    assert not list(tmp_path.glob("evensky-kafka-*"))
+
+
+def test_certificates_are_what_they_are_for(tmp_path: Path) -> None:
+    """One authority signed broker and client, another nobody; the broker is this machine."""
+    openssl = require_program("openssl", INSTALL_OPENSSL)
+    made = make_certificates(tmp_path)
+
+    def signs(authority: Path, certificate: Path, *more: str) -> bool:
+        words = [openssl, "verify", *more, "-CAfile", str(authority), str(certificate)]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own words
+
+    for leaf in (made.broker, made.client):
+        assert signs(made.authority, leaf, "-x509_strict")
+        assert not signs(made.stranger, leaf)
+    for name in ("127.0.0.1", "::1"):
+        assert signs(made.authority, made.broker, "-verify_ip", name) == (name == "127.0.0.1")
+    assert signs(made.authority, made.broker, "-verify_hostname", "localhost")
+
+
+def test_users_are_made_for_each_mechanism() -> None:
+    """SCRAM's at formatting, PLAIN's in the configuration, each with its own password."""
+    users = {"a": "1", "b": "2"}
+    assert scram_arguments(users)[1::2] == [
+        f"{mechanism}=[name={user},password={password}]"
+        for user, password in users.items()
+        for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256")
+    ]

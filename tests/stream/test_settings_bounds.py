@@ -74,6 +74,8 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
 UNBOUND = {
     "log", "bootstrap_servers", "app", "instance", "topic_prefix", "allow", "match",
     "verdict_profile", "verdict_flags", "http", "log_format", "log_level",
+    "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
+    "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}}  # so that no image is too large for its message
 

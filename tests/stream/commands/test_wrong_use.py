@@ -74,7 +74,8 @@ def test_impossible_identity(
 
 
 @pytest.mark.parametrize(
-    "command", ["watch --once", "topics create", "announce warps/warp-r-1.fits"]
+    "command",
+    ["watch --once", "topics create", "topics check", "announce warps/warp-r-1.fits"],
 )
 def test_nobody_answers(command: str, say: Say, warps: list[Path]) -> None:
     """Where no broker answers the exit code is 3, and the sentence says where."""

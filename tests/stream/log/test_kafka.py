@@ -13,7 +13,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from ops.broker.broker import Cluster, running
-from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader, KafkaSettings, create_topics
+from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader, KafkaSettings
 from stream.log.kafka_client import Fenced, Writer
 from stream.log.seam import (
     LogRefusedError,
@@ -22,7 +22,6 @@ from stream.log.seam import (
     OwnerLog,
     PartitionLostError,
     Poll,
-    TopicSpec,
 )
 from stream.log.topics import Topics
 from tests.stream.log.benches import (
@@ -273,53 +272,6 @@ async def test_a_record_larger_than_its_topic_takes_is_refused(on_kafka: KafkaBe
         await owner.transact(0, [Outgoing(on_kafka.topics.warps, 0, b"k", b"x" * 300_000)])
     with pytest.raises(LogRefusedError, match="TooLarge"):
         await publisher.publish([Outgoing(on_kafka.topics.warps, 0, b"k", b"x" * 300_000)])
-
-
-def _with(spec: TopicSpec, **config: str) -> TopicSpec:
-    named = {name.replace("_", "."): value for name, value in config.items()}
-    return dataclasses.replace(spec, config={**spec.config, **named})
-
-
-@pytest.mark.parametrize(
-    ("index", "change", "said"),
-    [
-        (0, lambda s: _with(s, message_timestamp_type="CreateTime"), "needs LogAppendTime"),
-        (
-            0,
-            lambda s: _with(s, cleanup_policy="compact"),
-            "cleanup.policy=compact and needs delete",
-        ),
-        (1, lambda s: _with(s, cleanup_policy="compact,delete"), "needs compact"),
-        (2, lambda s: _with(s, max_message_bytes="1000"), "max.message.bytes=1000"),
-        (3, lambda s: dataclasses.replace(s, partitions=PARTITIONS + 1), "4 partitions"),
-    ],
-)
-async def test_a_topic_that_would_lose_data_is_refused(
-    kafka: str, name: str, index: int, change: Callable[[TopicSpec], TopicSpec], said: str
-) -> None:
-    """The service does not start on it; it names the topic, what is wrong and the remedy."""
-    settings = quick_settings(kafka, name)
-    specs = list(Topics(name).specs(PARTITIONS))
-    specs[index] = change(specs[index])
-    await create_topics(settings, specs)
-    owner = KafkaOwner(settings, Topics(name))
-    with pytest.raises(LogRefusedError, match=said) as refused:
-        await owner.start()
-    assert specs[index].name in str(refused.value)
-    await owner.close()
-
-
-async def test_missing_topics_are_refused(kafka: str, name: str) -> None:
-    """Each kind of client names what is missing and does not create it in passing."""
-    settings, topics = quick_settings(kafka, name), Topics(name)
-    for log in (
-        KafkaOwner(settings, topics),
-        KafkaPublisher(settings, topics),
-        KafkaReader(settings, topics),
-    ):
-        with pytest.raises(LogRefusedError, match=rf"missing: {name}.warps.*topics create"):
-            await log.start()
-        await log.close()
 
 
 async def test_nobody_at_the_address_is_unavailable(name: str) -> None:

@@ -1,13 +1,11 @@
-"""The topics: what DESIGN.md section 4 asks of them, and what is wrong with one that is not so."""
+"""The topics: what DESIGN.md section 4 asks of them."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import pytest
 
 from stream.log.seam import Outgoing, TopicSpec
-from stream.log.topics import Topics, faults, refuse_strays
+from stream.log.topics import Topics, refuse_strays
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -68,41 +66,14 @@ def test_an_announcement_is_small_and_a_dead_letter_holds_it() -> None:
     assert int(specs["evensky.dead-letters"].config["max.message.bytes"]) > 256 * 1024
 
 
-def test_a_topic_as_it_should_be_has_no_fault() -> None:
-    """Neither has one that keeps its records longer, or takes larger ones."""
-    for spec in _specs().values():
-        assert list(faults(spec, 64, spec.config)) == []
-        more = {**spec.config, "retention.ms": "-1", "max.message.bytes": str(2**30)}
-        assert list(faults(spec, 64, more)) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("cleanup.policy", "compact,delete"),
-        ("message.timestamp.type", "CreateTime"),
-        ("max.message.bytes", "1000"),
-    ],
-)
-def test_each_fault_names_the_topic_and_the_remedy(name: str, value: str) -> None:
-    """The sentence can be pasted into a shell."""
-    spec = _specs()["evensky.warps"]
-    (said,) = faults(spec, 64, {**spec.config, name: value})
-    assert f"topic evensky.warps has {name}={value} and needs {spec.config[name]}" in said
-    assert f"--add-config {name}={spec.config[name]}" in said
-
-
-def test_another_partition_count_is_a_fault() -> None:
-    """A topic with another count than the input's is named with both counts."""
-    spec = _specs(64)["evensky.models"]
-    (said,) = faults(spec, 12, spec.config)
-    assert "has 12 partitions and should have 64" in said
-
-
-def test_unset_configuration_is_a_fault() -> None:
-    """A topic that does not say is not taken at its word."""
-    spec = dataclasses.replace(_specs()["evensky.state"])
-    assert len(list(faults(spec, 64, {}))) == 3
+def test_a_models_topic_takes_what_the_settings_allow() -> None:
+    """The largest message of a model is the setting's, and moves no other topic."""
+    given = {spec.name: spec.config["max.message.bytes"] for spec in Topics().specs(1)}
+    larger = Topics(model_bytes=2**24).specs(1)
+    changed = [spec for spec in larger if spec.config["max.message.bytes"] != given[spec.name]]
+    assert [(one.name, one.config["max.message.bytes"]) for one in changed] == [
+        (Topics().models, str(2**24))
+    ]
 
 
 def test_records_go_to_our_topics_only() -> None:
