@@ -10,6 +10,9 @@ together is that a summary *names* its models, by digest. So there are three rul
   summary is to come, in the same transaction. To tell the two apart is not needed: the summary
   waits, and the newer one takes its place.
 
+A model's name is a digest of what it says, without the revision that sent it. So a model that says
+again what it said before is the same model, and an earlier revision is whole with it.
+
 No bytes are decoded here and nothing is read or written: what must be remembered is as large as
 the survey, so it lies behind a `Shelf`.
 """

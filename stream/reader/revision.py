@@ -65,8 +65,10 @@ class Revision:
         What the revision is: kind, status, reference, members, what is missing.
     models : mapping of int to BackgroundModel
         Of each visit for which the summary names a model that very model, sent with this revision
-        or, unchanged, with an earlier one. Empty for an incomplete revision; those of a retraction
-        say ``withdrawn``. Only a model whose status is ``matched`` has anything to add to a warp.
+        or, unchanged, with an earlier one. (If a later revision has sent the same once more, the
+        message's own `revision` is that one; nothing else in it differs.)
+        Empty for an incomplete revision; those of a retraction say ``withdrawn``. Only a model
+        whose status is ``matched`` has anything to add to a warp.
     """
 
     summary: schemas.GroupMatched

@@ -106,8 +106,10 @@ def test_what_is_whole_is_never_mixed(
         if found is not None:
             models = Models(found, shelf.value)
             said = {visit: model.fit_rms for visit, model in models.items()}
-            # one that was sent again later is the same model, with the number of a later revision
             assert said == history.truth[found.group.key, found.revision]
+            assert {v: model.model_id for v, model in models.items()} == {
+                member.visit: member.model_id for member in found.members
+            }
     shelf.close()
 
 
@@ -234,6 +236,13 @@ def test_an_unchanged_model_belongs_to_later_revisions() -> None:
     models = Models(last, shelf.value)
     assert {visit: model.revision for visit, model in models.items()} == {1: 1, 2: 2}
     shelf.close()
+
+
+def test_a_model_that_says_again_what_it_said_is_the_same() -> None:
+    """Sent again by a later revision it makes the earlier one whole, by the name that both give."""
+    history = History.of([UPDATE, LATER, Step(0, "update", {2: 2})])
+    models, groups = line(history, TOPICS.models), line(history, TOPICS.groups)
+    assert tell([*models, *groups]) == [(GROUPS[0].key, 1), (GROUPS[0].key, 3)]
 
 
 @pytest.mark.parametrize("kind", ["incomplete", "retraction"])
