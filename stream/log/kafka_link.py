@@ -95,6 +95,11 @@ def _words(settings: KafkaSettings, error: BaseException) -> str:
             return str(group_right(settings.app, security))
         case kafka_errors.TransactionalIdAuthorizationFailed():
             return str(transactions_right(settings.app, security))
+        case kafka_errors.TopicAuthorizationFailedError():  # a right that was taken away since
+            topics = ", ".join(map(str, error.args)) or "one of the topics"
+            return (
+                f"{security.who} may no longer do with {topics} what must be done (kafka-acls.sh)"
+            )
         case _:
             return repr(error)
 

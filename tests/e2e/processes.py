@@ -75,7 +75,7 @@ def evensky(
         timeout=PATIENCE_S,
         check=False,
         cwd=cwd,
-        env=environment() | (variables or {}),
+        env={**environment(), **(variables or {})},
     )
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr, done.stderr

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from stream import configure
 from stream.commands.options import SECTIONS, settings_options
 from stream.configure import explain, load_settings
 from stream.logs import configure_logs
@@ -170,6 +171,17 @@ def test_an_impossible_password_is_not_shown(text: str) -> None:
     said = refused(lambda: load(**{VARIABLE: text}))
     assert f"sasl_password ({VARIABLE})" in said
     assert "one line of 1 to 1024 characters" in said
+
+
+def test_whatever_is_wrong_with_a_password_it_is_not_quoted() -> None:
+    """Other settings are told with their value; of this one only that it is wrong."""
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({PASSWORD: 4711, "quorum": "many"})
+    places = {PASSWORD: VARIABLE, "quorum": "--quorum"}
+    quorum, password = sorted(map(str, configure._problems(caught.value, places)))  # noqa: SLF001 - no place gives such a value yet
+    assert "'many'" in quorum
+    assert password.startswith(f"sasl_password ({VARIABLE}): it should be")
+    assert "4711" not in password
 
 
 def test_a_misspelt_variable_does_not_show_its_value() -> None:

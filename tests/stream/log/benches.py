@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader, create_topics
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader, KafkaSettings
 from stream.log.kafka import create_topics as create_kafka_topics
-from stream.log.seam import Outgoing, OwnerLog, PublisherLog, ReaderLog, Record, TopicSpec
+from stream.log.seam import (
+    Outgoing,
+    OwnerLog,
+    PartitionLostError,
+    PublisherLog,
+    ReaderLog,
+    Record,
+    TopicSpec,
+)
 from stream.log.topics import Topics
 
 __all__ = [
@@ -31,12 +39,13 @@ __all__ = [
     "everything",
     "first",
     "quick_settings",
+    "take_whenever_it_comes",
     "until_caught_up",
     "values",
 ]
 
 PARTITIONS = 3
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 class Closable(Protocol):
@@ -201,6 +210,17 @@ async def activate(owner: OwnerLog, *partitions: int, offset: int = 0) -> None:
     for partition in partitions:
         await owner.take(partition)
         await owner.resume(partition, offset)
+
+
+async def take_whenever_it_comes(owner: OwnerLog, partition: int) -> None:
+    """Take a partition as the service does: each time it is assigned, until that holds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            poll = await owner.poll(10, 0.1)
+            if partition in poll.assigned:
+                with suppress(PartitionLostError):
+                    await owner.take(partition)
+                    return
 
 
 async def collect(owner: OwnerLog, number: int, partition: int = 0) -> list[Record]:

@@ -32,6 +32,7 @@ from tests.stream.log.benches import (
     collect,
     everything,
     quick_settings,
+    take_whenever_it_comes,
     until_caught_up,
     values,
 )
@@ -222,7 +223,7 @@ async def test_an_owner_that_slept_commits_nothing(on_kafka: KafkaBench) -> None
         await owner.transact(0, [on_kafka.state(b"k", b"by the zombie")])
     awake.set()
     await asyncio.to_thread(following.join)
-    await _take_whenever_it_comes(owner, 0)
+    await take_whenever_it_comes(owner, 0)
     found = values([record async for record in owner.changelog(0)])
     assert found == [b"before", b"by the next owner"]
 
@@ -258,7 +259,7 @@ async def test_the_proof_is_refused_to_who_is_no_longer_a_member(on_kafka: Kafka
         await owner.take(0)
     awake.set()
     await asyncio.to_thread(following.join)
-    await _take_whenever_it_comes(owner, 0)
+    await take_whenever_it_comes(owner, 0)
     assert values([r async for r in owner.changelog(0)]) == [b"by the next owner"]
 
 
@@ -379,17 +380,6 @@ async def _poll_for(owner: OwnerLog, seconds: float) -> list[Poll]:
     while time.monotonic() < give_up:
         polls.append(await owner.poll(10, 0.1))
     return polls
-
-
-async def _take_whenever_it_comes(owner: OwnerLog, partition: int) -> None:
-    """Take a partition as the service does: each time it is assigned, until that holds."""
-    async with asyncio.timeout(30):
-        while True:
-            poll = await owner.poll(10, 0.1)
-            if partition in poll.assigned:
-                with suppress(PartitionLostError):
-                    await owner.take(partition)
-                    return
 
 
 async def _work_again(owner: OwnerLog, bench: KafkaBench) -> None:

@@ -20,10 +20,10 @@ from tests.acls import Grant, grant_now, of_announcer, of_reader, of_service, of
 from tests.stream.log.benches import (
     PARTITIONS,
     KafkaBench,
-    activate,
     assignment,
     everything,
     quick_settings,
+    take_whenever_it_comes,
     until_caught_up,
     values,
 )
@@ -97,8 +97,8 @@ async def test_every_way_in_leads_to_the_same_log(
     try:
         publisher = await bench.started_publisher()
         owner = await bench.started_owner()
-        await assignment(owner)
-        await activate(owner, 0)
+        await take_whenever_it_comes(owner, 0)  # a new cluster makes its own topics meanwhile
+        await owner.resume(0, 0)
         await publisher.publish([bench.warp(1)])
         assert values(await until_caught_up(owner, 0)) == [b"warp 1"]
         await owner.transact(0, [bench.state(b"k", b"v")], next_offset=1)
@@ -151,6 +151,17 @@ async def test_a_wrong_password_is_told(
         assert f"does not take user night with that password by {mechanism}" in said
         assert "sasl_password_file" in said
         assert wrong not in said + caplog.text
+
+
+async def test_of_several_addresses_the_one_that_refuses_is_heard(
+    secured: Cluster, name: str
+) -> None:
+    """That another one is silent does not hide what can be mended in the settings."""
+    right = spoken(secured, name, password="wrong")  # noqa: S106 - planted
+    for servers in ("127.0.0.1:1,{}", "{},127.0.0.1:1"):
+        named = servers.format(right.bootstrap_servers)
+        settings = quick_settings(named, name, security=right.security)
+        assert "does not take user night" in await refusal(KafkaReader(settings, Topics(name)))
 
 
 async def test_an_unknown_user_is_told(secured: Cluster, name: str) -> None:
