@@ -48,8 +48,7 @@ def of_announcer(prefix: str) -> tuple[Grant, ...]:
 
 def of_reader(prefix: str) -> tuple[Grant, ...]:
     """Return what `evensky watch` needs."""
-    read = (Grant("Read", "topic", f"{prefix}.{name}") for name in _PUBLISHED)
-    return (Grant("Describe", "topic", f"{prefix}.warps"), *read)
+    return tuple(Grant("Read", "topic", f"{prefix}.{name}") for name in _PUBLISHED)
 
 
 _PUBLISHED = ("models", "groups", "dead-letters")

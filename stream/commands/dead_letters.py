@@ -20,7 +20,7 @@ from rich.text import Text
 from stream.commands.help import SectionedCommand
 from stream.commands.letter_options import choice_from, choice_options, place_of, places_of
 from stream.commands.letter_text import facts, page, row
-from stream.commands.options import as_json, settings_from, settings_options
+from stream.commands.options import LOG_SETTINGS, as_json, settings_from, settings_options
 from stream.commands.output import busy, count_of, printable, table_console
 from stream.letters import Choice, Found, Place, Unreadable, read_letters
 from stream.log.seam import Outgoing, ReaderLog
@@ -32,7 +32,6 @@ from stream.wiring import publisher_log, reader_log
 
 __all__ = ["command", "list_", "replay", "show"]
 
-_LOG: Final = ("log", "bootstrap_servers", "topic_prefix", "broker_grace_s")
 _TOLD: Final = 20
 _COLUMNS: Final = ("position", "written_at", "reason")
 _FURTHER: Final = ("record", "key")
@@ -70,7 +69,7 @@ class _Newest:
 
 
 @command.command("list", cls=SectionedCommand)
-@settings_options(_LOG)
+@settings_options(LOG_SETTINGS)
 @choice_options
 @click.option(
     "--limit",
@@ -144,7 +143,7 @@ def _table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Tabl
 
 @command.command("show", cls=SectionedCommand)
 @click.argument("position", callback=place_of)
-@settings_options(_LOG)
+@settings_options(LOG_SETTINGS)
 @as_json
 def show(*, position: Place, json_: bool, **values: Any) -> int:
     """Show everything of one dead letter.
@@ -181,7 +180,7 @@ async def _find(settings: Settings, place: Place) -> tuple[Found | None, int]:
 
 @command.command("replay", cls=SectionedCommand)
 @click.argument("positions", callback=places_of, nargs=-1, metavar="[POSITION...]")
-@settings_options(_LOG)
+@settings_options(LOG_SETTINGS)
 @click.option("--all", "all_", is_flag=True, help="Every letter, or every one that is chosen.")
 @choice_options
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")

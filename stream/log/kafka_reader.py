@@ -36,10 +36,10 @@ class KafkaReader:
         return self._partitions
 
     async def start(self) -> None:
-        """Look whether the topics are there."""
+        """Look whether the topics are there, by one that whoever reads may see."""
         with translated(self._settings):
-            found = await count_partitions(self._settings, [self._topics.warps])
-            self._partitions = found[self._topics.warps]
+            found = await count_partitions(self._settings, [self._topics.groups])
+            self._partitions = found[self._topics.groups]
 
     async def ends(self, topics: Sequence[str]) -> Places:
         """Return the last stable offsets."""
