@@ -116,7 +116,7 @@ async def test_each_has_its_own_rights(secured: Cluster, name: str) -> None:
         reader = await consumer.started_reader()
         assert await everything(reader, consumer.topics.models, consumer.topics.groups) == []
         said = await refusal(KafkaPublisher(consumer.settings, consumer.topics))
-        assert f"user consumer may not Write topic {name}.warps" in said
+        assert f"user consumer may not Describe, Write topic {name}.warps" in said
         with pytest.raises(
             LogRefusedError, match=rf"upstream may not Describe topic {name}.groups"
         ):
