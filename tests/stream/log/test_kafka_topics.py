@@ -57,12 +57,12 @@ async def test_a_topic_that_would_lose_data_is_refused(
 async def test_missing_topics_are_refused(kafka: str, name: str) -> None:
     """Each kind of client names what is missing and does not create it in passing."""
     settings, topics = quick_settings(kafka, name), Topics(name)
-    for log in (
-        KafkaOwner(settings, topics),
-        KafkaPublisher(settings, topics),
-        KafkaReader(settings, topics),
+    for log, first in (
+        (KafkaOwner(settings, topics), topics.warps),
+        (KafkaPublisher(settings, topics), topics.warps),
+        (KafkaReader(settings, topics), topics.groups),
     ):
-        with pytest.raises(LogRefusedError, match=rf"missing: {name}.warps.*topics create"):
+        with pytest.raises(LogRefusedError, match=rf"missing: {first}.*topics create"):
             await log.start()
         await log.close()
     assert (await survey_topics(settings, topics)).topics == {}
