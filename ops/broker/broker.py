@@ -44,7 +44,15 @@ from ops.broker.secure import (
     secured_properties,
 )
 
-__all__ = ["INSTALL", "BrokerError", "Cluster", "fetch_jars", "missing_programs", "running"]
+__all__ = [
+    "INSTALL",
+    "BrokerError",
+    "Cluster",
+    "cluster_id",
+    "fetch_jars",
+    "missing_programs",
+    "running",
+]
 
 INSTALL = "sudo apt-get install openjdk-17-jre-headless maven"
 
@@ -148,6 +156,14 @@ class Node:
         return self.output.read_text(errors="replace")[-_TAIL:] if self.output.exists() else ""
 
 
+def cluster_id() -> str:
+    """Return a new cluster's id: 16 bytes in base64url, the first so that no option begins so.
+
+    Of 64 ids that are all chance one begins with ``-``, which Kafka's tools take for an option.
+    """
+    return base64.urlsafe_b64encode(b"\0" + os.urandom(15)).decode().rstrip("=")
+
+
 @dataclass
 class Cluster:
     """Nodes of one Kafka cluster on this machine.
@@ -200,7 +216,7 @@ class Cluster:
             raise
 
     def _format(self) -> None:
-        identity = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        identity = cluster_id()
         formatting = []
         for node in self.members:
             properties = {**_properties(self.members, node), **self._secured_properties(node)}
@@ -208,8 +224,9 @@ class Cluster:
             (node.folder / "broker.properties").write_text("\n".join(lines) + "\n")
             words = ["format", "-t", identity, *scram_arguments(self.users), "-c"]
             formatting.append(self._java(node, "kafka.tools.StorageTool", *words))
-        for node, process in zip(self.members, formatting, strict=True):
-            if process.wait() != 0:
+        codes = [process.wait() for process in formatting]
+        for node, code in zip(self.members, codes, strict=True):
+            if code != 0:
                 raise BrokerError(f"node {node.number} could not be formatted: {node.tail()}")
 
     def _secured_properties(self, node: Node) -> dict[str, object]:

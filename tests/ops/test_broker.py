@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -34,6 +35,14 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     return folder
+
+
+def test_the_id_of_a_cluster_is_no_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever chance gives, no program takes the id for an option of its own."""
+    monkeypatch.setattr(os, "urandom", lambda count: b"\xfb" * count)
+    found = broker.cluster_id()
+    assert found[0].isalpha()
+    assert len(base64.urlsafe_b64decode(found + "==")) == 16
 
 
 _COPIES = """
