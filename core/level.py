@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.config import MatchConfig
 from core.grid import bin_edges
 from core.image import MaskedImage
+from core.plane import plane_slopes
 from core.statistics import Clip, clipped_moments
 
 __all__ = ["SkyLevel", "sky_level"]
@@ -172,13 +173,5 @@ def _fitted(cells: _Cells) -> _Plane:
     x, y, z = (of - at for of, at in zip((cells.x, cells.y, cells.means), centre, strict=True))
     xx, xy, yy = (math.fsum(weights * a * b) for a, b in ((x, x), (x, y), (y, y)))
     xz, yz = math.fsum(weights * x * z), math.fsum(weights * y * z)
-    a, b = _slopes(xx, xy, yy, xz, yz)
+    a, b = plane_slopes((xx, xy, yy), (xz, yz), _STRAIGHT)
     return _Plane(centre[2] - a * centre[0] - b * centre[1], a, b)
-
-
-def _slopes(xx: float, xy: float, yy: float, xz: float, yz: float) -> tuple[float, float]:
-    """Solve the normal equations; of the solutions for cells on a line, the least steep."""
-    spread, determinant = xx + yy, xx * yy - xy * xy
-    if determinant > _STRAIGHT * spread * spread:
-        return (yy * xz - xy * yz) / determinant, (xx * yz - xy * xz) / determinant
-    return (xz / spread, yz / spread) if spread else (0.0, 0.0)

@@ -248,6 +248,7 @@ class _Table:
 
     @classmethod
     def of(cls, statistics: Sequence[SelectionStatistics | None]) -> _Table:
+        """Lay the statistics of all exposures out."""
         nothing = SelectionStatistics(math.nan, math.nan, math.nan)
         known = [nothing if one is None else one for one in statistics]
         rows = [(one.variance, one.mean, one.count) for one in known]

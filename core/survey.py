@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.grid import bin_centres
 from core.kernels.fill import fill
+from core.plane import plane_slopes
 
 __all__ = ["filled", "filled_shares", "floored_errors"]
 
@@ -205,6 +206,7 @@ class _Tilt(NamedTuple):
 
     @classmethod
     def of(cls, known: NDArray[np.bool_], errors: _Doubles, size: tuple[int, int]) -> _Tilt:
+        """Look at the cells that have a value."""
         y, x = np.meshgrid(*map(bin_centres, size, known.shape), indexing="ij")
         weights = (errors[known].min() / errors[known]) ** 2
         total = math.fsum(weights)
@@ -212,13 +214,11 @@ class _Tilt(NamedTuple):
         return cls(x, y, x[known], y[known], weights)
 
     def mean(self, values: _Doubles) -> float:
+        """Return the weighted mean of the values of these cells."""
         return math.fsum(self.weights * values) / math.fsum(self.weights)
 
     def slopes(self, xz: float, yz: float) -> tuple[float, float]:
         """Solve the normal equations; along a line of cells, for no slope across it."""
         pairs = (self.u, self.u), (self.v, self.v), (self.u, self.v)
         xx, yy, xy = (math.fsum(self.weights * (one * other)) for one, other in pairs)
-        determinant, spread = xx * yy - xy * xy, xx + yy
-        if determinant > _STRAIGHT * spread * spread:
-            return (yy * xz - xy * yz) / determinant, (xx * yz - xy * xz) / determinant
-        return (xz / spread, yz / spread) if spread > 0 else (0.0, 0.0)
+        return plane_slopes((xx, xy, yy), (xz, yz), _STRAIGHT)

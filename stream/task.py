@@ -21,6 +21,7 @@ import numpy as np
 
 import core
 from core import MaskedImage, MatchConfig
+from core.image import require_exposure
 from stream.dataref import DataRef
 from stream.taskbase import Struct, Task, TaskError
 from stream.taskconfig import MatchBackgroundsConfig
@@ -202,8 +203,8 @@ class MatchBackgroundsTask(Task):
             As `core.match_background` does.
         """
         with self.timer("matchBackgrounds"):
-            _require_exposure("refExposure", refExposure)
-            _require_exposure("sciExposure", sciExposure)
+            require_exposure("refExposure", refExposure)
+            require_exposure("sciExposure", sciExposure)
             if not sciExposure.image.flags.writeable:
                 expected = "writable, as the model is added to it"
                 raise core.ImageError("sciExposure.image", "read-only", expected)
@@ -231,7 +232,7 @@ class MatchBackgroundsTask(Task):
         """
         with self.timer("decode"):
             exposure = dataRef.get(datasetType)
-        _require_exposure(f"what get({datasetType!r}) returned", exposure)
+        require_exposure(f"what get({datasetType!r}) returned", exposure)
         return exposure
 
     def scaleExposure(
@@ -374,11 +375,6 @@ def _require_existing(entries: Sequence[_Entry], dataset_type: str) -> None:
     missing = [entry.name for entry in entries if not entry.ref.datasetExists(dataset_type)]
     if missing:
         raise TaskError(f"no {dataset_type!r} exists of {', '.join(missing)}")
-
-
-def _require_exposure(name: str, value: object) -> None:
-    if not isinstance(value, MaskedImage):
-        raise core.ImageTypeError(name, f"a {type(value).__name__}", "a core.MaskedImage")
 
 
 def _core_scaler(scaler: Any) -> Any:
