@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.groups.values import Measurement
+from core.groups.values import Measurement, Sent
 
 __all__ = [
     "Arrived",
@@ -13,6 +13,9 @@ __all__ = [
     "ManifestSet",
     "Measured",
     "Published",
+    "Reopened",
+    "Sealed",
+    "Suspected",
     "TimerFired",
     "Withdrawn",
 ]
@@ -67,6 +70,37 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """The group's history ends here: what is pending is frozen, what comes later is refused."""
+
+    at: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """A seal is taken back."""
+
+    at: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """A process died while a job on this visit ran in it; `alone` if nothing ran beside it.
+
+    `event_time` (microseconds) names the death: a report that is not later than the newest one
+    of the same job was counted.
+    """
+
+    at: int
+    visit: int
+    job: str
+    alone: bool
+    event_time: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The group's own timer is due."""
 
@@ -85,11 +119,27 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """From inside: this revision is published; part of the publishing transaction."""
+    """From inside: this revision is published; part of the publishing transaction.
+
+    `sent` has, by visit, what was published of it in this revision; visits whose model was not
+    sent again are not in it.
+    """
 
     at: int
     revision: int
     reference: int | None
+    sent: tuple[tuple[int, Sent], ...] = ()
 
 
-Event = Arrived | Withdrawn | ManifestSet | Closed | TimerFired | Measured | Published
+Event = (
+    Arrived
+    | Withdrawn
+    | ManifestSet
+    | Closed
+    | Sealed
+    | Reopened
+    | Suspected
+    | TimerFired
+    | Measured
+    | Published
+)

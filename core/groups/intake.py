@@ -15,6 +15,9 @@ from core.groups.events import (
     ManifestSet,
     Measured,
     Published,
+    Reopened,
+    Sealed,
+    Suspected,
     TimerFired,
     Withdrawn,
 )
@@ -38,7 +41,7 @@ def take(draft: Draft) -> Draft:
             taken = _take_manifest(draft, event)
         case Closed() as event:
             taken = _take_closed(draft, event)
-        case TimerFired():
+        case Sealed() | Reopened() | Suspected() | TimerFired():
             taken = draft
     return taken
 

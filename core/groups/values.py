@@ -20,6 +20,8 @@ __all__ = [
     "Member",
     "Outcome",
     "Phase",
+    "Sent",
+    "Suspicion",
     "Transition",
     "Trigger",
 ]
@@ -46,6 +48,7 @@ class Trigger(StrEnum):
     QUIET = "quiet"
     DEADLINE = "deadline"
     UPDATE = "update"
+    SEALED = "sealed"
 
 
 class Kind(StrEnum):
@@ -65,8 +68,13 @@ class Outcome(StrEnum):
     MANIFEST = "manifest"
     MEASURED = "measured"
     PUBLISHED = "published"
+    REFUSED = "refused"
+    """The group is sealed: nothing is changed, and the event goes to the dead letters."""
+    REOPENED = "reopened"
     REPLACED = "replaced"
+    SEALED = "sealed"
     SUPERSEDED = "superseded"
+    SUSPECTED = "suspected"
     TICK = "tick"
     WITHDRAWN = "withdrawn"
 
@@ -81,6 +89,48 @@ class Measurement:
     mean: float
     variance: float
     count: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was last published of a visit, so that only what changed is sent again.
+
+    Attributes
+    ----------
+    basis : str
+        Digest of all that the model follows from: of the same basis comes the same model.
+    model_id : str
+        Name of the model message.
+    status, verdict : str
+        As in the model.
+    reason : str or None
+        As in the summary.
+    """
+
+    basis: str
+    model_id: str
+    status: str
+    verdict: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """What is known of a job in which a process died.
+
+    Attributes
+    ----------
+    job : str
+        Name of the job, a digest of what it computes.
+    deaths : int
+        Deaths reported in which nothing else ran beside it.
+    last : int
+        Time of the newest report, microseconds: an earlier one, or the same, was counted.
+    """
+
+    job: str
+    deaths: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +155,10 @@ class Member:
         Stream time at which this version was accepted, ms.
     frozen : str or None
         Digest under which the newest frozen revision holds the visit; None if it does not.
+    sent : Sent or None
+        What was last published of the visit, whatever its version was then.
+    suspicion : Suspicion or None
+        Of a job on this version that killed its process.
     """
 
     visit: int
@@ -116,6 +170,8 @@ class Member:
     measurement: Measurement | None
     at: int
     frozen: str | None = None
+    sent: Sent | None = None
+    suspicion: Suspicion | None = None
 
     @property
     def rank(self) -> tuple[int, int, bool, str, bytes]:
@@ -176,7 +232,19 @@ class Header:
     named : int or None
         Reference that the manifest named when that was frozen.
     reference : int or None
-        Reference of the published revision.
+        Reference of the published revision: the next one's, unless something speaks against it.
+    reference_digest : str or None
+        Digest of the input that it had.
+    sealing : int or None
+        Highest version of the seals and reopenings so far.
+    reopened : bool
+        Whether a reopening of that version came; it ranks above a seal of the same version.
+    sealed_at : int or None
+        Since when the group is sealed, ms; None if it is not.
+    settled_at : int or None
+        The newest freeze or reopening, ms.
+    forgotten : bool
+        Members and expected set were dropped, `seal_retention_ms` after the seal.
     """
 
     opened_at: int | None = None
@@ -194,6 +262,12 @@ class Header:
     size: int = 0
     named: int | None = None
     reference: int | None = None
+    reference_digest: str | None = None
+    sealing: int | None = None
+    reopened: bool = False
+    sealed_at: int | None = None
+    settled_at: int | None = None
+    forgotten: bool = False
 
     @property
     def phase(self) -> Phase:
@@ -287,6 +361,8 @@ class Transition:
         To put.
     released : tuple of int
         Frozen revisions that are published now and are to be forgotten.
+    forgotten : tuple of int
+        Visits whose members are to be forgotten, and with them the expected set.
     """
 
     outcome: Outcome
@@ -296,3 +372,4 @@ class Transition:
     expected: Expected | None = None
     frozen: tuple[Frozen, ...] = ()
     released: tuple[int, ...] = ()
+    forgotten: tuple[int, ...] = ()
