@@ -165,7 +165,7 @@ def test_manifest_that_names_another_reference_is_a_change() -> None:
 
 @pytest.mark.parametrize("reference", [None, 7], ids=["none", "absent"])
 def test_manifest_that_takes_a_name_back_is_a_change(reference: int | None) -> None:
-    """A name that no longer stands makes an update; a name for nobody, where none stood, is none."""
+    """A name that no longer stands makes an update; a name for nobody makes none."""
     told = run((0, manifest(1, 2, reference=1)), (1, arrived(1)), (1, arrived(2)))
     told.at(10, manifest(1, 2, version=2, reference=reference))
     told.tick(30)

@@ -269,7 +269,8 @@ class _Twin:
         """Fire what is due, one after the other."""
         while dues := [due for due in self.dues(closing) if due[0] <= until]:
             due, trigger = min(dues, key=lambda pair: pair[0])
-            self.mark(trigger, max(due, clock))
+            clock = max(due, clock)
+            self.mark(trigger, clock)
             closing = False
         seal = self.seal_due()
         if seal is not None and seal <= until:
