@@ -26,6 +26,7 @@ class Draft:
     members: tuple[Member, ...] = ()
     frozen: tuple[Frozen, ...] = ()
     released: tuple[int, ...] = ()
+    forgotten: tuple[int, ...] = ()
 
     @property
     def at(self) -> int:
@@ -36,6 +37,24 @@ class Draft:
         """Return the visit's member as the draft leaves it."""
         fresh = (m for m in self.members if m.visit == visit)
         return next(fresh, None) or self.group.members.get(visit)
+
+    @property
+    def named(self) -> int | None:
+        """Reference that a revision frozen now would have by name: one that it holds."""
+        visit = None if self.expected is None else self.expected.reference
+        if visit is None or digest_in(self.member(visit), self.expected) is None:
+            return None
+        return visit
+
+    @property
+    def pending(self) -> bool:
+        """Whether the newest frozen revision, if any, is not what would be frozen now."""
+        return self.header.changed > 0 or self.renamed
+
+    @property
+    def renamed(self) -> bool:
+        """Whether manifests name another reference than when the newest revision was frozen."""
+        return self.header.frozen > 0 and self.named != self.header.named
 
     def all_members(self) -> Mapping[int, Member]:
         """Return all members as the draft leaves them; costs their number."""
@@ -52,6 +71,7 @@ class Draft:
             expected=None if self.expected is group.expected else self.expected,
             frozen=self.frozen,
             released=self.released,
+            forgotten=self.forgotten,
         )
 
 
