@@ -118,7 +118,7 @@ def _models(lived: Lived) -> dict[str, schemas.BackgroundModel]:
 
 def test_every_model_that_a_summary_names_is_at_hand(lived: Lived) -> None:
     """Whoever holds the newest model of each visit holds those that the next summary names."""
-    sent = defaultdict(dict)
+    sent: dict[tuple[str, int], dict[int, schemas.BackgroundModel]] = defaultdict(dict)
     for one in lived.messages(lived.topics.models):
         sent[one.group.key, one.revision][one.visit] = one
     for key, summaries in _history(lived).items():
