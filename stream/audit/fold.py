@@ -50,6 +50,9 @@ class Fold:
     partition : int
     frozen : dict of int to Frozen
         All revisions so far.
+    published : bool
+        Take each revision as published at once. So it must be where the state has forgotten the
+        group, which waits for publishing; all else that is folded does not look at it.
     digests : dict of int to set of str
         What was announced of each visit that was heard of; a withdrawal has an empty digest.
     last : int
@@ -61,6 +64,7 @@ class Fold:
     partitions: int
     topic: str
     partition: int
+    published: bool
     frozen: dict[int, groups.Frozen] = field(default_factory=dict)
     digests: defaultdict[int, set[str]] = field(default_factory=partial(defaultdict, set))
     last: int = -1
@@ -113,7 +117,10 @@ class Fold:
             self._note((self.group, frozen) for frozen in transition.frozen)
 
     def _note(self, frozen: Iterable[tuple[str, groups.Frozen]]) -> None:
-        self.frozen.update((one.revision, one) for _, one in frozen)
+        for group, one in frozen:
+            self.frozen[one.revision] = one
+            if self.published:
+                self._state.feed(group, groups.Published(one.at, one.revision, None))
 
     def _announce(self, puts: Mapping[bytes, bytes | None]) -> None:
         for key, value in puts.items():

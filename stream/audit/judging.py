@@ -50,7 +50,7 @@ class Judge:
         self._hold(self._strays(case))
         drop_deleted(case)
         compared = self._judge_input(case, whole=whole)
-        home = self._fold(case.key, case.home)
+        home = self._fold(case, case.home)
         if not compared:
             self._compare(case, home, whole=whole)
         home.advance_to(case.line.after)
@@ -111,11 +111,12 @@ class Judge:
 
     # -- the input and its dead letters ------------------------------------------------------------
 
-    def _fold(self, group: str, partition: int) -> Fold:
+    def _fold(self, case: Case, partition: int) -> Fold:
         if partition not in self._folds:
             partitions = self.lines[partition].before.position.partitions
+            gone = case.before is not None and case.before.header.forgotten
             self._folds[partition] = Fold(
-                group, self.terms.policy, partitions, self.topics.warps, partition
+                case.key, self.terms.policy, partitions, self.topics.warps, partition, gone
             )
         return self._folds[partition]
 
@@ -123,7 +124,7 @@ class Judge:
         """Fold the input; tell whether the state was compared on the way."""
         compared = False
         for (partition, offset), rows in groupby(case.rest, key=_place):
-            line, fold = self.lines[partition], self._fold(case.key, partition)
+            line, fold = self.lines[partition], self._fold(case, partition)
             at_home = partition == case.home
             if at_home and not compared and offset >= line.before.position.next_offset:
                 self._compare(case, fold, whole=whole)
