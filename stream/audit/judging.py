@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -97,17 +98,11 @@ class Judge:
         first record that is held: by the metric of its first revision, or, before that, by its
         header; and no member may be older.
         """
-        line, topic = case.line, self.topics.warps
-        if line.begins[topic] == 0:
-            return True
-        since, began = line.since.get(topic), _began(case)
+        horizon, began = case.line.horizon(self.topics.warps), _began(case)
+        if math.isinf(horizon) or began is None:
+            return horizon < 0
         members = () if case.before is None else case.before.members.values()
-        return (
-            since is not None
-            and began is not None
-            and began > since
-            and all(member.at > since for member in members)
-        )
+        return began > horizon and all(member.at > horizon for member in members)
 
     # -- the input and its dead letters ------------------------------------------------------------
 
@@ -171,9 +166,8 @@ class Judge:
     def _should_be_there(self, record: Row) -> bool:
         """Tell whether the letter of a dead record must be seen: read by the first state, held."""
         line, topic = self.lines[record.partition], self.topics.dead_letters
-        if record.offset >= line.before.position.next_offset:
-            return False
-        return line.begins[topic] == 0 or record.timestamp > line.since.get(topic, 0)
+        read = record.offset < line.before.position.next_offset
+        return read and record.timestamp > line.horizon(topic)
 
     def _at(self, letter: Letter) -> Place:
         return Place(self.topics.dead_letters, letter.partition, letter.offset)

@@ -163,14 +163,13 @@ def judge_metrics(case: Case, topics: Topics) -> Iterator[Violation]:
     """Yield metrics that are missing, doubled, or about nothing."""
     found = Counter((one.said.revision, one.said.visit) for one in case.metrics)
     yield from _surplus_metrics(case, found)
-    since = case.line.since.get(topics.metrics, 0)
-    horizon = since + _STRADDLE_MS if case.line.begins[topics.metrics] else 0
+    horizon = case.line.horizon(topics.metrics) + _STRADDLE_MS
     published: list[tuple[tuple[int, int | None], Placed[Model] | Placed[Summary]]] = [
         *(((one.said.revision, one.said.visit), one) for one in case.models),
         *(((one.said.revision, None), one) for one in case.summaries),
     ]
     for name, one in dict(published).items():
-        if name[0] <= case.settled and one.timestamp >= horizon and not found[name]:
+        if name[0] <= case.settled and one.timestamp > horizon and not found[name]:
             what = "it was published without its metric"
             yield Violation("metric_missing", what, case.key, *name, one.place)
 

@@ -14,6 +14,7 @@ What is between the bounds is in flight, and no violation.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -87,6 +88,12 @@ class Line:
     since: dict[str, int] = field(default_factory=dict)
     clock: int = 0
     next: int = 0
+
+    def horizon(self, topic: str) -> float:
+        """Return the stamp, ms, up to which records of a topic may have been deleted by age."""
+        if self.begins[topic] == 0:
+            return -math.inf
+        return self.since.get(topic, math.inf)
 
 
 class Reading:

@@ -9,10 +9,11 @@ from core import groups
 from stream.log.topics import Topics
 from stream.settings import Settings
 
-__all__ = ["MEMORY_BYTES", "MOST", "Terms"]
+__all__ = ["MEMORY_BYTES", "MOST", "SETTLE_S", "Terms"]
 
 MEMORY_BYTES: Final = 128 * 2**20
 MOST: Final = 1000
+SETTLE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +53,4 @@ class Terms:
     @property
     def settle_s(self) -> float:
         """How long to wait between what must be seen in order, seconds."""
-        return 0.0 if self.gapless else 1.0
+        return 0.0 if self.gapless else SETTLE_S

@@ -89,7 +89,7 @@ class Planted:
         )
         with closing(sqlite3.connect(self.path)) as sql, sql:
             place = (*values, one.offset, one.topic, one.partition)
-            assert sql.execute(statement + where, place).rowcount == 1  # noqa: S608 - our own words
+            assert sql.execute(statement + where, place).rowcount == 1
 
 
 def audited(path: Path, terms: Terms = FAST_TERMS) -> Report:

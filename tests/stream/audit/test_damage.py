@@ -15,7 +15,6 @@ from core import groups
 from stream.audit import KINDS, Law
 from stream.log.seam import Outgoing, Record
 from tests.stream.audit.damage import (
-    FAST_TERMS,
     TOPICS,
     Planted,
     audited,
