@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "simulate": "Write a simulated survey: warps, truth, manifest.",
     "topics": "Create the topics on a Kafka cluster, or check them.",
     "watch": "Follow what is published.",
+    "why": "Say what a group waits for.",
 }
 
 _EPILOG: Final = (

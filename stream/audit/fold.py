@@ -8,7 +8,7 @@ between fire first, at the same stream time as in the service.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -43,7 +43,7 @@ class Fold:
     Attributes
     ----------
     group : str
-    policy : Policy
+    policy_for : callable
     partitions : int
     topic : str
         The input.
@@ -60,7 +60,7 @@ class Fold:
     """
 
     group: str
-    policy: groups.Policy
+    policy_for: Callable[[str], groups.Policy]
     partitions: int
     topic: str
     partition: int
@@ -71,7 +71,7 @@ class Fold:
     _state: groups.Partition = field(init=False)
 
     def __post_init__(self) -> None:
-        self._state = groups.Partition(lambda _: self.policy)
+        self._state = groups.Partition(self.policy_for)
 
     @property
     def now(self) -> groups.Group:

@@ -111,7 +111,7 @@ class Judge:
             partitions = self.lines[partition].before.position.partitions
             gone = case.before is not None and case.before.header.forgotten
             self._folds[partition] = Fold(
-                case.key, self.terms.policy, partitions, self.topics.warps, partition, gone
+                case.key, self.terms.policy_for, partitions, self.topics.warps, partition, gone
             )
         return self._folds[partition]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -23,8 +24,8 @@ class Terms:
     Attributes
     ----------
     topics : Topics
-    policy : Policy
-        The service's rules for groups: they decide what the input should have become.
+    policy_for : callable
+        The service's rules for a group, by its key: they decide what the input should have become.
     gapless : bool
         The log numbers its records without gaps and keeps all that was published, as the embedded
         log does. Else what is seen in one topic may be late in another.
@@ -37,7 +38,7 @@ class Terms:
     """
 
     topics: Topics
-    policy: groups.Policy
+    policy_for: Callable[[str], groups.Policy]
     gapless: bool
     group: str | None = None
     memory_bytes: int = MEMORY_BYTES
@@ -47,8 +48,8 @@ class Terms:
     def of(cls, settings: Settings, **more: Any) -> Self:
         """Return the terms that the service's settings make; `more` are attributes."""
         values: dict[str, Any] = settings.policy_values()
-        topics = Topics(settings.topic_prefix)
-        return cls(topics, groups.Policy(**values), not settings.brokers, **more)
+        topics, policy = Topics(settings.topic_prefix), groups.Policy(**values)
+        return cls(topics, lambda _: policy, not settings.brokers, **more)
 
     @property
     def settle_s(self) -> float:

@@ -27,7 +27,7 @@ __all__ = ["FAST_TERMS", "TOPICS", "Planted", "audited", "message_of", "remade",
 T = TypeVar("T")
 
 TOPICS = Topics()
-FAST_TERMS = Terms(TOPICS, FAST, gapless=True)
+FAST_TERMS = Terms(TOPICS, lambda _: FAST, gapless=True)
 
 
 @dataclass(frozen=True)

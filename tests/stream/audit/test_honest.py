@@ -76,7 +76,7 @@ def test_one_damaged_group_among_others(planted: Planted, key: str) -> None:
 def test_other_rules_are_told_from_damage(planted: Planted) -> None:
     """Settings that are not the service's look like another history, and like nothing else."""
     other = groups.Policy(quorum=3, quiet_ms=30_000, deadline_ms=300_000)
-    report = audited(planted.path, replace(FAST_TERMS, policy=other))
+    report = audited(planted.path, replace(FAST_TERMS, policy_for=lambda _: other))
     assert set(report.counts) == {"history_differs"}
 
 
