@@ -39,7 +39,7 @@ from stream.audit.spool import Spool
 from stream.audit.terms import Terms
 from stream.log.seam import Places, ReaderLog, Record
 
-__all__ = ["Reader", "Reading", "Stand"]
+__all__ = ["Line", "Reader", "Reading", "Stand"]
 
 _AHEAD: Final = "state_behind_input"
 

@@ -157,16 +157,18 @@ def _rules(situation: Situation, now: int) -> Iterator[str]:
         return
     first = situation.next_rule
     if first is not None:
-        trigger, due = first
-        yield f"{trigger}, {_when(due, now)}{_or_sooner(situation)}"
+        yield f"{first[0]}, {_when(first[1], now)}; {_what_then(situation, first[1], now)}"
     for trigger, due in situation.rules.items():
         if first is None or trigger is not first[0]:
             yield from _other_rule(situation, trigger, due, now)
 
 
-def _or_sooner(situation: Situation) -> str:
-    waits = situation.group.header.opened_at is not None
-    return "; it is then complete as it is" if waits else "; each further change puts it off"
+def _what_then(situation: Situation, due: int, now: int) -> str:
+    if due <= now:
+        return "overdue, the service has not come to it"
+    if situation.group.header.opened_at is not None:
+        return "it is then complete as it is"
+    return "each further change puts it off"
 
 
 def _other_rule(situation: Situation, trigger: Trigger, due: int | None, now: int) -> Iterator[str]:
@@ -241,7 +243,8 @@ def _why_this(newest: schemas.GroupMatched, reference: int, situation: Situation
 def _published(situation: Situation, now: int) -> Iterator[str]:
     summaries = situation.summaries[-_FEW:]
     if not summaries:
-        yield "nothing yet"
+        some = count_of(situation.group.header.published, "revision")
+        yield f"{some}, whose summaries are gone" if situation.group.header.published else "nothing"
     for one in summaries:
         counts = [
             f"{count} {name}"
