@@ -17,6 +17,7 @@ import schemas
 from core import groups
 from stream.audit.facts import Letter, Raw, Row
 from stream.audit.reading import Stand
+from stream.changelog import policy_within
 from stream.ingest import Batch
 from stream.log.seam import Record
 
@@ -44,7 +45,8 @@ class Fold:
     ----------
     group : str
     policy_for : callable
-    partitions : int
+    position : Position
+        Of its partition, for the format of the state and the number of partitions.
     topic : str
         The input.
     partition : int
@@ -61,7 +63,7 @@ class Fold:
 
     group: str
     policy_for: Callable[[str], groups.Policy]
-    partitions: int
+    position: schemas.Position
     topic: str
     partition: int
     published: bool
@@ -71,7 +73,9 @@ class Fold:
     _state: groups.Partition = field(init=False)
 
     def __post_init__(self) -> None:
-        self._state = groups.Partition(self.policy_for)
+        self._state = groups.Partition(
+            lambda key: policy_within(self.policy_for(key), self.position.state_format)
+        )
 
     @property
     def now(self) -> groups.Group:
@@ -100,7 +104,7 @@ class Fold:
             if letter.reason in _RELEASE or (letter.stage == "group" and not whole):
                 self.advance(raw.clock)
                 return Fate(schemas.DeadReason(letter.reason), letter.stage)
-        batch = Batch(self._state, self.partitions)
+        batch = Batch(self._state, self.position.partitions, self.position.state_format)
         batch.take(record)
         self._note(batch.frozen)
         self._announce(batch.puts)

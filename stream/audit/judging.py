@@ -108,10 +108,10 @@ class Judge:
 
     def _fold(self, case: Case, partition: int) -> Fold:
         if partition not in self._folds:
-            partitions = self.lines[partition].before.position.partitions
+            position = self.lines[partition].after.position
             gone = case.before is not None and case.before.header.forgotten
             self._folds[partition] = Fold(
-                case.key, self.terms.policy_for, partitions, self.topics.warps, partition, gone
+                case.key, self.terms.policy_for, position, self.topics.warps, partition, gone
             )
         return self._folds[partition]
 

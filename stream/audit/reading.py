@@ -38,6 +38,7 @@ from stream.audit.report import Findings, Horizon, Place, Violation
 from stream.audit.spool import Spool
 from stream.audit.terms import Terms
 from stream.log.seam import Places, ReaderLog, Record
+from stream.log.starts import passing_over
 
 __all__ = ["Line", "Reader", "Reading", "Stand"]
 
@@ -157,8 +158,7 @@ class Reading:
         known = {place: offset for place, offset in self._next.items() if place[0] in topics}
         if len(self.lines) == self.log.partitions:
             return known
-        ends = await self.log.ends(topics)
-        return known | {place: end for place, end in ends.items() if place[1] not in self.lines}
+        return known | passing_over(await self.log.ends(topics), self.lines)
 
     # -- the state ---------------------------------------------------------------------------------
 
