@@ -14,7 +14,6 @@ from tests.stream.audit.damage import TOPICS, Planted
 from tests.stream.chaos import PARTITIONS, Storm
 from tests.stream.night import FAST
 
-
 SEAL_RETENTION_S = FAST.seal_retention_ms / 1000 + 1
 
 
