@@ -23,6 +23,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "announce": "Publish the arrival of warps.",
+    "audit": "Prove from the log that nothing is lost or doubled.",
     "dead-letters": "List, show and replay what could not be used.",
     "demo": "Watch a simulated night being levelled, from warps to models and pictures.",
     "match": "Match warps in batch: the same mathematics, no log.",
@@ -32,6 +33,7 @@ _COMMANDS: Final = {
     "simulate": "Write a simulated survey: warps, truth, manifest.",
     "topics": "Create the topics on a Kafka cluster, or check them.",
     "watch": "Follow what is published.",
+    "why": "Say what a group waits for.",
 }
 
 _EPILOG: Final = (

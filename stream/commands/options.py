@@ -16,6 +16,7 @@ from stream.settings import Settings
 
 __all__ = [
     "LOG_SETTINGS",
+    "POLICY_SETTINGS",
     "SECTIONS",
     "TRANSPORT_SETTINGS",
     "VERDICT_SETTINGS",
@@ -107,6 +108,9 @@ SECTIONS: Final = {
     ),
 }
 """The settings under the headings and in the order of the help texts."""
+
+POLICY_SETTINGS: Final = SECTIONS["When a group is complete"]
+"""Settings by which groups are gathered: with the input they decide every revision."""
 
 _SECTION_OF: Final = {name: heading for heading, names in SECTIONS.items() for name in names}
 

@@ -14,6 +14,7 @@ import pytest
 
 import schemas
 from core import groups
+from tests.stream.audit.damage import audited
 from tests.stream.chaos import POISONED, Lived, Storm, read_back
 
 SEEDS = range(30)
@@ -239,6 +240,13 @@ def _superseded(lived: Lived) -> set[str]:
         for member in summary.members
         if member.status == "failed" and (member.reason or "").startswith("superseded: ")
     }
+
+
+def test_the_audit_finds_nothing(lived: Lived) -> None:
+    """A log that was written in a storm is honest, by the audit's word too."""
+    report = audited(lived.path)
+    assert report.ok, report.violations
+    assert report.checked["revisions"] == len(lived.records[lived.topics.groups])
 
 
 def test_the_storm_was_one(lived: Lived) -> None:
