@@ -46,6 +46,19 @@ def secured() -> Iterator[Cluster]:
         yield cluster
 
 
+LONG: Final = {"test_bench", "test_packaging", "test_report", "test_sky_truth", "test_warm"}
+"""Files that take long, beside those that need a broker or run the whole program."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share a run, give out the long files first, so that all end together."""
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("kafka")}
+        long |= {item.path for item in items if item.path.stem in LONG}
+        long |= {item.path for item in items if item.path.parent.name == "e2e"}
+        items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Say, behind everything else, what was not proved because tests were skipped."""

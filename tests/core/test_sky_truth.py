@@ -34,7 +34,7 @@ def test_white_noise(name: str, statistic: GridStatistic) -> None:
     The error of MEANCLIP, by LSST's formula, lacks what clipping takes from the variance: 5 %.
     """
     side, seeds = SIZES.get(name, (12, 240))
-    told = pulls(WAYS[name], statistic, "white", seeds=seeds, side=side, bin_size=16)
+    told = pulls(WAYS[name], statistic, "white", seeds=seeds, side=side, bin_size=16, judged=400)
     low, high = (1.0, 1.1) if statistic == MEANCLIP else (0.95, 1.05)
     loose = LOOSE.get(name, 0.0)
     assert low - loose < told.chi2 < high + loose
