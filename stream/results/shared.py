@@ -118,7 +118,8 @@ def _store(place: str | Path) -> LocalStore | S3Store:
         return LocalStore(place, mkdir=True)
     return S3Store.from_url(
         place,
-        client_options={"timeout": _PATIENCE, "connect_timeout": _PATIENCE},
+        # plain HTTP is spoken only to an endpoint that the operator has named with http://
+        client_options={"timeout": _PATIENCE, "connect_timeout": _PATIENCE, "allow_http": True},
         retry_config={"max_retries": 1, "retry_timeout": _PATIENCE},
     )
 

@@ -29,6 +29,7 @@ NAMES = {
     "groups_due",
     "groups_open",
     "job_attempts_total",
+    "job_results_reused_total",
     "job_duration_seconds",
     "jobs_running",
     "last_poll_timestamp_seconds",
