@@ -11,12 +11,16 @@ from stream.log.seam import Record
 
 __all__ = ["Dead", "GroupEvent", "Tick", "event_id", "read"]
 
-_UNSUPPORTED: Final = (schemas.GroupSealed, schemas.GroupReopened, schemas.JobSuspected)
+_UNSUPPORTED: Final = (schemas.GroupSealed, schemas.GroupReopened)
 
 _LONGEST_ID: Final = 1024  # characters, as `schemas.Attributes` has it; of four bytes at most
 
 _Addressed = (
-    schemas.WarpArrived | schemas.WarpWithdrawn | schemas.GroupManifest | schemas.GroupClosed
+    schemas.WarpArrived
+    | schemas.WarpWithdrawn
+    | schemas.GroupManifest
+    | schemas.GroupClosed
+    | schemas.JobSuspected
 )
 
 
@@ -115,6 +119,8 @@ def _event(message: _Addressed, at: int, event_time: int) -> groups.Event:
             )
         case schemas.GroupClosed():
             return groups.Closed(at, message.version)
+        case schemas.JobSuspected():
+            return groups.Suspected(at, message.visit, message.job, message.alone, event_time)
 
 
 def _arrived(message: schemas.WarpArrived, at: int, event_time: int) -> groups.Arrived:

@@ -220,16 +220,18 @@ class Watch:
         """
         if self._known is not None and job in self._reported:
             await self._known.read_up(arrival.group.key)
-        suspicion = self._suspicion(job, arrival)
-        most = self._policy_for(arrival.group.key).max_attempts
-        if suspicion is None or suspicion.deaths < most:
+        member = self._member(arrival)
+        if member is None or member.suspicion is None:
             return None
-        return f"the process died {suspicion.deaths} times of this job alone"
+        same = member.digest == schemas.arrival_digest(arrival)
+        if same and groups.given_up(member, self._policy_for(arrival.group.key)):
+            return f"this process died {member.suspicion.deaths} times of it alone"
+        return None
 
     @contextlib.asynccontextmanager
     async def turn(self, job: str, arrival: schemas.WarpArrived) -> AsyncIterator[None]:
         """Wait until a job may run, and have it written down while it does."""
-        alone = job in self._reported or self._suspicion(job, arrival) is not None
+        alone = job in self._reported or self._is_suspect(job, arrival)
         async with self._turns.take(alone=alone):
             entry = Entry(
                 job=job,
@@ -241,9 +243,10 @@ class Watch:
             with contextlib.nullcontext() if self._ledger is None else self._ledger.listed(entry):
                 yield
 
-    def _suspicion(self, job: str, arrival: schemas.WarpArrived) -> groups.Suspicion | None:
-        """Return what is known against this very job."""
+    def _is_suspect(self, job: str, arrival: schemas.WarpArrived) -> bool:
+        member = self._member(arrival)
+        return member is not None and member.suspicion is not None and member.suspicion.job == job
+
+    def _member(self, arrival: schemas.WarpArrived) -> groups.Member | None:
         group = None if self._known is None else self._known.find(arrival.group.key)
-        member = None if group is None else group.members.get(arrival.visit)
-        found = None if member is None else member.suspicion
-        return found if found is not None and found.job == job else None
+        return None if group is None else group.members.get(arrival.visit)

@@ -87,7 +87,8 @@ def far() -> Drawer:
 def both(near: Drawer, far: Drawer, told: list[str] | None = None) -> Results:
     """Return results on two shelves."""
     shelves = Shelf("local", near), Shelf("shared", far)
-    return Results(shelves, [].append if told is None else told.append)
+    noted: list[str] = [] if told is None else told
+    return Results(shelves, noted.append)
 
 
 async def found(results: Results, name: str = NAME) -> Result | None:

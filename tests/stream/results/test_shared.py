@@ -33,7 +33,7 @@ KEYS = {
 @contextmanager
 def server() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a server that speaks S3, in a process of its own, and give its address."""
-    process = subprocess.Popen(  # noqa: S603 - a program of our own environment
+    process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -148,8 +148,19 @@ async def test_a_disk_that_is_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "results", "./results", "s3://", "s3://b", "S3://bucket/x", "gs://bucket/x", "/a\nb"]
-    + ["s3://bucket/a?b=c", "s3://key:word@bucket/a", "https://bucket.s3.amazonaws.com/x"],
+    [
+        "",
+        "results",
+        "./results",
+        "s3://",
+        "s3://b",
+        "S3://bucket/x",
+        "gs://bucket/x",
+        "/a\nb",
+        "s3://bucket/a?b=c",
+        "s3://key:word@bucket/a",
+        "https://bucket.s3.amazonaws.com/x",
+    ],
 )
 def test_other_places_are_refused(text: str) -> None:
     """A place is a bucket with a prefix, without keys in it, or an absolute path."""
