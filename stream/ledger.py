@@ -99,6 +99,7 @@ class Ledger:
         with contextlib.suppress(OSError):
             self.path.unlink(missing_ok=True)
         os.close(self._file)
+        self._file = -1  # its number may be another file's by now
 
     def _write(self, page: int, text: bytes) -> None:
         try:
