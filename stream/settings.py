@@ -247,7 +247,7 @@ class Settings(BaseModel):
         description="folder of this host for finished results and the list of what runs; default: "
         "LOG.local beside the embedded log, with Kafka .cache/evensky/APP in the home folder",
     )
-    results_max_bytes: Annotated[ByteSize, Field(ge=0)] = Field(
+    results_max_bytes: Annotated[ByteSize, Field(ge=0, le=1024 * 1024 * GIB)] = Field(
         default=ByteSize(GIB), description="finished results kept on this host; 0: none"
     )
     results_shared: Annotated[str, AfterValidator(_shared)] | None = Field(
