@@ -156,7 +156,7 @@ async def test_results_are_kept_where_the_settings_say(tmp_path: Path) -> None:
     log = tmp_path / "a.db"
     shared = {"results_shared": str(tmp_path / "shared")}
     warp, result = examples.arrived(), Measured(1, "ab" * 32, 1.0, 2.0, 3.0, (4, 5), (6, 7))
-    kept = {}
+    kept: dict[str, tuple[list[str], int]] = {}
     for options in ({}, shared, {"results_max_bytes": 0}, {"results_max_bytes": 0, **shared}):
         told: list[str] = []
         results = kept_results(_settings(log=log, **options))
