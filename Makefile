@@ -15,7 +15,7 @@ unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-core lock clean setup setup-dev
+.PHONY: help demo test check bench-core bench-stream lock clean setup setup-dev
 
 help:  ## say what there is
 	@echo "evensky: make COMMAND"
@@ -38,6 +38,9 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 
 bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")
 	@$(BIN)/python -m ops.bench core $(BENCH)
+
+bench-stream: setup  ## how fast the service is, on a file and on a broker (BENCH="--events 20000 --only flow")
+	@$(BIN)/python -m ops.bench stream $(BENCH)
 
 lock: $(BIN)/uv  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)
 	@$(call lock,requirements.lock,)

@@ -41,7 +41,14 @@ from schemas.identity import (
     parse_model_key,
     partition_of,
 )
-from schemas.ids import config_digest, input_digest, job_id, model_id, model_id_of
+from schemas.ids import (
+    arrival_digest,
+    config_digest,
+    input_digest,
+    job_id,
+    model_id,
+    model_id_of,
+)
 from schemas.letters import MAX_WHOLE_VALUE, DeadLetter, SourceRecord, Stage
 from schemas.limits import EVENT_LIMITS, LETTER_LIMITS, RESULT_LIMITS, Limits
 from schemas.messages import (
@@ -116,6 +123,7 @@ __all__ = [
     "StateKind",
     "WarpArrived",
     "WarpWithdrawn",
+    "arrival_digest",
     "check_partition",
     "config_digest",
     "decode",

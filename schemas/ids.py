@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 from schemas.envelope import encode_value
 from schemas.errors import DeadReason, SchemaError
+from schemas.events import WarpArrived
 from schemas.limits import RESULT_LIMITS, Limits
 from schemas.models import BackgroundModel
 from schemas.wire import pack, unpack
 
-__all__ = ["config_digest", "input_digest", "job_id", "model_id", "model_id_of"]
+__all__ = ["arrival_digest", "config_digest", "input_digest", "job_id", "model_id", "model_id_of"]
 
 # When and as what a model was sent is no part of what it says (DESIGN.md section 2).
 _OUTSIDE_MODEL_ID: Final = ("revision", "kind", "model_id")
@@ -38,6 +39,11 @@ def input_digest(checksum: str, scale: float, unit: str | None, sky: str) -> str
     return _sha256(["evensky input 1", checksum, float(scale), unit, str(sky)])
 
 
+def arrival_digest(arrival: WarpArrived) -> str:
+    """Name what the warp of an arrival puts into a match."""
+    return input_digest(arrival.checksum, arrival.scale, arrival.unit, arrival.sky)
+
+
 def config_digest(config: Mapping[str, object]) -> str:
     """Name a configuration of the matching, whatever the order of its fields.
 
@@ -51,22 +57,29 @@ def config_digest(config: Mapping[str, object]) -> str:
 
 
 def job_id(
-    reference_digest: str, science_digest: str, config_digest: str, numerics_version: str
+    kind: Literal["measure", "match"],
+    reference_digest: str | None,
+    science_digest: str,
+    config_digest: str,
+    numerics_version: str,
 ) -> str:
-    """Name a job by what it computes.
+    """Name a job by what it computes: of the same name comes the same result.
 
     Parameters
     ----------
-    reference_digest, science_digest : str
-        Input digests of the two warps.
+    kind : str
+        What is done with the warps.
+    reference_digest : str or None
+        Input digest of the reference; None where there is none.
+    science_digest : str
+        Input digest of the warp itself.
     config_digest : str
         Of the configuration of the matching.
     numerics_version : str
         Of the arithmetic.
     """
-    return _sha256(
-        ["evensky job 1", reference_digest, science_digest, config_digest, numerics_version]
-    )
+    inputs = [reference_digest, science_digest]
+    return _sha256(["evensky job 1", kind, *inputs, config_digest, numerics_version])
 
 
 def model_id(message: BackgroundModel) -> str:

@@ -65,7 +65,9 @@ class BatchGroup:
             A visit that must be the reference.
         """
         members = tuple(
-            groups.FrozenMember(visit, _digest(one.message), schemas.pack_state(one.message))
+            groups.FrozenMember(
+                visit, schemas.arrival_digest(one.message), schemas.pack_state(one.message)
+            )
             for visit, one in self.files.items()
         )
         return groups.Frozen(
@@ -125,10 +127,6 @@ async def match_group(
 def value_of(model: schemas.BackgroundModel) -> bytes:
     """Return the bytes of a model's message, as they stand in the log."""
     return schemas.encode_value(model)
-
-
-def _digest(message: schemas.WarpArrived) -> str:
-    return schemas.input_digest(message.checksum, message.scale, message.unit, message.sky)
 
 
 async def _forget(_: Sequence[jobs.Measured]) -> None:

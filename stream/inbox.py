@@ -135,7 +135,7 @@ def _arrived(message: schemas.WarpArrived, at: int, event_time: int) -> groups.A
         visit=message.visit,
         version=message.version,
         event_time=event_time,
-        digest=schemas.input_digest(message.checksum, message.scale, message.unit, message.sky),
+        digest=schemas.arrival_digest(message),
         payload=schemas.pack_state(message),
         expected=message.expected,
     )

@@ -115,6 +115,8 @@ class Owner:
         self._recalls: dict[str, Recall] = {}
         self._draining = False
         self._next_tick = 0.0
+        self._to_read: int | None = None
+        self.read_up = asyncio.Event()
 
     # -- taking over and letting go ----------------------------------------------------------------
 
@@ -267,6 +269,7 @@ class Owner:
         ends : mapping of int to int
             Where the input of each partition ends; of one that is not in it, nobody knows.
         """
+        self._note_progress(ends.get(self.partition))
         if self.status is not Status.ACTIVE or self._draining or self._lock.locked():
             return
         due, now = self.state.next_due(), self._shared.clock()
@@ -277,6 +280,15 @@ class Owner:
         self._next_tick = now + _TICK_PATIENCE_S
         async with self._lock:
             await self._commit("ingest", [self._outbox.tick(due, now)])
+
+    def _note_progress(self, end: int | None) -> None:
+        """Notice when all is read that was there when the partition became ours."""
+        if self.status is not Status.ACTIVE:
+            return
+        if self._to_read is None:
+            self._to_read = end
+        if self._to_read is not None and self.position.next_offset >= self._to_read:
+            self.read_up.set()
 
     def _settle_tick(self, batch: Batch) -> None:
         """After a tick that the log stamped too early, wait by the log's clock, not ours."""

@@ -132,6 +132,13 @@ class Service:
         found = (owner.state.groups.get(key) for owner in self._owners.values())
         return next((group for group in found if group is not None), None)
 
+    async def read_up(self, key: str) -> None:
+        """Wait until all is read that the partition of a group held when it became ours."""
+        for owner in self._owners.values():
+            if key in owner.state.groups:
+                await owner.read_up.wait()
+                return
+
     def _view(self, owner: Owner) -> PartitionView:
         lag = self._ends.get(owner.partition, 0) - owner.position.next_offset
         return PartitionView(max(0, lag), owner.state.clock / 1000)

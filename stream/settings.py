@@ -45,6 +45,7 @@ from stream.policies import (
     policy_of,
 )
 from stream.problems import Problem, SettingsError
+from stream.results.shared import shared_place
 
 __all__ = [
     "Address",
@@ -74,6 +75,11 @@ def _names(value: object) -> object:
         return value
     names = [name.strip() for name in value.split(",")]
     return () if names in ([""], ["none"]) else tuple(dict.fromkeys(names))
+
+
+def _shared(value: str) -> str:
+    """Refuse what is no place for results."""
+    return str(shared_place(value))
 
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")]
@@ -249,6 +255,21 @@ class Settings(BaseModel):
         description="complete groups of a partition that are worked on at the same time",
     )
 
+    # -- what is kept beside the log
+    local_dir: Path | None = Field(
+        default=None,
+        description="folder of this host for finished results and the list of what runs; default: "
+        "LOG.local beside the embedded log, with Kafka .cache/evensky/APP in the home folder",
+    )
+    results_max_bytes: Annotated[ByteSize, Field(ge=0, le=1024 * 1024 * GIB)] = Field(
+        default=ByteSize(GIB), description="finished results kept on this host; 0: none"
+    )
+    results_shared: Annotated[str, AfterValidator(_shared)] | None = Field(
+        default=None,
+        description="folder, or s3://BUCKET/PREFIX, in which all copies keep finished results; "
+        "keys, region and endpoint of S3 come from AWS_ variables",
+    )
+
     # -- taking events in
     ingest_max_records: int = Field(
         default=500, ge=1, le=10_000, description="records of one ingest transaction"
@@ -405,6 +426,18 @@ class Settings(BaseModel):
     def roots(self) -> tuple[Path, ...]:
         """Real folders that warps may be read from."""
         return tuple(root.resolve() for root in self.allow or (self.log.parent,))
+
+    @property
+    def local_folder(self) -> Path | None:
+        """Folder of this host; None if nobody named one and there is no home folder."""
+        if self.local_dir is not None:
+            return self.local_dir
+        if not self.brokers:
+            return self.log.with_name(f"{self.log.name}.local")
+        try:
+            return Path.home() / ".cache" / "evensky" / self.app
+        except RuntimeError:
+            return None
 
     def match_config(self) -> MatchConfig:
         """How backgrounds are matched."""

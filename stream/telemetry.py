@@ -45,6 +45,7 @@ _OUTCOMES = Labels(
     "dead",
 )
 _ATTEMPTS = Labels("ok", "error", "timeout", "killed", "cancelled")
+_SOURCES = Labels("local", "shared")
 _STAGES = Labels("job", "decode", "scale", "measure", "match")
 _TRANSACTIONS = Labels("ingest", "results", "publish")
 _ENDS = Labels("committed", "aborted", "unknown")
@@ -225,6 +226,10 @@ class Telemetry:
         """Tell what a job spent in one of its stages; the stage ``job`` is the whole of it."""
         self._job_seconds.labels(_STAGES(stage)).observe(seconds)
 
+    def reused(self, source: str) -> None:
+        """Count a result that was found instead of computed, by where it was kept."""
+        self._reused.labels(_SOURCES(source)).inc()
+
     def storage_read(self, scheme: str, size: int, seconds: float) -> None:
         """Tell that a warp's bytes were read."""
         self._read_bytes.labels(_SCHEMES(scheme)).inc(size)
@@ -350,6 +355,9 @@ class Telemetry:
 
     def _make_compute(self) -> None:
         self._attempts = self._counter("job_attempts", "Attempts of jobs by their end.", "outcome")
+        self._reused = self._counter(
+            "job_results_reused", "Results that were found instead of computed.", "source"
+        )
         self._job_seconds = self._histogram(
             "job_duration_seconds", "Duration of a job's attempt and its stages.", _JOB, "stage"
         )
@@ -407,6 +415,7 @@ class Telemetry:
             (self._references, _CAUSES),
             (self._attempts, _ATTEMPTS),
             (self._job_seconds, _STAGES),
+            (self._reused, _SOURCES),
             (self._read_bytes, _SCHEMES),
             (self._read_seconds, _SCHEMES),
             (self._uris, _URIS),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -23,9 +25,11 @@ from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pool import AttemptRecord, WorkerPool
 from stream.pulse import Pulse
+from stream.results import LocalKeeper, Results, SharedKeeper, Shelf, shared_place
 from stream.roots import recall
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
+from stream.suspects import Watch, watching
 from stream.telemetry import Telemetry
 from stream.transport import security
 from stream.workshop import Pool, Workshop
@@ -38,12 +42,14 @@ __all__ = [
     "decode_limits",
     "fetch_limits",
     "kafka_settings",
+    "kept_results",
     "our_topics",
     "owner_log",
     "publisher_log",
     "reader_log",
     "slots",
     "tell_fault",
+    "watched",
     "worker_pool",
 ]
 
@@ -59,6 +65,7 @@ _STORAGE_FAULTS: Final = {
 }
 
 _POLL_PATIENCE_MS = 60_000
+_BESIDE_THE_MODEL = 65_536
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -179,6 +186,8 @@ class Assembly:
     fetcher: Fetcher
     telemetry: Telemetry
     pulse: Pulse
+    results: Results
+    watch: Watch
 
 
 def assemble_service(settings: Settings, clock: Callable[[], float] = time.time) -> Assembly:
@@ -195,20 +204,23 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     pool = worker_pool(settings, telemetry)
     fetcher = _fetcher(settings, telemetry)
     log = owner_log(settings)
+    results = kept_results(settings, telemetry.reused)
+    policy_for = settings.policy_for()
+    watch = Watch(policy_for, clock)
     workshop = Workshop(
         fetcher,
         TellingPool(pool, telemetry),
         settings.match_config(),
         decode_limits(settings),
         slots(settings),
-    )
+    ).equip(results, watch)
     shared = Shared(
         log=log,
         topics=our_topics(settings),
         workshop=workshop,
         assembler=assembler(settings),
         telemetry=telemetry,
-        policy_for=settings.policy_for(),
+        policy_for=policy_for,
         clock=clock,
         source=f"evensky/{settings.app}",
         ingest_max_records=settings.ingest_max_records,
@@ -220,7 +232,36 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         due_revisions=4 * settings.max_due_groups,
         grace_s=settings.grace_s,
     )
-    return Assembly(Service(shared, pool, pulse, limits), log, pool, fetcher, telemetry, pulse)
+    service = Service(shared, pool, pulse, limits)
+    watch.know(service)
+    return Assembly(service, log, pool, fetcher, telemetry, pulse, results, watch)
+
+
+def kept_results(settings: Settings, on_reused: Callable[[str], None] = lambda _: None) -> Results:
+    """Return where finished results are kept: on this host, and with other copies."""
+    shelves = []
+    if settings.results_max_bytes and settings.local_folder is not None:
+        folder = settings.local_folder / "results"
+        shelves.append(Shelf("local", LocalKeeper(folder, settings.results_max_bytes)))
+    if settings.results_shared is not None:
+        most = settings.max_message_bytes + _BESIDE_THE_MODEL
+        keeper = SharedKeeper(shared_place(settings.results_shared), most)
+        shelves.append(Shelf("shared", keeper))
+    return Results(shelves, on_reused)
+
+
+def watched(settings: Settings, watch: Watch) -> AbstractAsyncContextManager[None]:
+    """Return the time in which jobs that kill are looked for."""
+    publisher = partial(publisher_log, settings)
+    folder = settings.local_folder
+    return watching(watch, folder, _service_name(settings), publisher, our_topics(settings))
+
+
+def _service_name(settings: Settings) -> str:
+    """Name what copies of one service have in common, for the names of files."""
+    where = settings.bootstrap_servers or str(settings.log.resolve())
+    what = f"{where}\n{settings.app}\n{settings.topic_prefix}"
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
 def fetch_limits(settings: Settings) -> FetchLimits:

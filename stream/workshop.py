@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import core
 import schemas
@@ -19,7 +19,10 @@ from core import groups
 from stream import fits, jobs
 from stream.basis import Past
 from stream.fetch import Held, Want
+from stream.jobnames import JobNames
 from stream.recall import Recall
+from stream.results import Results
+from stream.suspects import Watch
 
 __all__ = ["Fulfilled", "Kept", "OnMeasured", "Pool", "Store", "Tried", "Workshop"]
 
@@ -150,6 +153,14 @@ class Workshop:
         self._config = config
         self._limits = limits
         self._slots = asyncio.Semaphore(slots)
+        self._names = JobNames(config)
+        self._results = Results()
+        self._watch: Watch | None = None
+
+    def equip(self, results: Results, watch: Watch) -> Workshop:
+        """Keep finished results, and have an eye on jobs that kill; return the workshop."""
+        self._results, self._watch = results, watch
+        return self
 
     async def fulfil(
         self,
@@ -237,7 +248,22 @@ class Workshop:
     async def _job(
         self, job: Callable[..., T], arrivals: Sequence[schemas.WarpArrived]
     ) -> T | jobs.JobFault:
-        """Run a job on warps that are held in memory for its time."""
+        """Return a job's result, known or new; a fault is an answer."""
+        name, visit = self._names.of(arrivals), arrivals[-1].visit
+        known = await self._results.find(name, arrivals)
+        if known is not None:
+            return cast("T", known)
+        if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
+            return jobs.JobFault(visit, fits.WarpFault.KILLED.value, why)
+        result = await self._do(name, job, arrivals)
+        if isinstance(result, jobs.Measured | jobs.Matched):
+            await self._results.keep(name, result)
+        return result
+
+    async def _do(
+        self, name: str, job: Callable[..., T], arrivals: Sequence[schemas.WarpArrived]
+    ) -> T | jobs.JobFault:
+        """Do a job on warps that are held in memory for its time."""
         wants = [Want(one.uri, one.checksum, one.size) for one in arrivals]
         async with self._slots, self._store.hold(*wants) as held:
             warps = []
@@ -245,8 +271,10 @@ class Workshop:
                 if isinstance(data, fits.WarpError):
                     return jobs.JobFault(arrival.visit, data.reason, data.message)
                 warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
+            watch = self._watch
             try:
-                return await self._pool.run(job, *warps, self._config, self._limits)
+                async with nullcontext() if watch is None else watch.turn(name, arrivals[-1]):
+                    return await self._pool.run(job, *warps, self._config, self._limits)
             except fits.WarpError as error:
                 return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
 

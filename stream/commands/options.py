@@ -98,6 +98,7 @@ SECTIONS: Final = {
         "fetch_in_flight_bytes",
         "missing_grace_s",
     ),
+    "What is kept beside the log": ("local_dir", "results_max_bytes", "results_shared"),
     "The service and its operators": (
         "http",
         "grace_s",
@@ -119,6 +120,8 @@ _METAVARS: Final = {
     "bootstrap_servers": "HOST:PORT,...",
     "http": "HOST:PORT",
     "allow": "DIR",
+    "local_dir": "DIR",
+    "results_shared": "DIR|s3://...",
     "ssl_ca_file": "FILE",
     "ssl_certificate_file": "FILE",
     "ssl_key_file": "FILE",

@@ -19,7 +19,7 @@ from stream.logs import configure_logs
 from stream.settings import Settings
 from stream.starting import start_workers
 from stream.web import Web
-from stream.wiring import Assembly, assemble_service
+from stream.wiring import Assembly, assemble_service, watched
 
 __all__ = ["command", "serve"]
 
@@ -56,7 +56,10 @@ async def serve(settings: Settings) -> None:
     assembly = assemble_service(settings)
     log.info("starting", log=assembly.log.description)
     with _signals(assembly):
-        async with _running(settings, assembly) as http:
+        async with (
+            watched(settings, assembly.watch),
+            _running(settings, assembly) as http,
+        ):
             await assembly.service.run(partial(_tell_started, assembly, http))
     log.info("stopped")
 
@@ -83,6 +86,7 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         if web is not None:
             await web.close()
         await assembly.pool.close(0)
+        await assembly.results.close()
         assembly.fetcher.close()
 
 

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from schemas import (
     SchemaError,
+    WarpArrived,
+    arrival_digest,
     config_digest,
     input_digest,
     job_id,
@@ -60,12 +62,12 @@ def test_a_scale_is_a_float_however_it_is_written() -> None:
 
 def test_neighbouring_parts_do_not_run_together() -> None:
     """What stands in one part cannot be mistaken for the next."""
-    assert job_id("a", "bc", "d", "1") != job_id("ab", "c", "d", "1")
+    assert job_id("match", "a", "bc", "d", "1") != job_id("match", "ab", "c", "d", "1")
 
 
 def test_a_job_is_not_its_mirror_image() -> None:
     """Reference and warp have their places."""
-    assert job_id("a", "b", "c", "1") != job_id("b", "a", "c", "1")
+    assert job_id("match", "a", "b", "c", "1") != job_id("match", "b", "a", "c", "1")
 
 
 @pytest.mark.parametrize("place", range(4))
@@ -73,7 +75,40 @@ def test_each_part_of_a_job_changes_its_name(place: int) -> None:
     """A job is named by both inputs, the configuration and the arithmetic."""
     parts = ["a", "b", "c", "1"]
     changed = [*parts[:place], "other", *parts[place + 1 :]]
-    assert job_id(*changed) != job_id(*parts)
+    assert job_id("match", *changed) != job_id("match", *parts)
+
+
+def test_a_jobs_kind_and_its_lack_of_a_reference_are_part_of_its_name() -> None:
+    """To measure a warp, to match it, and to match it to nothing are three jobs."""
+    names = {
+        job_id("measure", None, "b", "c", "1"),
+        job_id("match", None, "b", "c", "1"),
+        job_id("match", "", "b", "c", "1"),
+    }
+    assert len(names) == 3
+
+
+def test_a_jobs_name_is_fixed_for_ever() -> None:
+    """A job's name is written into the input log and into stores that outlive a version."""
+    name = job_id("match", "ab" * 32, "cd" * 32, "ef" * 32, "1")
+    assert name == "968293784d71edb1b6cacd4d937290177e24c1fa71f35519554014fd7f656659"
+
+
+def test_an_arrivals_digest_is_that_of_its_parts() -> None:
+    """Of an arrival count the checksum, the scale, the unit and the sky, in their places."""
+    arrived = WarpArrived(
+        skymap="rings",
+        tract=1,
+        patch=2,
+        band="r",
+        visit=3,
+        uri="/w.fits",
+        checksum=CHECKSUM,
+        scale=1.25,
+        unit="nJy",
+        sky="intact",
+    )
+    assert arrival_digest(arrived) == input_digest(CHECKSUM, 1.25, "nJy", "intact")
 
 
 VALUES = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text()

@@ -29,7 +29,9 @@ from stream.log.seam import LogRefusedError, Outgoing, OwnerLog
 from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pulse import Pulse
+from stream.results import Results
 from stream.service import Limits, Service
+from stream.suspects import Watch
 from stream.telemetry import Telemetry
 from stream.workshop import Pool, Workshop
 
@@ -158,6 +160,7 @@ class Night:
     wrap: Callable[[OwnerLog], OwnerLog] = lambda log: log
     limits: Limits = field(default_factory=lambda: Limits(poll_wait_s=0.01, grace_s=5.0))
     profile: core.VerdictProfile = core.VerdictProfile.SURVEY
+    results: Results = field(default_factory=Results)
 
     def __post_init__(self) -> None:
         self.topics = Topics()
@@ -168,7 +171,9 @@ class Night:
     def service(self, pool: Pool | None = None) -> Service:
         """Return a service, not yet started."""
         store = Fetcher([self.folder], FetchLimits(missing_grace_s=0.05, pause_s=0.01))
+        watch = Watch(lambda _: self.policy, self.clock)
         workshop = Workshop(store, pool or self.pool, CONFIG, fits.DecodeLimits(), 4)
+        workshop.equip(self.results, watch)
         owner = EmbeddedOwner(self.path, self.topics, self.partitions, clock=self.clock.ms)
         shared = Shared(
             log=self.wrap(owner),
@@ -180,7 +185,9 @@ class Night:
             clock=self.clock,
             source="test",
         )
-        return Service(shared, self.pool, Pulse(self.telemetry.loop_lagged), self.limits)
+        service = Service(shared, self.pool, Pulse(self.telemetry.loop_lagged), self.limits)
+        watch.know(service)
+        return service
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Service]:

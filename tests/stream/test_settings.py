@@ -260,3 +260,22 @@ def test_models_fit_into_messages() -> None:
     problem = refusal(match={"bin_size": 4})
     assert problem.settings == ("match.bin_size", "max_warp_side_px", "max_message_bytes")
     assert make(match={"bin_size": 4}, max_warp_side_px=2048).max_message_bytes == 4 * 2**20
+
+
+def test_the_folder_of_this_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It lies beside an embedded log, in the home folder with Kafka, or where one says."""
+    log = tmp_path / "sky.db"
+    assert make(log=log).local_folder == tmp_path / "sky.db.local"
+    assert make(log=log, local_dir="/scratch/sky").local_folder == Path("/scratch/sky")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    kafka = make(bootstrap_servers="b:9092", app="night")
+    assert kafka.local_folder == tmp_path / ".cache" / "evensky" / "night"
+
+
+def test_where_copies_share_is_one_of_two_things() -> None:
+    """A bucket or an absolute folder; all else is refused when it is given."""
+    assert make(results_shared="s3://sky/results/").results_shared == "s3://sky/results"
+    assert make(results_shared="/mnt/sky").results_shared == "/mnt/sky"
+    for text in ("results", "ftp://sky/results", ""):
+        with pytest.raises(ValidationError, match="neither"):
+            make(results_shared=text)

@@ -30,6 +30,7 @@ NAMES = {
     "groups_open",
     "groups_sealed",
     "job_attempts_total",
+    "job_results_reused_total",
     "job_duration_seconds",
     "jobs_running",
     "last_poll_timestamp_seconds",

@@ -113,6 +113,10 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
             **timed("job_duration_seconds", 0.5, stage="job"),
         },
     ),
+    "reused": (
+        lambda t: t.reused("shared"),
+        {of("job_results_reused_total", source="shared"): 1},
+    ),
     "staged": (
         lambda t: t.staged("decode", 0.25),
         timed("job_duration_seconds", 0.25, stage="decode"),
@@ -195,6 +199,7 @@ LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...
         "outcome",
         ("ok", "error", "timeout", "killed", "cancelled"),
     ),
+    "reused": (lambda t, v: t.reused(v), "source", ("local", "shared")),
     "stage": (
         lambda t, v: t.staged(v, 1),
         "stage",

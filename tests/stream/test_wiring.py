@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,30 @@ import pytest
 from stream import jobs
 from stream.configure import load_settings
 from stream.faults import WarpError, WarpFault
+from stream.jobs import Measured
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.seam import LogRefusedError
 from stream.machine import Machine
 from stream.roots import remember
 from stream.settings import Settings, SettingsError
+from stream.suspects import Watch
 from stream.telemetry import Telemetry
 from stream.wiring import (
     TellingPool,
     assemble_service,
     decode_limits,
     kafka_settings,
+    kept_results,
     owner_log,
     publisher_log,
     reader_log,
     slots,
     tell_fault,
+    watched,
 )
+from tests.schemas import examples
+from tests.stream.night import FAST
 
 BROKERS = "localhost:9092,other:9093"
 
@@ -137,3 +144,42 @@ async def test_stages_of_jobs_are_told(answer: Any, told: dict[str, float]) -> N
         count = telemetry.registry.get_sample_value(f"{name}_count", labels)
         total = telemetry.registry.get_sample_value(f"{name}_sum", labels)
         assert (count, total) == ((1.0, told[stage]) if stage in told else (0.0, 0.0))
+
+
+def files_named(folder: Path, name: str) -> int:
+    """Return how many files of a name there are."""
+    return len([*folder.rglob(name)])
+
+
+async def test_results_are_kept_where_the_settings_say(tmp_path: Path) -> None:
+    """On this host, with other copies, both or nowhere; what is near is asked first."""
+    log = tmp_path / "a.db"
+    shared = {"results_shared": str(tmp_path / "shared")}
+    warp, result = examples.arrived(), Measured(1, "ab" * 32, 1.0, 2.0, 3.0, (4, 5), (6, 7))
+    kept: dict[str, tuple[list[str], int]] = {}
+    for options in ({}, shared, {"results_max_bytes": 0}, {"results_max_bytes": 0, **shared}):
+        told: list[str] = []
+        results = kept_results(_settings(log=log, **options))
+        name = f"{len(kept):064x}"
+        await results.keep(name, result)
+        await results.close()
+        again = kept_results(_settings(log=log, **options), told.append)
+        await again.find(name, [warp])
+        await again.close()
+        kept[name] = (told, files_named(tmp_path, name))
+    assert list(kept.values()) == [(["local"], 1), (["local"], 2), ([], 0), (["shared"], 1)]
+
+
+async def test_a_killed_service_is_found_by_its_next_start(tmp_path: Path) -> None:
+    """What is written down is found by those who work for the same, and by nobody else."""
+    one = _settings(log=tmp_path / "a.db", local_dir=tmp_path / "local")
+    other = _settings(log=tmp_path / "b.db", local_dir=tmp_path / "local")
+    async with watched(one, Watch(lambda _: FAST, time.time)):
+        (file,) = (tmp_path / "local").iterdir()
+        left = file.with_name(f"{file.name}-left")
+        left.write_bytes(b"")
+    assert not file.exists()
+    async with watched(other, Watch(lambda _: FAST, time.time)):
+        assert left.exists()
+    async with watched(one, Watch(lambda _: FAST, time.time)):
+        assert not left.exists()

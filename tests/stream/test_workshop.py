@@ -12,16 +12,23 @@ from typing import Any, TypeVar
 import pytest
 
 import core
+import schemas
 from core import groups
 from stream import fits, jobs
+from stream.assemble import Assembler
 from stream.batch import group_files
 from stream.describe import Described
 from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, WarpError, WarpFault
+from stream.results import LocalKeeper, Results
+from stream.results import Shelf as Kept
+from stream.suspects import Watch
 from stream.workshop import Fulfilled, Tried, Workshop
-from tests.stream.night import CONFIG, arrival, write_warp
+from tests.stream.night import CONFIG, FAST, arrival, write_warp
 
 T = TypeVar("T")
+
+GROUP = schemas.GroupId("live", "rings", 7, 3, "r")
 
 
 class Shelf:
@@ -273,3 +280,74 @@ def test_odd_costs_are_warned_of(tmp_path: Path) -> None:
     paths = [write_warp(tmp_path, visit, sky=-100.0 - visit) for visit in (1, 2, 3)]
     done, _, _ = work(frozen_of(paths), Shelf())
     assert any("negative" in text for text in done.warnings)
+
+
+# -- results that are known ------------------------------------------------------------------------
+
+
+def reworked(
+    frozen: groups.Frozen, folder: Path, counts: list[str]
+) -> tuple[Fulfilled, Bench, Shelf]:
+    """Work a revision through with results kept in a folder; note where they came from."""
+    bench, shelf = Bench(), Shelf()
+
+    async def run() -> Fulfilled:
+        results = Results([Kept("local", LocalKeeper(folder, 2**26))], counts.append)
+        workshop = Workshop(shelf, bench, CONFIG, DecodeLimits(), 3)
+        workshop.equip(results, Watch(lambda _: FAST, lambda: 0.0))
+        try:
+            return await workshop.fulfil(frozen, {}, Notes())
+        finally:
+            await results.close()
+
+    return asyncio.run(run()), bench, shelf
+
+
+def messages(done: Fulfilled, frozen: groups.Frozen) -> list[bytes]:
+    """Return the bytes of the models that are made of what was found."""
+    revision = Assembler(CONFIG, core.VerdictProfile.SURVEY, "test").revision(
+        GROUP, frozen, done, previous_reference=None, now=0.0
+    )
+    return [schemas.encode_value(model) for model in revision.models]
+
+
+def test_known_results_are_not_computed_again(paths: list[Path], tmp_path: Path) -> None:
+    """What was found once is found again, without reading a file; the models are the same bytes."""
+    frozen, counts = frozen_of(paths), list[str]()
+    plain, _, _ = work(frozen, Shelf())
+    first, bench, _ = reworked(frozen, tmp_path / "kept", counts)
+    assert (len(bench.done), counts) == (7, [])
+    again, bench, shelf = reworked(frozen, tmp_path / "kept", counts)
+    assert (bench.done, shelf.asked, len(counts)) == ([], [], 7)
+    assert messages(plain, frozen) == messages(first, frozen) == messages(again, frozen)
+    assert again.costs == plain.costs
+
+
+def test_damaged_results_are_computed_again(paths: list[Path], tmp_path: Path) -> None:
+    """Whatever happens to the files, the models are the same bytes."""
+    frozen, counts = frozen_of(paths), list[str]()
+    first, _, _ = reworked(frozen, tmp_path / "kept", counts)
+    files = sorted(path for path in (tmp_path / "kept").rglob("*") if path.is_file())
+    files[0].write_bytes(b"")
+    files[1].write_bytes(files[2].read_bytes())
+    files[3].write_bytes(files[3].read_bytes()[:-1])
+    again, bench, _ = reworked(frozen, tmp_path / "kept", counts)
+    assert (len(bench.done), len(counts)) == (3, 4)
+    assert messages(first, frozen) == messages(again, frozen)
+
+
+def test_faults_are_not_kept(paths: list[Path], tmp_path: Path) -> None:
+    """A fault may hang on limits, on the storage or on a visit's name: it is found anew."""
+    odd = arrival(paths[1], scale=1e30)  # which float32 cannot hold
+    frozen, counts = frozen_of(paths), list[str]()
+    member = dataclasses.replace(
+        frozen.members[1],
+        payload=schemas.pack_state(odd),
+        digest=schemas.arrival_digest(odd),
+    )
+    frozen = dataclasses.replace(frozen, members=(frozen.members[0], member, *frozen.members[2:]))
+    for found_again in (0, 5):
+        done, bench, _ = reworked(frozen, tmp_path / "kept", counts)
+        assert isinstance(done.measured[2], groups.Failed)
+        assert ("measure", (2,)) in bench.done
+        assert len(counts) == found_again
