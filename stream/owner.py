@@ -23,6 +23,7 @@ from core import groups
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.changelog import puts, restore
+from stream.footing import refuse_other_log
 from stream.ingest import Batch
 from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
 from stream.log.topics import Topics
@@ -122,7 +123,10 @@ class Owner:
                 self._shared.log.partitions,
             )
             self._refuse_lost()  # whoever has it by now resumes where the state says
-            await self._shared.log.resume(self.partition, restored.position.next_offset)
+            offset = restored.position.next_offset
+            footing = await self._shared.log.footing(self.partition, offset)
+            refuse_other_log(self._shared.topics, self.partition, restored, footing)
+            await self._shared.log.resume(self.partition, offset)
         except PartitionLostError as error:
             self.lose(error.why)
             return

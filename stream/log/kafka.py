@@ -23,6 +23,7 @@ from stream.log.kafka_settings import KafkaSettings
 from stream.log.kafka_topics import check_topics, count_partitions, create_topics
 from stream.log.rights import Operation
 from stream.log.seam import (
+    Footing,
     LogRefusedError,
     LogUnavailableError,
     Outgoing,
@@ -37,6 +38,7 @@ __all__ = ["KafkaOwner", "KafkaPublisher", "KafkaReader", "KafkaSettings", "crea
 _LOOK_S = 0.05
 _SETTLE_S = 3.0
 _MARGIN_S = 0.1
+_ANEW = "begin anew under another topic_prefix and app"
 
 Fetched = tuple[int, Mapping[int, list[Record]]]
 
@@ -241,12 +243,32 @@ class KafkaOwner:
                     self._check_held(holding)
                     yield record
 
+    async def footing(self, partition: int, offset: int) -> Footing:
+        """Look at the input, and prove that what was seen there is ours to judge."""
+        holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
+        with self._losing(holding, "looked at"):
+            first, end = await self._bounds(partition, offset)
+            before = await self._record(partition, offset - 1) if first < offset <= end else None
+            committed = await self._member.prove(partition)
+        self._check_held(holding)
+        return Footing(first, end, committed, before, _ANEW)
+
+    async def _record(self, partition: int, offset: int) -> Record | None:
+        found = read(self._settings, {(self._topics.warps, partition): offset})
+        async with aclosing(found):
+            record = await anext(found, None)
+        return record if record is not None and record.offset == offset else None
+
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver input records from `offset` on."""
         holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
         with self._losing(holding, "resumed"):
-            await self._refuse_gap(partition, offset)
+            first, end = await self._bounds(partition, offset)
         self._check_held(holding)
+        if not first <= offset <= end:
+            raise LogRefusedError(
+                f"{self._topics.warps} [{partition}] holds offsets {first} to {end}, not {offset}"
+            )
         if not self._member.has(partition):
             raise PartitionLostError(partition, "the group is rebalancing")
         self._member.seek(partition, offset)
@@ -254,7 +276,7 @@ class KafkaOwner:
         holding.status = Status.ACTIVE
         self.unpause(frozenset({partition}))
 
-    async def _refuse_gap(self, partition: int, offset: int) -> None:
+    async def _bounds(self, partition: int, offset: int) -> tuple[int, int]:
         topic = self._topics.warps
         first, end = await self._offsets.bounds(topic, partition)
         give_up = monotonic() + _SETTLE_S
@@ -262,11 +284,7 @@ class KafkaOwner:
         while end < offset and monotonic() < give_up:
             await asyncio.sleep(_LOOK_S)
             first, end = await self._offsets.bounds(topic, partition)
-        if not first <= offset <= end:
-            raise LogRefusedError(
-                f"{topic} [{partition}] holds offsets {first} to {end}, not {offset}: its "
-                "retention is too short, or it is not the topic that this state belongs to"
-            )
+        return first, end
 
     def pause(self, partitions: frozenset[int]) -> None:
         """Stop delivering records of these partitions."""

@@ -218,11 +218,16 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         stable = int(self._consumer.last_stable_offset(place) or 0)
         return None if await self._consumer.position(place) >= stable else stable
 
-    async def prove(self, partition: int) -> None:
-        """Commit what is committed: the group accepts it from a member of this generation only."""
+    async def prove(self, partition: int) -> int | None:
+        """Commit what is committed, and return it, None for nothing.
+
+        The group accepts it from a member of this generation only. So whatever was seen before
+        it, by whoever was a member then as well, was not yet anybody else's doing.
+        """
         place = self._place(partition)
-        committed = await self._consumer.committed(place)
+        committed: int | None = await self._consumer.committed(place)
         await self._consumer.commit({place: committed or 0})
+        return committed
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
