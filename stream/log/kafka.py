@@ -14,7 +14,7 @@ from contextlib import aclosing, contextmanager
 from time import monotonic
 from typing import Any
 
-from stream.log.holdings import Backoff, Contact, Fences, Holding, Holdings, Status
+from stream.log.holdings import Backoff, Contact, Holding, Holdings, Status, Strikes
 from stream.log.kafka_client import Fenced, Member, Offsets, Publisher, Writer
 from stream.log.kafka_link import FAILED, REFUSED, refusal, translated
 from stream.log.kafka_read import read
@@ -65,7 +65,7 @@ class KafkaOwner:
         self._backoff = Backoff(settings.rejoin_first_s, settings.rejoin_most_s)
         self._fetches = Contact(settings.broker_grace_s)
         self._joins = Contact(settings.broker_grace_s)
-        self._fences = Fences()
+        self._fences = Strikes()
         self._rejoin_at: float | None = None
         self._joining = False
         self._fetching: asyncio.Task[Fetched] | None = None
@@ -139,6 +139,7 @@ class KafkaOwner:
             records = dict(self._delivered(epoch, fetched))
             ends = {one.partition: end async for one, end in self._ends()}
         self._check_contact()
+        self._check_name()
         revoked, assigned = self._holdings.changes()
         for partition in revoked:  # what came before it went, or came again, is nobody's
             records.pop(partition, None)
@@ -191,6 +192,15 @@ class KafkaOwner:
             raise LogUnavailableError(
                 f"Kafka at {self._settings.bootstrap_servers} was silent for "
                 f"{self._settings.broker_grace_s:g} s"
+            )
+
+    def _check_name(self) -> None:
+        """Give up when the group again and again gives our place to another of our name."""
+        if self._member.ousted:
+            name = self._settings.group_instance_id
+            raise LogRefusedError(
+                f"another copy of {self._settings.app} runs under our name {name!r}: give each "
+                "copy an instance of its own, or none"
             )
 
     async def take(self, partition: int) -> None:
