@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,10 +17,16 @@ from tests.programs import not_proved, require_program
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """Address of one broker, the same for the whole session; topics need names of their own."""
-    with _broker() as cluster:
-        yield cluster.bootstrap
+def cluster() -> Iterator[Cluster]:
+    """Run one broker for the whole session; topics need names of their own."""
+    with _broker() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def kafka(cluster: Cluster) -> str:
+    """Address of that broker."""
+    return cluster.bootstrap
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +46,12 @@ def _broker(**more: Any) -> Iterator[Cluster]:
         except BrokerError as error:
             not_proved(str(error))
         yield cluster
+
+
+@pytest.fixture
+def name() -> str:
+    """Make a name that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}"
 
 
 USERS: Final = ("night", "upstream", "consumer", "operator", "nobody")

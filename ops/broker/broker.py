@@ -143,11 +143,17 @@ def _free_ports(number: int) -> list[int]:
 
 @dataclass
 class Node:
-    """One broker, which is its own controller's voter as well."""
+    """One broker, which is its own controller's voter as well.
+
+    It has a listener of its own for clients that come through a proxy, which is what that listener
+    advertises; clients would go around any other.
+    """
 
     number: int
     port: int
     controller: int
+    behind: int
+    proxy: int
     folder: Path
     secured: Mapping[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -198,6 +204,16 @@ class Cluster:
         """Address for clients."""
         return ",".join(f"127.0.0.1:{node.port}" for node in self.members)
 
+    @property
+    def proxied(self) -> str:
+        """Address for clients that are to come through a proxy, if one listens by `routes`."""
+        return ",".join(f"127.0.0.1:{node.proxy}" for node in self.members)
+
+    @property
+    def routes(self) -> Mapping[int, int]:
+        """The ports where a proxy (`ops.broker.proxy`) would listen, and those behind them."""
+        return {node.proxy: node.behind for node in self.members}
+
     def secured(self, protocol: str) -> str:
         """Address for clients on one of `ops.broker.secure.PROTOCOLS`."""
         return ",".join(f"127.0.0.1:{node.secured[protocol]}" for node in self.members)
@@ -207,12 +223,14 @@ class Cluster:
         self._jars = fetch_jars(version=self.version)
         self._folder = Path(tempfile.mkdtemp(prefix="evensky-kafka-"))
         protocols = PROTOCOLS if self.users else ()
-        ports = iter(_free_ports((2 + len(protocols)) * self.nodes))
+        ports = iter(_free_ports((4 + len(protocols)) * self.nodes))
         for number in range(self.nodes):
             folder = self._folder / str(number)
             folder.mkdir()
             secured = {protocol: next(ports) for protocol in protocols}
-            self.members.append(Node(number, next(ports), next(ports), folder, secured))
+            port, controller, behind, proxy = (next(ports) for _ in range(4))
+            node = Node(number, port, controller, behind, proxy, folder, secured)
+            self.members.append(node)
         try:
             if self.users:
                 self.certificates = _certified(self._folder)
@@ -308,15 +326,21 @@ def _properties(members: Sequence[Node], node: Node) -> dict[str, object]:
     topics = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
     spoken = {"PLAINTEXT": node.port, **node.secured}
     reached = [f"{protocol}://127.0.0.1:{port}" for protocol, port in spoken.items()]
-    kinds = ("CONTROLLER:PLAINTEXT", *(f"{protocol}:{protocol}" for protocol in spoken))
+    kinds = (
+        "CONTROLLER:PLAINTEXT",
+        "PROXIED:PLAINTEXT",
+        *(f"{protocol}:{protocol}" for protocol in spoken),
+    )
+    controller = f"CONTROLLER://127.0.0.1:{node.controller}"
+    behind = f"PROXIED://127.0.0.1:{node.behind}"
     return {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": voters,
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": ",".join(kinds),
-        "listeners": ",".join((*reached, f"CONTROLLER://127.0.0.1:{node.controller}")),
-        "advertised.listeners": ",".join(reached),
+        "listeners": ",".join((*reached, behind, controller)),
+        "advertised.listeners": ",".join((*reached, f"PROXIED://127.0.0.1:{node.proxy}")),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": node.folder / "data",
         "auto.create.topics.enable": "false",

@@ -259,7 +259,8 @@ class KafkaOwner:
         with self._losing(holding, "looked at"):
             first, end = await self._bounds(partition, offset)
             before = await self._record(partition, offset - 1) if first < offset <= end else None
-            committed = await self._member.prove(partition)
+            committed = await self._member.committed(partition)
+            await self._member.prove(partition)
         self._check_held(holding)
         return Footing(first, end, committed, before, _ANEW)
 

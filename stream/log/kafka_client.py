@@ -266,16 +266,19 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         stable = int(self._consumer.last_stable_offset(place) or 0)
         return None if await self._consumer.position(place) >= stable else stable
 
-    async def prove(self, partition: int) -> int | None:
-        """Commit what is committed, and return it, None for nothing.
-
-        The group accepts it from a member of this generation only. So whatever was seen before
-        it, by whoever was a member then as well, was not yet anybody else's doing.
-        """
-        place = self._place(partition)
-        committed: int | None = await self._consumer.committed(place)
-        await self._consumer.commit({place: committed or 0})
+    async def committed(self, partition: int) -> int | None:
+        """Return the group's offset of a partition, None if it has none (or none any more)."""
+        committed: int | None = await self._consumer.committed(self._place(partition))
         return committed
+
+    async def prove(self, partition: int) -> None:
+        """Commit what is committed: the group accepts it from a member of this generation only.
+
+        So whatever was seen before it, by whoever was a member then as well, was not yet anybody
+        else's doing.
+        """
+        committed = await self.committed(partition)
+        await self._consumer.commit({self._place(partition): committed or 0})
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""

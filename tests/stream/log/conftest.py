@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,12 +17,6 @@ from tests.stream.log.benches import (
     KafkaBench,
     quick_settings,
 )
-
-
-@pytest.fixture
-def name() -> str:
-    """Make a name that no other test has."""
-    return f"t{uuid.uuid4().hex[:12]}"
 
 
 @pytest_asyncio.fixture
