@@ -46,6 +46,7 @@ from ops.broker.secure import (
 
 __all__ = [
     "INSTALL",
+    "VERSION",
     "BrokerError",
     "Cluster",
     "cluster_id",
@@ -58,7 +59,7 @@ INSTALL = "sudo apt-get install openjdk-17-jre-headless maven"
 
 _HERE = Path(__file__).resolve().parent
 _STORE = _HERE.parents[1] / ".kafka"
-_VERSION = "4.1.1"
+VERSION = "4.1.1"
 _USER = "evensky"
 _READY_S = 90.0
 _LOOK_S = 0.1
@@ -93,7 +94,7 @@ def fetch_jars(store: Path = _STORE) -> Path:
     BrokerError
         A program is missing, or Maven could not get something.
     """
-    jars = store / f"kafka-{_VERSION}"
+    jars = store / f"kafka-{VERSION}"
     if jars.is_dir():
         return jars
     missing = missing_programs()
@@ -119,7 +120,7 @@ def _copy_dependencies(folder: Path) -> None:
     if done.returncode != 0:
         errors = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]
         raise BrokerError(
-            f"Maven could not get the jars of Kafka {_VERSION} (is this machine offline?). "
+            f"Maven could not get the jars of Kafka {VERSION} (is this machine offline?). "
             f"What was fetched is kept; simply run this again. Maven said: {errors[:1]}"
         )
 

@@ -156,7 +156,7 @@ def test_certificates_need_openssl(programs: Path, tmp_path: Path) -> None:
     The line that installs it is told.
     """
     store, users = tmp_path / "store", {"night": "secret"}
-    (store / f"kafka-{broker._VERSION}").mkdir(parents=True)  # noqa: SLF001 - as if fetched
+    (store / f"kafka-{broker.VERSION}").mkdir(parents=True)
     cluster = broker.Cluster(users=users)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(broker, "fetch_jars", lambda: store)
