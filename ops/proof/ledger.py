@@ -17,10 +17,22 @@ from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader, KafkaSetti
 from stream.log.seam import Outgoing, PartitionLostError, Record
 from stream.log.topics import Topics
 
-__all__ = ["Clerk", "Ledger"]
+__all__ = ["Clerk", "Ledger", "ledger_settings"]
 
 _WAIT_S = 0.05
 _RECORDS = 50
+
+
+def ledger_settings(bootstrap: str) -> KafkaSettings:
+    """Return settings under which a rebalance takes no longer than it must."""
+    return KafkaSettings(
+        bootstrap,
+        session_timeout_ms=6000,
+        rebalance_timeout_ms=8000,
+        take_timeout_s=20.0,
+        rejoin_first_s=0.1,
+        rejoin_most_s=1.0,
+    )
 
 
 @dataclass
@@ -64,15 +76,24 @@ class Ledger:
 
     async def violations(self) -> list[str]:
         """Say what in the output is not as it must be when everything was read."""
-        models, groups = await self._numbers(self.topics.models), await self._numbers(self.topics.groups)
-        wanted = {(partition, number) for partition in range(self.partitions) for number in range(self.written)}
+        models, groups = (
+            await self._numbers(self.topics.models),
+            await self._numbers(self.topics.groups),
+        )
+        wanted = {
+            (partition, number)
+            for partition in range(self.partitions)
+            for number in range(self.written)
+        }
         kinds = {
             "lost": wanted - set(models),
             "doubled": {one for one, count in models.items() if count > 1},
             "torn": {one for one in models | groups if models[one] != groups[one]},
             "foreign": set(models) - wanted,
         }
-        return [f"{len(found)} {kind}: {sorted(found)[:5]}" for kind, found in kinds.items() if found]
+        return [
+            f"{len(found)} {kind}: {sorted(found)[:5]}" for kind, found in kinds.items() if found
+        ]
 
     async def done(self) -> bool:
         """Tell whether every number is there."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
@@ -14,12 +13,14 @@ from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from ops.proof.ledger import Clerk, Ledger
+from ops.proof.ledger import Clerk, Ledger, ledger_settings
+from ops.proof.row import Context, Row, RowResult, Terms
 from stream.log.kafka import KafkaSettings
 from stream.log.topics import Topics
 
-__all__ = ["Round", "play"]
+__all__ = ["ROW", "Round", "play"]
 
+_NAIVE_ROUNDS: Final = 5
 _PARTITIONS: Final = 2  # with two members, one of them goes to the second and one comes back
 _NUMBERS: Final = 20
 _PATIENCE_S: Final = 60.0
@@ -55,14 +56,14 @@ def _gates() -> Iterator[None]:
     async def commit_transaction(self: AIOKafkaProducer) -> None:
         gate = _gate.get()
         if gate is None or gate.opened.is_set():
-            return await commit(self)
+            await commit(self)
+            return
         gate.reached.set()
         await gate.opened.wait()
         gate.refused += 1
         await commit(self)
         gate.refused -= 1
         gate.committed += 1
-        return None
 
     AIOKafkaProducer.commit_transaction = commit_transaction
     try:
@@ -73,7 +74,7 @@ def _gates() -> Iterator[None]:
 
 @dataclass
 class _Naive:
-    """The recipe of aiokafka's documentation: one producer a process, offsets in its transactions."""
+    """As aiokafka documents it: one producer a process, the offsets in its transactions."""
 
     settings: KafkaSettings
     topics: Topics
@@ -175,3 +176,36 @@ async def _working(worker: _Worker, gate: _Gate | None) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def run(terms: Terms, context: Context) -> RowResult:
+    """Play rounds on our log, and some by the naive recipe, which must fail."""
+    with context.one_broker() as broker:
+        settings = ledger_settings(broker.bootstrap)
+        ours = [asyncio.run(play(settings)) for _ in range(terms.rounds)]
+        number = min(_NAIVE_ROUNDS, terms.rounds)
+        naive = [asyncio.run(play(settings, naive=True)) for _ in range(number)]
+    doubling = sum(any("doubled" in told for told in one.violations) for one in naive)
+    violations = [told for one in ours for told in one.violations]
+    if not doubling:
+        violations.append(f"the naive recipe doubled nothing in {number} rounds: no test")
+    unrefused = sum(not one.refused for one in ours)
+    if unrefused:
+        violations.append(f"in {unrefused} rounds no commit of an earlier owner was refused")
+    figures = {
+        "commits refused": sum(one.refused for one in ours),
+        "naive rounds": number,
+        "naive rounds that doubled": doubling,
+    }
+    return RowResult(figures, tuple(violations))
+
+
+ROW: Final = Row(
+    number=4,
+    title="a member joins between send and commit",
+    hold="the commit that a rebalance has overtaken is refused, nothing is doubled; the recipe of "
+    "the client's documentation (one producer a process) doubles in the same run",
+    rounds=50,
+    counted="rounds",
+    run=run,
+)
