@@ -47,6 +47,11 @@ def _faults(topics: Topics, restored: Restored, footing: Footing) -> Iterator[st
         next_offset=0, partitions=restored.position.partitions
     ):
         yield f"{topics.state} holds state and no position: restore it as it was"
+    if not restored.records and footing.written:
+        yield (
+            f"{topics.state} is empty and {topics.groups} is not: the changelog was emptied or "
+            "made anew; restore it"
+        )
     if (footing.committed or 0) > at:
         yield (
             f"{told}, which was read to offset {footing.committed}: the changelog was emptied, "

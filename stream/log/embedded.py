@@ -279,7 +279,8 @@ class EmbeddedOwner:
         place = (self._topics.warps, partition)
         before = file.fetch(*place, max(0, offset - 1), max_records=1, max_bytes=1)
         held = before[0] if before and before[0].offset == offset - 1 else None
-        return Footing(*file.bounds(*place), file.committed(*place), held, _ANEW)
+        written = file.bounds(self._topics.groups, partition)[1]
+        return Footing(*file.bounds(*place), file.committed(*place), held, written, _ANEW)
 
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver input records from `offset` on."""

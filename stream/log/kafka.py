@@ -260,9 +260,10 @@ class KafkaOwner:
             first, end = await self._bounds(partition, offset)
             before = await self._record(partition, offset - 1) if first < offset <= end else None
             committed = await self._member.committed(partition)
+            written = await self._offsets.bounds(self._topics.groups, partition)
             await self._member.prove(partition)
         self._check_held(holding)
-        return Footing(first, end, committed, before, _ANEW)
+        return Footing(first, end, committed, before, written[1], _ANEW)
 
     async def _record(self, partition: int, offset: int) -> Record | None:
         found = read(self._settings, {(self._topics.warps, partition): offset})

@@ -97,6 +97,12 @@ async def _stop_producer(producer: AIOKafkaProducer) -> None:
         await producer.client.close()
 
 
+def _seen(done: asyncio.Future[Any]) -> None:
+    """Look at an error that was told otherwise, or is of no interest; asyncio wants all seen."""
+    if not done.cancelled():
+        done.exception()
+
+
 async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
     """Hand records to a producer; they are written when the returned futures are done."""
     sent = []
@@ -104,8 +110,7 @@ async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list
         future = await producer.send(
             one.topic, one.value, one.key, one.partition, headers=list(one.headers)
         )
-        # When one fails the others' errors are of no interest, but asyncio wants them seen.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        future.add_done_callback(_seen)  # when one fails the others' errors are of no interest
         sent.append(future)
     return sent
 
@@ -149,6 +154,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._seen = float("-inf")
         self._replacements = Strikes()
         self._left = asyncio.Event()
+        self._proving: set[asyncio.Future[None]] = set()
         self.ousted = False
         self._consumer = consumer(
             settings,
@@ -278,11 +284,22 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         else's doing.
         """
         committed = await self.committed(partition)
-        await self._consumer.commit({self._place(partition): committed or 0})
+        offsets = {self._place(partition): committed or 0}
+        # By itself: cancelled with us, the client would leave an error behind that nobody asks for.
+        proving = asyncio.ensure_future(self._consumer.commit(offsets))
+        self._proving.add(proving)
+        proving.add_done_callback(self._proved)
+        await asyncio.shield(proving)
+
+    def _proved(self, proving: asyncio.Future[None]) -> None:
+        self._proving.discard(proving)
+        _seen(proving)
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
         self._left.set()
+        for proving in self._proving:
+            proving.cancel()
         await stop_consumer(self._consumer)
 
 
@@ -330,8 +347,8 @@ class Writer:
             await _stop_producer(self._producer)
         # Its error came to us with a record's; asyncio would tell the one that nobody asked for.
         ended = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - no public way
-        if ended is not None and ended.done() and not ended.cancelled():
-            ended.exception()
+        if ended is not None and ended.done():
+            _seen(ended)
 
 
 class Publisher:

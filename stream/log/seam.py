@@ -145,6 +145,8 @@ class Footing:
         Where the log itself notes that reading goes on; None if it notes nothing.
     before : Record or None
         The record right before the place, if it is held.
+    written : int
+        Offset behind the last summary in the output.
     anew : str
         How an operator begins anew with this kind of log, as half of a sentence.
     """
@@ -153,6 +155,7 @@ class Footing:
     end: int
     committed: int | None
     before: Record | None
+    written: int
     anew: str
 
 

@@ -14,10 +14,11 @@ from stream.log.seam import Footing, LogRefusedError, Record
 from stream.log.topics import Topics
 
 LAST = Record("evensky.warps", 2, 6, 1234, b"key", b"value", (("ce_id", b"visit 6"),))
-THERE = Footing(first=3, end=9, committed=7, before=LAST, anew="begin anew elsewhere")
+ANEW = "begin anew elsewhere"
+THERE = Footing(first=3, end=9, committed=7, before=LAST, written=2, anew=ANEW)
 STATE = schemas.Position(next_offset=7, timestamp=1234, ce_id="visit 6", clock=1300, partitions=4)
 NEW = schemas.Position(next_offset=0, partitions=4)
-EMPTY = Footing(first=0, end=0, committed=None, before=None, anew="begin anew elsewhere")
+EMPTY = Footing(first=0, end=0, committed=None, before=None, written=0, anew=ANEW)
 
 
 def _hold(position: schemas.Position, footing: Footing, records: int = 5) -> None:
@@ -77,6 +78,7 @@ def test_a_state_of_another_log_is_refused(footing: Footing, said: str) -> None:
         (replace(EMPTY, end=9, committed=4), "was read to offset 4"),
         (replace(EMPTY, first=4, end=9), "begins at 4 by now"),
         (replace(EMPTY, first=9, end=9), "begins at 9 by now"),
+        (replace(EMPTY, end=9, written=1), "evensky.state is empty and evensky.groups is not"),
     ],
 )
 def test_a_changelog_that_is_gone_is_no_new_partition(footing: Footing, said: str) -> None:

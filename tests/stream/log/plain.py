@@ -85,7 +85,9 @@ class PlainLog:
         """Show what is kept."""
         kept = self.kept[self.topics.warps, partition]
         before = kept[offset - 1] if 0 < offset <= len(kept) else None
-        return Footing(0, len(kept), self.committed.get(partition), before, "begin anew in a list")
+        written = len(self.kept[self.topics.groups, partition])
+        committed = self.committed.get(partition)
+        return Footing(0, len(kept), committed, before, written, "begin anew in a list")
 
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver from an offset on."""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 
 import schemas
 from core import groups
+from ops.proof.damage import delete, trim
 from stream.changelog import restore
 from stream.footing import refuse_other_log
 from stream.inbox import event_id
-from stream.log.seam import LogRefusedError, OwnerLog, PartitionLostError, Record
+from stream.log.seam import LogRefusedError, Outgoing, OwnerLog, PartitionLostError, Record
 from tests.stream.log.benches import PARTITIONS, Bench, KafkaBench, activate, assignment, collect
 
 READ = 3
@@ -38,6 +33,7 @@ async def _read_some(bench: Bench) -> list[Record]:
     )
     put = bench.state(schemas.POSITION_KEY, schemas.pack_position(position))
     await owner.transact(0, [put], next_offset=READ)
+    await owner.transact(0, [Outgoing(bench.topics.groups, 0, b"g", b"summary")])
     await bench.close()
     return records
 
@@ -69,6 +65,7 @@ async def test_a_log_shows_what_it_holds(bench: Bench) -> None:
         assert (found.first, found.end, found.committed) == (0, WRITTEN, READ)
     assert (await owner.footing(0, 0)).before is None
     assert found.anew.startswith("begin anew ")
+    assert found.written > 0
 
 
 async def test_what_was_not_taken_has_no_footing(bench: Bench) -> None:
@@ -85,29 +82,12 @@ async def test_work_goes_on_where_it_stopped(bench: Bench) -> None:
     await _go_on(bench)
 
 
-@asynccontextmanager
-async def _admin(bench: KafkaBench) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bench.settings.bootstrap_servers)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
-
-
 async def _trim(bench: KafkaBench, first: int) -> None:
-    """Delete the input's records below an offset, as retention does."""
-    async with _admin(bench) as admin:
-        place = TopicPartition(bench.topics.warps, 0)
-        await admin.delete_records({place: RecordsToDelete(before_offset=first)})
+    await trim(bench.settings.bootstrap_servers, bench.topics.warps, {0: first})
 
 
 async def _make_anew(bench: KafkaBench, topic: str) -> None:
-    async with _admin(bench) as admin:
-        await admin.delete_topics([topic])
-        async with asyncio.timeout(20):
-            while topic in await admin.list_topics():  # noqa: ASYNC110 - a broker tells nobody
-                await asyncio.sleep(0.02)
+    await delete(bench.settings.bootstrap_servers, topic)
     await bench.create(bench.topics.specs(PARTITIONS))
 
 
@@ -140,9 +120,13 @@ async def test_retention_beyond_the_position_is_refused(on_kafka: KafkaBench) ->
 
 @pytest.mark.kafka
 async def test_a_changelog_made_anew_is_refused(on_kafka: KafkaBench) -> None:
-    """The group's offset tells that something was read, whatever the empty changelog says."""
+    """What was published, or the group's offset alone, tells that there was state once."""
     await _read_some(on_kafka)
     await _make_anew(on_kafka, on_kafka.topics.state)
+    with pytest.raises(LogRefusedError, match=r"is empty and .* is not: the changelog"):
+        await _go_on(on_kafka)
+    await on_kafka.close()
+    await _make_anew(on_kafka, on_kafka.topics.groups)
     with pytest.raises(LogRefusedError, match=f"was read to offset {READ}: the changelog"):
         await _go_on(on_kafka)
 
@@ -153,7 +137,8 @@ async def test_a_changelog_gone_and_no_offset_is_refused_where_the_input_was_cut
 ) -> None:
     """Even with the group's offset expired, an input that has lost records is no beginning."""
     await _read_some(on_kafka)
-    await _make_anew(on_kafka, on_kafka.topics.state)
+    for topic in (on_kafka.topics.state, on_kafka.topics.groups):
+        await _make_anew(on_kafka, topic)
     await _trim(on_kafka, 1)
     on_kafka.settings = dataclasses.replace(on_kafka.settings, app=f"{on_kafka.settings.app}-new")
     with pytest.raises(LogRefusedError, match="begins at 1 by now"):
