@@ -15,7 +15,7 @@ unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench-core bench-stream lock clean setup setup-dev
+.PHONY: help demo test check prove bench-core bench-stream lock clean setup setup-dev
 
 help:  ## say what there is
 	@echo "evensky: make COMMAND"
@@ -35,6 +35,9 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 	@$(BIN)/basedpyright
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_house.py
+
+prove: setup  ## hold the figures of reliability with real brokers and kills (PROVE="1 3 --scale 0.1")
+	@$(BIN)/python -m ops.proof $(PROVE)
 
 bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")
 	@$(BIN)/python -m ops.bench core $(BENCH)

@@ -24,6 +24,7 @@ from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.basis import Past
 from stream.changelog import policy_within, puts, restore
+from stream.footing import refuse_other_log
 from stream.ingest import Batch
 from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
 from stream.log.topics import Topics
@@ -132,9 +133,12 @@ class Owner:
                 self._shared.state_format,
             )
             self._refuse_lost()  # whoever has it by now resumes where the state says
+            offset = restored.position.next_offset
+            footing = await self._shared.log.footing(self.partition, offset)
+            refuse_other_log(self._shared.topics, self.partition, restored, footing)
             if restored.raised:
                 await self._raise_format(restored.position)
-            await self._shared.log.resume(self.partition, restored.position.next_offset)
+            await self._shared.log.resume(self.partition, offset)
         except PartitionLostError as error:
             self.lose(error.why)
             return

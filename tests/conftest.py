@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import secrets
+import uuid
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
-from typing import Final
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
 
 import pytest
 
-from ops.broker.broker import INSTALL, BrokerError, Cluster, running
+from ops.broker.broker import INSTALL, VERSIONS, BrokerError, Cluster, running
 from ops.broker.secure import INSTALL_OPENSSL
 from tests.programs import not_proved, require_program
 
 
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[str]:
-    """Address of one broker, the same for the whole session; topics need names of their own."""
+def cluster() -> Iterator[Cluster]:
+    """Run one broker for the whole session; topics need names of their own."""
+    with _broker() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def kafka(cluster: Cluster) -> str:
+    """Address of that broker."""
+    return cluster.bootstrap
+
+
+@pytest.fixture(scope="session")
+def older_kafka() -> Iterator[str]:
+    """Address of a broker of the oldest Kafka that we say we work with."""
+    with _broker(version=VERSIONS[-1]) as cluster:
+        yield cluster.bootstrap
+
+
+@contextmanager
+def _broker(**more: Any) -> Iterator[Cluster]:
     for program in ("java", "mvn"):
         require_program(program, INSTALL)
     with ExitStack() as until_the_end:
         try:
-            cluster = until_the_end.enter_context(running())
+            cluster = until_the_end.enter_context(running(**more))
         except BrokerError as error:
             not_proved(str(error))
-        yield cluster.bootstrap
+        yield cluster
+
+
+@pytest.fixture
+def name() -> str:
+    """Make a name that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}"
 
 
 USERS: Final = ("night", "upstream", "consumer", "operator", "nobody")
@@ -35,14 +61,9 @@ USERS: Final = ("night", "upstream", "consumer", "operator", "nobody")
 @pytest.fixture(scope="session")
 def secured() -> Iterator[Cluster]:
     """Run one broker with TLS, users and permissions for the whole session."""
-    for program, install in (("java", INSTALL), ("mvn", INSTALL), ("openssl", INSTALL_OPENSSL)):
-        require_program(program, install)
+    require_program("openssl", INSTALL_OPENSSL)
     users = {name: f"planted-{secrets.token_hex(8)}" for name in USERS}
-    with ExitStack() as until_the_end:
-        try:
-            cluster = until_the_end.enter_context(running(users=users))
-        except BrokerError as error:
-            not_proved(str(error))
+    with _broker(users=users) as cluster:
         yield cluster
 
 

@@ -4,6 +4,7 @@ From a shell, until Ctrl-C::
 
     python ops/broker/broker.py start            # prints the address for --bootstrap-servers
     python ops/broker/broker.py start --nodes 3
+    python ops/broker/broker.py start --version 3.9.1
     python ops/broker/broker.py start --secured  # also with TLS, a user and permissions
     python ops/broker/broker.py fetch            # only the jars
 
@@ -46,6 +47,7 @@ from ops.broker.secure import (
 
 __all__ = [
     "INSTALL",
+    "VERSIONS",
     "BrokerError",
     "Cluster",
     "cluster_id",
@@ -56,9 +58,11 @@ __all__ = [
 
 INSTALL = "sudo apt-get install openjdk-17-jre-headless maven"
 
+VERSIONS = ("4.1.1", "3.9.1")
+"""Those that are known to work, the one that is used unless another is asked for first."""
+
 _HERE = Path(__file__).resolve().parent
 _STORE = _HERE.parents[1] / ".kafka"
-_VERSION = "4.1.1"
 _USER = "evensky"
 _READY_S = 90.0
 _LOOK_S = 0.1
@@ -75,13 +79,15 @@ def missing_programs() -> list[str]:
     return [name for name in ("java", "mvn") if shutil.which(name) is None]
 
 
-def fetch_jars(store: Path = _STORE) -> Path:
+def fetch_jars(store: Path = _STORE, version: str = VERSIONS[0]) -> Path:
     """Fetch Kafka's jars unless they are there.
 
     Parameters
     ----------
     store : Path
         Folder to keep them in.
+    version : str
+        Of Kafka.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def fetch_jars(store: Path = _STORE) -> Path:
     BrokerError
         A program is missing, or Maven could not get something.
     """
-    jars = store / f"kafka-{_VERSION}"
+    jars = store / f"kafka-{version}"
     if jars.is_dir():
         return jars
     missing = missing_programs()
@@ -102,7 +108,7 @@ def fetch_jars(store: Path = _STORE) -> Path:
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix="fetching-") as folder:
         part = Path(folder) / "jars"
-        _copy_dependencies(part)
+        _copy_dependencies(part, version)
         try:
             part.rename(jars)
         except OSError:
@@ -111,15 +117,15 @@ def fetch_jars(store: Path = _STORE) -> Path:
     return jars
 
 
-def _copy_dependencies(folder: Path) -> None:
+def _copy_dependencies(folder: Path, version: str) -> None:
     command = ["mvn", "--batch-mode", "--quiet", "--file", str(_HERE / "pom.xml")]
     command += ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-    command += [f"-DoutputDirectory={folder}"]
+    command += [f"-DoutputDirectory={folder}", f"-Dkafka.version={version}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
     if done.returncode != 0:
         errors = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]
         raise BrokerError(
-            f"Maven could not get the jars of Kafka {_VERSION} (is this machine offline?). "
+            f"Maven could not get the jars of Kafka {version} (is this machine offline?). "
             f"What was fetched is kept; simply run this again. Maven said: {errors[:1]}"
         )
 
@@ -137,11 +143,17 @@ def _free_ports(number: int) -> list[int]:
 
 @dataclass
 class Node:
-    """One broker, which is its own controller's voter as well."""
+    """One broker, which is its own controller's voter as well.
+
+    It has a listener of its own for clients that come through a proxy, which is what that listener
+    advertises; clients would go around any other.
+    """
 
     number: int
     port: int
     controller: int
+    behind: int
+    proxy: int
     folder: Path
     secured: Mapping[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -175,10 +187,13 @@ class Cluster:
     users : mapping of str to str
         Passwords of users; if there are any, there are secured listeners too, and on those
         nothing is allowed that was not granted.
+    version : str
+        Of Kafka, such as those of `VERSIONS`.
     """
 
     nodes: int = 1
     users: Mapping[str, str] = field(default_factory=dict)
+    version: str = VERSIONS[0]
     certificates: Certificates | None = field(default=None, init=False)
     members: list[Node] = field(default_factory=list, init=False)
     _folder: Path | None = field(default=None, init=False)
@@ -189,21 +204,33 @@ class Cluster:
         """Address for clients."""
         return ",".join(f"127.0.0.1:{node.port}" for node in self.members)
 
+    @property
+    def proxied(self) -> str:
+        """Address for clients that are to come through a proxy, if one listens by `routes`."""
+        return ",".join(f"127.0.0.1:{node.proxy}" for node in self.members)
+
+    @property
+    def routes(self) -> Mapping[int, int]:
+        """The ports where a proxy (`ops.broker.proxy`) would listen, and those behind them."""
+        return {node.proxy: node.behind for node in self.members}
+
     def secured(self, protocol: str) -> str:
         """Address for clients on one of `ops.broker.secure.PROTOCOLS`."""
         return ",".join(f"127.0.0.1:{node.secured[protocol]}" for node in self.members)
 
     def start(self) -> None:
         """Format and start all nodes; return when each of them is listed by each."""
-        self._jars = fetch_jars()
+        self._jars = fetch_jars(version=self.version)
         self._folder = Path(tempfile.mkdtemp(prefix="evensky-kafka-"))
         protocols = PROTOCOLS if self.users else ()
-        ports = iter(_free_ports((2 + len(protocols)) * self.nodes))
+        ports = iter(_free_ports((4 + len(protocols)) * self.nodes))
         for number in range(self.nodes):
             folder = self._folder / str(number)
             folder.mkdir()
             secured = {protocol: next(ports) for protocol in protocols}
-            self.members.append(Node(number, next(ports), next(ports), folder, secured))
+            port, controller, behind, proxy = (next(ports) for _ in range(4))
+            node = Node(number, port, controller, behind, proxy, folder, secured)
+            self.members.append(node)
         try:
             if self.users:
                 self.certificates = _certified(self._folder)
@@ -299,15 +326,21 @@ def _properties(members: Sequence[Node], node: Node) -> dict[str, object]:
     topics = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
     spoken = {"PLAINTEXT": node.port, **node.secured}
     reached = [f"{protocol}://127.0.0.1:{port}" for protocol, port in spoken.items()]
-    kinds = ("CONTROLLER:PLAINTEXT", *(f"{protocol}:{protocol}" for protocol in spoken))
+    kinds = (
+        "CONTROLLER:PLAINTEXT",
+        "PROXIED:PLAINTEXT",
+        *(f"{protocol}:{protocol}" for protocol in spoken),
+    )
+    controller = f"CONTROLLER://127.0.0.1:{node.controller}"
+    behind = f"PROXIED://127.0.0.1:{node.behind}"
     return {
         "process.roles": "broker,controller",
         "node.id": node.number,
         "controller.quorum.voters": voters,
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": ",".join(kinds),
-        "listeners": ",".join((*reached, f"CONTROLLER://127.0.0.1:{node.controller}")),
-        "advertised.listeners": ",".join(reached),
+        "listeners": ",".join((*reached, behind, controller)),
+        "advertised.listeners": ",".join((*reached, f"PROXIED://127.0.0.1:{node.proxy}")),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": node.folder / "data",
         "auto.create.topics.enable": "false",
@@ -354,9 +387,11 @@ def _node_numbers(answer: bytes) -> Iterator[int]:
 
 
 @contextmanager
-def running(nodes: int = 1, users: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+def running(
+    nodes: int = 1, users: Mapping[str, str] | None = None, version: str = VERSIONS[0]
+) -> Iterator[Cluster]:
     """Run a cluster for the time of a block, and end it however the block ends."""
-    cluster = Cluster(nodes, users or {})
+    cluster = Cluster(nodes, users or {}, version)
     cluster.start()
     try:
         yield cluster
@@ -374,14 +409,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=["start", "fetch"])
     parser.add_argument("--nodes", type=int, choices=[1, 3], default=1)
     parser.add_argument("--secured", action="store_true", help="also with TLS and a user")
+    parser.add_argument("--version", default=VERSIONS[0], help="of Kafka (%(default)s)")
     chosen = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop_on_term)
     try:
         if chosen.command == "fetch":
-            sys.stdout.write(f"{fetch_jars()}\n")
+            sys.stdout.write(f"{fetch_jars(version=chosen.version)}\n")
             return 0
         users = {_USER: secrets.token_urlsafe(12)} if chosen.secured else {}
-        with running(chosen.nodes, users) as cluster:
+        with running(chosen.nodes, users, chosen.version) as cluster:
             sys.stdout.write(f"{cluster.bootstrap}\n")
             sys.stdout.flush()
             if chosen.secured:

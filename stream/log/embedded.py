@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stream.log.seam import (
+    Footing,
     LogRefusedError,
     LogUnavailableError,
     Outgoing,
@@ -35,6 +36,7 @@ T = TypeVar("T")
 _LOOK_S = 0.02
 _CHUNK_RECORDS = 1000
 _CHUNK_BYTES = 4 * 1024 * 1024
+_ANEW = "begin anew in another file"
 
 
 async def _acquired(
@@ -267,6 +269,18 @@ class EmbeddedOwner:
             for record in chunk:
                 yield record
             at = chunk[-1].offset + 1 if chunk else end
+
+    async def footing(self, partition: int, offset: int) -> Footing:
+        """Look at the input where it would go on from `offset`."""
+        self._need(partition, self._taken, "it was not taken")
+        return await self._reader.run(lambda file: self._footing(file, partition, offset))
+
+    def _footing(self, file: LogFile, partition: int, offset: int) -> Footing:
+        place = (self._topics.warps, partition)
+        before = file.fetch(*place, max(0, offset - 1), max_records=1, max_bytes=1)
+        held = before[0] if before and before[0].offset == offset - 1 else None
+        written = file.bounds(self._topics.groups, partition)[1]
+        return Footing(*file.bounds(*place), file.committed(*place), held, written, _ANEW)
 
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver input records from `offset` on."""

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from stream.log.seam import PartitionLostError
 
-__all__ = ["Backoff", "Contact", "Fences", "Holding", "Holdings", "Status"]
+__all__ = ["Backoff", "Contact", "Holding", "Holdings", "Status", "Strikes"]
 
 P = TypeVar("P")
 
@@ -167,13 +167,13 @@ class Backoff:
 
 
 @dataclass
-class Fences:
-    """How often we were fenced while the group said that the partition is ours.
+class Strikes:
+    """How often something happened that must not happen again and again.
 
     Attributes
     ----------
     most : int
-        So many within `window_s` mean that another service uses our ids.
+        So many within `window_s` are too many.
     window_s : float
         In seconds.
     """

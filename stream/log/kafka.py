@@ -14,7 +14,7 @@ from contextlib import aclosing, contextmanager
 from time import monotonic
 from typing import Any
 
-from stream.log.holdings import Backoff, Contact, Fences, Holding, Holdings, Status
+from stream.log.holdings import Backoff, Contact, Holding, Holdings, Status, Strikes
 from stream.log.kafka_client import Fenced, Member, Offsets, Publisher, Writer
 from stream.log.kafka_link import FAILED, REFUSED, refusal, translated
 from stream.log.kafka_read import read
@@ -23,6 +23,7 @@ from stream.log.kafka_settings import KafkaSettings
 from stream.log.kafka_topics import check_topics, count_partitions, create_topics
 from stream.log.rights import Operation
 from stream.log.seam import (
+    Footing,
     LogRefusedError,
     LogUnavailableError,
     Outgoing,
@@ -37,6 +38,7 @@ __all__ = ["KafkaOwner", "KafkaPublisher", "KafkaReader", "KafkaSettings", "crea
 _LOOK_S = 0.05
 _SETTLE_S = 3.0
 _MARGIN_S = 0.1
+_ANEW = "begin anew under another topic_prefix and app"
 
 Fetched = tuple[int, Mapping[int, list[Record]]]
 
@@ -63,7 +65,7 @@ class KafkaOwner:
         self._backoff = Backoff(settings.rejoin_first_s, settings.rejoin_most_s)
         self._fetches = Contact(settings.broker_grace_s)
         self._joins = Contact(settings.broker_grace_s)
-        self._fences = Fences()
+        self._fences = Strikes()
         self._rejoin_at: float | None = None
         self._joining = False
         self._fetching: asyncio.Task[Fetched] | None = None
@@ -137,6 +139,7 @@ class KafkaOwner:
             records = dict(self._delivered(epoch, fetched))
             ends = {one.partition: end async for one, end in self._ends()}
         self._check_contact()
+        self._check_name()
         revoked, assigned = self._holdings.changes()
         for partition in revoked:  # what came before it went, or came again, is nobody's
             records.pop(partition, None)
@@ -191,6 +194,15 @@ class KafkaOwner:
                 f"{self._settings.broker_grace_s:g} s"
             )
 
+    def _check_name(self) -> None:
+        """Give up when the group again and again gives our place to another of our name."""
+        if self._member.ousted:
+            name = self._settings.group_instance_id
+            raise LogRefusedError(
+                f"another copy of {self._settings.app} runs under our name {name!r}: give each "
+                "copy an instance of its own, or none"
+            )
+
     async def take(self, partition: int) -> None:
         """Fence, wait until nothing hides state, prove that the assignment stands."""
         holding = self._holdings.get(partition, Status.FENCING)
@@ -241,12 +253,34 @@ class KafkaOwner:
                     self._check_held(holding)
                     yield record
 
+    async def footing(self, partition: int, offset: int) -> Footing:
+        """Look at the input, and prove that what was seen there is ours to judge."""
+        holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
+        with self._losing(holding, "looked at"):
+            first, end = await self._bounds(partition, offset)
+            before = await self._record(partition, offset - 1) if first < offset <= end else None
+            committed = await self._member.committed(partition)
+            written = await self._offsets.bounds(self._topics.groups, partition)
+            await self._member.prove(partition)
+        self._check_held(holding)
+        return Footing(first, end, committed, before, written[1], _ANEW)
+
+    async def _record(self, partition: int, offset: int) -> Record | None:
+        found = read(self._settings, {(self._topics.warps, partition): offset})
+        async with aclosing(found):
+            record = await anext(found, None)
+        return record if record is not None and record.offset == offset else None
+
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver input records from `offset` on."""
         holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
         with self._losing(holding, "resumed"):
-            await self._refuse_gap(partition, offset)
+            first, end = await self._bounds(partition, offset)
         self._check_held(holding)
+        if not first <= offset <= end:
+            raise LogRefusedError(
+                f"{self._topics.warps} [{partition}] holds offsets {first} to {end}, not {offset}"
+            )
         if not self._member.has(partition):
             raise PartitionLostError(partition, "the group is rebalancing")
         self._member.seek(partition, offset)
@@ -254,7 +288,7 @@ class KafkaOwner:
         holding.status = Status.ACTIVE
         self.unpause(frozenset({partition}))
 
-    async def _refuse_gap(self, partition: int, offset: int) -> None:
+    async def _bounds(self, partition: int, offset: int) -> tuple[int, int]:
         topic = self._topics.warps
         first, end = await self._offsets.bounds(topic, partition)
         give_up = monotonic() + _SETTLE_S
@@ -262,11 +296,7 @@ class KafkaOwner:
         while end < offset and monotonic() < give_up:
             await asyncio.sleep(_LOOK_S)
             first, end = await self._offsets.bounds(topic, partition)
-        if not first <= offset <= end:
-            raise LogRefusedError(
-                f"{topic} [{partition}] holds offsets {first} to {end}, not {offset}: its "
-                "retention is too short, or it is not the topic that this state belongs to"
-            )
+        return first, end
 
     def pause(self, partitions: frozenset[int]) -> None:
         """Stop delivering records of these partitions."""

@@ -6,18 +6,15 @@ Each class is one client with the few calls that `stream.log.kafka` needs, in ou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    Callable,
-    Collection,
-    Coroutine,
-    Sequence,
-)
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from stream.log.holdings import Strikes
 from stream.log.kafka_link import options
 from stream.log.kafka_records import forgive
 from stream.log.kafka_settings import KafkaSettings
@@ -38,6 +35,16 @@ _STOP_S = 3.0
 _LOOK_S = 0.05
 
 Fenced = kafka_errors.ProducerFenced
+
+
+class _NameTaken(kafka_errors.BrokerResponseError):  # type: ignore[misc]  # the client ships no types
+    """FENCED_INSTANCE_ID, which aiokafka takes for an unknown error and tells as its words only."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+
+
+kafka_errors.kafka_errors.setdefault(_NameTaken.errno, _NameTaken)
 
 
 def consumer(settings: KafkaSettings, **more: Any) -> AIOKafkaConsumer:
@@ -90,6 +97,12 @@ async def _stop_producer(producer: AIOKafkaProducer) -> None:
         await producer.client.close()
 
 
+def _seen(done: asyncio.Future[Any]) -> None:
+    """Look at an error that was told otherwise, or is of no interest; asyncio wants all seen."""
+    if not done.cancelled():
+        done.exception()
+
+
 async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
     """Hand records to a producer; they are written when the returned futures are done."""
     sent = []
@@ -97,8 +110,7 @@ async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list
         future = await producer.send(
             one.topic, one.value, one.key, one.partition, headers=list(one.headers)
         )
-        # When one fails the others' errors are of no interest, but asyncio wants them seen.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        future.add_done_callback(_seen)  # when one fails the others' errors are of no interest
         sent.append(future)
     return sent
 
@@ -120,6 +132,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         Called with the partitions of each new assignment, already paused. May only flip flags.
     revoked : callable
         Called when all partitions are gone. May only flip flags.
+
+    Attributes
+    ----------
+    ousted : bool
+        Another copy of our static name took our place again and again; we no longer take it back.
     """
 
     def __init__(
@@ -132,6 +149,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._topic = topic
         self._tell_assigned = assigned
         self._tell_revoked = revoked
+        self._session_s = settings.session_timeout_ms / 1000
+        self._named = settings.group_instance_id is not None
+        self._seen = float("-inf")
+        self._replacements = Strikes()
+        self._left = asyncio.Event()
+        self._proving: set[asyncio.Future[None]] = set()
+        self.ousted = False
         self._consumer = consumer(
             settings,
             group_id=settings.app,
@@ -147,6 +171,23 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
     async def start(self) -> None:
         """Connect, without joining yet."""
         await self._consumer.start()
+        beat = self._coordinator._do_heartbeat  # noqa: SLF001 - no public way to know of its answers
+
+        async def noted() -> bool:
+            alive: bool = await beat()
+            if alive:
+                self._seen = monotonic()
+            return alive
+
+        self._coordinator._do_heartbeat = noted  # noqa: SLF001 - the same
+
+    @property
+    def _coordinator(self) -> Any:
+        return self._consumer._coordinator  # noqa: SLF001 - nobody else knows of the group's answers
+
+    def _count_replaced(self) -> None:
+        if self._replacements.add(monotonic()):
+            self.ousted = True
 
     def join(self) -> None:
         """Join the group, or join it anew; assignments come by the callbacks."""
@@ -158,12 +199,21 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         for place in assigned:
             # Any position, never used: without one the client asks for the group's and complains.
             self._consumer.seek(place, 0)
+        self._seen = monotonic()
         self._tell_assigned([place.partition for place in assigned])
 
-    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Hand on that all is gone: rebalances are eager."""
         del revoked
+        # The group forgets a member that is silent for the session timeout. One that has a name
+        # and is forgotten sooner was replaced by another of that name.
+        silent_s = monotonic() - self._seen
+        if self._named and not self._coordinator.member_id and silent_s < self._session_s / 2:
+            self._count_replaced()
         self._tell_revoked()
+        if self.ousted:  # the client joins when this returns, and would throw the other one out
+            await self._left.wait()
+            raise asyncio.CancelledError
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
@@ -194,7 +244,11 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
                 timeout_ms=int(1000 * wait), max_records=max_records
             )
         except kafka_errors.KafkaError as error:
-            if not error.retriable:
+            if _NameTaken.__name__ in str(error):
+                self._count_replaced()
+                if not self.ousted:  # else it may go on asking as the old member, in vain
+                    self._coordinator.reset_generation()
+            elif not error.retriable:
                 raise
             await asyncio.sleep(wait)  # the client tries again; how long it may, others judge
             return {}
@@ -218,14 +272,34 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         stable = int(self._consumer.last_stable_offset(place) or 0)
         return None if await self._consumer.position(place) >= stable else stable
 
+    async def committed(self, partition: int) -> int | None:
+        """Return the group's offset of a partition, None if it has none (or none any more)."""
+        committed: int | None = await self._consumer.committed(self._place(partition))
+        return committed
+
     async def prove(self, partition: int) -> None:
-        """Commit what is committed: the group accepts it from a member of this generation only."""
-        place = self._place(partition)
-        committed = await self._consumer.committed(place)
-        await self._consumer.commit({place: committed or 0})
+        """Commit what is committed: the group accepts it from a member of this generation only.
+
+        So whatever was seen before it, by whoever was a member then as well, was not yet anybody
+        else's doing.
+        """
+        committed = await self.committed(partition)
+        offsets = {self._place(partition): committed or 0}
+        # By itself: cancelled with us, the client would leave an error behind that nobody asks for.
+        proving = asyncio.ensure_future(self._consumer.commit(offsets))
+        self._proving.add(proving)
+        proving.add_done_callback(self._proved)
+        await asyncio.shield(proving)
+
+    def _proved(self, proving: asyncio.Future[None]) -> None:
+        self._proving.discard(proving)
+        _seen(proving)
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
+        self._left.set()
+        for proving in self._proving:
+            proving.cancel()
         await stop_consumer(self._consumer)
 
 
@@ -271,6 +345,10 @@ class Writer:
         """Stop, after what is under way; what is left open the next fence aborts."""
         async with self._busy:
             await _stop_producer(self._producer)
+        # Its error came to us with a record's; asyncio would tell the one that nobody asked for.
+        ended = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - no public way
+        if ended is not None and ended.done():
+            _seen(ended)
 
 
 class Publisher:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 __all__ = [
+    "Footing",
     "Headers",
     "LogError",
     "LogRefusedError",
@@ -133,6 +134,32 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
+class Footing:
+    """What a log shows at the place of its input where an owner would go on.
+
+    Attributes
+    ----------
+    first, end : int
+        Offset of the first record held, and the one behind the last.
+    committed : int or None
+        Where the log itself notes that reading goes on; None if it notes nothing.
+    before : Record or None
+        The record right before the place, if it is held.
+    written : int
+        Offset behind the last summary in the output.
+    anew : str
+        How an operator begins anew with this kind of log, as half of a sentence.
+    """
+
+    first: int
+    end: int
+    committed: int | None
+    before: Record | None
+    written: int
+    anew: str
+
+
+@dataclass(frozen=True, slots=True)
 class TopicSpec:
     """A topic as it should be.
 
@@ -207,6 +234,16 @@ class OwnerLog(Protocol):
         """Yield every committed record of the state topic of this partition, to its end.
 
         Older values of a key may or may not have been compacted away; tombstones are yielded.
+        """
+        ...
+
+    async def footing(self, partition: int, offset: int) -> Footing:
+        """Look at the input where it would go on from `offset`.
+
+        Raises
+        ------
+        PartitionLostError
+            It is no longer ours, and so not ours to judge either.
         """
         ...
 

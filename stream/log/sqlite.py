@@ -333,6 +333,13 @@ class LogFile:
             (next_offset, topic, partition),
         )
 
+    def committed(self, topic: str, partition: int) -> int | None:
+        """Return what `commit_position` noted last."""
+        query = "SELECT coalesce(committed, -1) FROM stream WHERE topic = ? AND partition = ?"
+        with translated(self.path):
+            found = self._one(query, topic, partition)
+        return None if found < 0 else found
+
     def changed(self) -> bool:
         """Whether another connection has written since the last call; costs next to nothing."""
         with translated(self.path):

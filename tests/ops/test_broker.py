@@ -14,7 +14,15 @@ import psutil
 import pytest
 
 from ops.broker import broker
-from ops.broker.broker import INSTALL, BrokerError, Cluster, fetch_jars, main, missing_programs
+from ops.broker.broker import (
+    INSTALL,
+    VERSIONS,
+    BrokerError,
+    Cluster,
+    fetch_jars,
+    main,
+    missing_programs,
+)
 from ops.broker.secure import INSTALL_OPENSSL, make_certificates, scram_arguments
 from tests.e2e.processes import evensky
 from tests.programs import require_program
@@ -93,7 +101,7 @@ def test_the_command_line_fails_with_a_sentence(
 ) -> None:
     """Exit code 3, no traceback."""
     del programs
-    monkeypatch.setattr(broker.fetch_jars, "__defaults__", (Path("/nonexistent"),))
+    monkeypatch.setattr(broker.fetch_jars, "__defaults__", (Path("/nonexistent"), VERSIONS[0]))
     before = signal.getsignal(signal.SIGTERM)
     try:
         assert main(["fetch"]) == 3
@@ -156,10 +164,10 @@ def test_certificates_need_openssl(programs: Path, tmp_path: Path) -> None:
     The line that installs it is told.
     """
     store, users = tmp_path / "store", {"night": "secret"}
-    (store / f"kafka-{broker._VERSION}").mkdir(parents=True)  # noqa: SLF001 - as if fetched
+    (store / f"kafka-{VERSIONS[0]}").mkdir(parents=True)
     cluster = broker.Cluster(users=users)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(broker, "fetch_jars", lambda: store)
+        patched.setattr(broker, "fetch_jars", lambda **_: store)
         patched.setattr(tempfile, "tempdir", str(tmp_path))
         with pytest.raises(BrokerError, match=INSTALL_OPENSSL):
             cluster.start()

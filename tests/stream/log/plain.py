@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from stream.log.seam import Outgoing, PartitionLostError, Poll, Record
+from stream.log.seam import Footing, Outgoing, PartitionLostError, Poll, Record
 from stream.log.topics import Topics
 
 __all__ = ["PlainLog"]
@@ -80,6 +80,14 @@ class PlainLog:
         """Yield the state."""
         for record in list(self.kept[self.topics.state, partition]):
             yield record
+
+    async def footing(self, partition: int, offset: int) -> Footing:
+        """Show what is kept."""
+        kept = self.kept[self.topics.warps, partition]
+        before = kept[offset - 1] if 0 < offset <= len(kept) else None
+        written = len(self.kept[self.topics.groups, partition])
+        committed = self.committed.get(partition)
+        return Footing(0, len(kept), committed, before, written, "begin anew in a list")
 
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver from an offset on."""

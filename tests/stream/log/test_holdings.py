@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.log.holdings import Backoff, Contact, Fences, Holdings, Status
+from stream.log.holdings import Backoff, Contact, Holdings, Status, Strikes
 from stream.log.seam import PartitionLostError
 
 
@@ -110,10 +110,10 @@ def test_waiting_doubles_while_losses_follow_each_other() -> None:
     assert backoff.next(12.5) == 0.5
 
 
-def test_three_fences_within_ten_minutes_are_too_many() -> None:
+def test_three_within_ten_minutes_are_too_many() -> None:
     """Two are not, and neither are three over a longer time."""
-    fences = Fences()
-    assert [fences.add(now) for now in (0.0, 500.0, 700.0, 1000.0)] == [False, False, False, True]
+    strikes = Strikes()
+    assert [strikes.add(now) for now in (0.0, 500.0, 700.0, 1000.0)] == [False, False, False, True]
 
 
 def test_a_silent_broker_is_lost_after_its_grace() -> None:

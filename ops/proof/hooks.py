@@ -1,0 +1,101 @@
+"""What a service under proof is told to do at its seams: die here, stop there, work slowly.
+
+A trap names a *point* of the service's way. The points, in the order in which a service comes to
+them:
+
+================== ============================================================================
+``take.before``    before the fence: the owner before can still write
+``take.fenced``    between fence and proof (Kafka only)
+``restore``        in the middle of reading the changelog
+``ingest.before``  before the transaction that holds events
+``ingest.written`` its records are sent, the commit is not yet asked for (Kafka only)
+``ingest.after``   it is committed and nobody has heard of it
+``job.before``     after freezing, before the job is handed to a worker
+``job.in``         while a worker has it
+``results.*``      as ``ingest.*``, of the transaction that holds measurements
+``publish.*``      as ``ingest.*``, of the transaction that holds a revision
+``tick.*``         as ``ingest.*``, of a clock tick
+================== ============================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+__all__ = ["POINTS", "Hooks", "Trap"]
+
+POINTS = (
+    "take.before",
+    "take.fenced",
+    "restore",
+    "job.before",
+    "job.in",
+    *(
+        f"{kind}.{moment}"
+        for kind in ("ingest", "results", "publish", "tick")
+        for moment in ("before", "written", "after")
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Trap:
+    """Something that happens to the process at a point of its way.
+
+    Attributes
+    ----------
+    point : str
+        One of `POINTS`.
+    action : str
+        ``kill``: SIGKILL. ``stop``: SIGSTOP, until somebody sends SIGCONT. ``pass``: nothing but
+        the line in the log.
+    nth : int
+        At which passing of the point, counted from 1.
+    delay_ms : float
+        So long behind it, while the process goes on.
+    """
+
+    point: str
+    action: Literal["kill", "stop", "pass"] = "kill"
+    nth: int = 1
+    delay_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.point not in POINTS:
+            raise ValueError(f"{self.point!r} is no point; there are {', '.join(POINTS)}")
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """All that differs between a service under proof and the real one.
+
+    Attributes
+    ----------
+    traps : tuple of Trap
+    job_s : float
+        Time that each job takes at least, in its worker, seconds.
+    killers : tuple of int
+        Visits whose jobs kill the service with them, as the kernel does when memory runs out.
+    clock_s : float
+        What the owner's clock is ahead of the machine's, seconds.
+    naive : bool
+        Publish outside of the transaction: a planted bug, which the proof must find.
+    """
+
+    traps: tuple[Trap, ...] = ()
+    job_s: float = 0.0
+    killers: tuple[int, ...] = ()
+    clock_s: float = 0.0
+    naive: bool = False
+
+    def text(self) -> str:
+        """Return these hooks as a word of a command line."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Hooks:
+        """Read them back."""
+        return msgspec.json.decode(text, type=cls)

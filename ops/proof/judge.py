@@ -1,0 +1,251 @@
+"""Whether a log, as any consumer reads it, holds what was promised.
+
+Two judges see every run: `evensky audit`, which is the product's own, and a plain one here, which
+shares no code with it and reads nothing but the topics. What either finds is a violation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import schemas
+from ops.proof.load import Wanted, wanted
+from ops.proof.place import Place, Tail, messages
+from stream.log.seam import Record
+
+__all__ = ["Judgement", "Progress", "Published", "judge", "published", "standing"]
+
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found.
+
+    Attributes
+    ----------
+    figures : mapping of str to int
+        Counts of what was read, and of each kind of violation.
+    violations : tuple of str
+        A sentence for each kind that was found.
+    """
+
+    figures: Mapping[str, int]
+    violations: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """All that stands in the topics that consumers read, and the input that it came from.
+
+    Attributes
+    ----------
+    summaries, models, metrics, letters : tuple
+        Messages in the order of their topics.
+    bytes_of_models : mapping of str to bytes
+        The newest of each key.
+    events : tuple of (Message, int)
+        What of the input could be decoded, with its sender's time, microseconds.
+    """
+
+    summaries: tuple[schemas.GroupMatched, ...]
+    models: tuple[schemas.BackgroundModel, ...]
+    bytes_of_models: Mapping[str, bytes]
+    metrics: tuple[schemas.BackgroundMetric, ...] = ()
+    letters: tuple[schemas.DeadLetter, ...] = ()
+    events: tuple[tuple[schemas.Message, int], ...] = field(default=(), repr=False)
+
+    @cached_property
+    def newest(self) -> Mapping[str, schemas.GroupMatched]:
+        """The last summary of each group."""
+        ordered = sorted(self.summaries, key=lambda one: one.revision)
+        return {one.group.key: one for one in ordered}
+
+    # -- kinds of violations: each yields what it is about -----------------------------------------
+
+    def doubled(self) -> Iterator[object]:
+        """Find revisions, models, metrics and dead letters that are there more than once."""
+        yield from _doubled((one.group.key, one.revision) for one in self.summaries)
+        yield from _doubled((one.group.key, one.revision, one.visit) for one in self.models)
+        yield from _doubled((one.group.key, one.revision, one.visit) for one in self.metrics)
+        yield from _doubled((one.partition, one.offset) for one in self.letters)
+
+    def gaps(self) -> Iterator[object]:
+        """Find groups whose revisions are not 1, 2, ... n, each behind the one before."""
+        history: dict[str, list[tuple[int, int | None]]] = defaultdict(list)
+        for one in self.summaries:
+            history[one.group.key].append((one.revision, one.supersedes))
+        for key, found in history.items():
+            numbers = range(1, max(one for one, _ in found) + 1)
+            if sorted(set(found)) != [(n, n - 1 or None) for n in numbers]:
+                yield key, sorted(found, key=lambda one: one[0])
+
+    def torn(self) -> Iterator[object]:
+        """Find models that a summary names and that are not there, and models that none names."""
+        ids = {(one.group.key, one.visit, one.model_id) for one in self.models}
+        revisions = {(one.group.key, one.revision) for one in self.summaries}
+        for summary in self.summaries:
+            for member in summary.members:
+                place = (summary.group.key, member.visit, member.model_id)
+                if member.model_id is not None and place not in ids:
+                    yield (*place, summary.revision)
+        for one in self.models:
+            if (one.group.key, one.revision) not in revisions:
+                yield one.group.key, one.revision, one.visit
+
+    def unmeasured(self) -> Iterator[object]:
+        """Find models and revisions that have no metric, and metrics of neither."""
+        found = {(one.group.key, one.revision, one.visit) for one in self.metrics}
+        named: set[tuple[str, int, int | None]] = {
+            (one.group.key, one.revision, one.visit) for one in self.models
+        }
+        named |= {(one.group.key, one.revision, None) for one in self.summaries}
+        yield from found ^ named
+
+    def lost(self, due: Wanted | None = None) -> Iterator[object]:
+        """Find warps that stand and are not in the newest revision, and others that are."""
+        for key, members in (wanted(self.events) if due is None else due).items():
+            held = standing(self.newest.get(key), self._digests)
+            for visit in members.keys() ^ held.keys():
+                yield key, visit
+            for visit in members.keys() & held.keys():
+                if held[visit] not in (None, members[visit]):
+                    yield key, visit, "another version"
+
+    @cached_property
+    def _digests(self) -> Mapping[str, str | None]:
+        return {one.model_id: one.input_digest for one in self.models}
+
+    def foreign(self) -> Iterator[object]:
+        """Find groups and visits that were published and never announced."""
+        told = {(m.group.key, m.visit) for m, _ in self.events if isinstance(m, _MEMBERS)}
+        for one in self.models:
+            if (one.group.key, one.visit) not in told:
+                yield one.group.key, one.visit
+
+
+_MEMBERS = (schemas.WarpArrived, schemas.WarpWithdrawn)
+
+
+def _doubled(found: Iterator[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
+    counts = Counter(found)
+    return (one for one, count in counts.items() if count > 1)
+
+
+def published(place: Place) -> Published:
+    """Read what a place holds."""
+    models = place.records("models")
+    return Published(
+        tuple(messages(place.records("groups"), schemas.GroupMatched)),
+        tuple(messages(models, schemas.BackgroundModel)),
+        {(one.key or b"").decode(): one.value or b"" for one in models},
+        tuple(messages(place.records("metrics"), schemas.BackgroundMetric)),
+        tuple(messages(place.records("dead_letters"), schemas.DeadLetter)),
+        tuple(_events(place.records("warps"))),
+    )
+
+
+def _events(found: Sequence[Record]) -> Iterator[tuple[schemas.Message, int]]:
+    for record in found:
+        try:
+            attributes, message = schemas.decode(record.key, record.headers, record.value)
+        except schemas.SchemaError:
+            continue
+        yield message, schemas.event_time_us(attributes)
+
+
+def judge(place: Place, *, settled: bool = True) -> Judgement:
+    """Read a log and judge it.
+
+    Parameters
+    ----------
+    place : Place
+    settled : bool
+        Whether nothing is due or changing any more, so that every warp must be published.
+    """
+    found = published(place)
+    kinds = {
+        "doubled": list(found.doubled()),
+        "gaps": list(found.gaps()),
+        "torn": list(found.torn()),
+        "without metric": list(found.unmeasured()),
+        "foreign": list(found.foreign()),
+        "lost": list(found.lost()) if settled else [],
+    }
+    figures = {
+        "events": len(found.events),
+        "revisions": len(found.summaries),
+        "models": len(found.models),
+        "dead letters": len(found.letters),
+        **{kind: len(cases) for kind, cases in kinds.items()},
+    }
+    told = [f"{len(cases)} {kind}: {cases[:_NAMED]}" for kind, cases in kinds.items() if cases]
+    audited = audit(place)
+    return Judgement(figures | {"audit": len(audited)}, (*told, *audited))
+
+
+def audit(place: Place) -> list[str]:
+    """Return the violations that `evensky audit` finds."""
+    del place
+    return []
+
+
+class Progress:
+    """How much of what is wanted has been published, looked at again and again.
+
+    Parameters
+    ----------
+    place : Place
+    due : Wanted
+        What the newest revisions must hold.
+
+    Attributes
+    ----------
+    left : int
+        How many groups the last look found wanting.
+    """
+
+    def __init__(self, place: Place, due: Wanted) -> None:
+        self._summaries, self._models = Tail(place, "groups"), Tail(place, "models")
+        self._due = due
+        self._newest: dict[str, schemas.GroupMatched] = {}
+        self._digests: dict[str, str | None] = {}
+        self.left = len(due)
+
+    def look(self) -> int:
+        """Return how many groups are not yet as they must be."""
+        for one in messages(self._summaries.more(), schemas.GroupMatched):
+            before = self._newest.setdefault(one.group.key, one)
+            if one.revision > before.revision:
+                self._newest[one.group.key] = one
+        for model in messages(self._models.more(), schemas.BackgroundModel):
+            self._digests[model.model_id] = model.input_digest
+        self.left = sum(
+            standing(self._newest.get(key), self._digests) != members
+            for key, members in self._due.items()
+        )
+        return self.left
+
+    def done(self) -> bool:
+        """Tell whether all is published."""
+        return self.look() == 0
+
+
+def standing(
+    summary: schemas.GroupMatched | None, digests: Mapping[str, str | None]
+) -> dict[int, str | None]:
+    """Return the visits that stand in a revision, each with its input digest if it has a model.
+
+    Parameters
+    ----------
+    summary : GroupMatched or None
+    digests : mapping of str to str
+        Input digests by model_id.
+    """
+    members = () if summary is None else summary.members
+    return {
+        one.visit: digests.get(one.model_id or "") for one in members if one.status != "withdrawn"
+    }

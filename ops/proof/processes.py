@@ -1,0 +1,149 @@
+"""`evensky` as a process of its own: started, watched, stopped, frozen, killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+__all__ = ["PATIENCE_S", "ProofError", "Running", "environment", "launch", "until"]
+
+PATIENCE_S: Final = 150.0
+"""For whatever must come at last; machines that run tests are slow now and then."""
+
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_LOOK_S = 0.05
+_TAIL = 4000
+
+
+class ProofError(Exception):
+    """A run did not come to its end, so that it proves nothing either way."""
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which no setting of the caller's is left, and which finds `ops`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EVENSKY_")}
+    paths = [str(_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    changes = {"COLUMNS": "80", "PYTHONWARNINGS": "default", "PYTHONPATH": os.pathsep.join(paths)}
+    return kept | changes
+
+
+def until(holds: Callable[[], object], within: float = PATIENCE_S) -> None:
+    """Wait until something holds.
+
+    Raises
+    ------
+    ProofError
+        It did not, within so many seconds.
+    """
+    end = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > end:
+            raise ProofError(f"it did not come to pass within {within:g} s")
+        time.sleep(_LOOK_S)
+
+
+@dataclass
+class Running:
+    """A service in a process.
+
+    Attributes
+    ----------
+    process : Popen
+    log : Path
+        What it logs; a restart appends to it.
+    begins : int
+        Where in that file this process began.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    begins: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def text(self) -> str:
+        """Return what it has logged so far."""
+        with self.log.open("rb") as file:
+            file.seek(self.begins)
+            return file.read().decode(errors="replace")
+
+    def says(self, words: str) -> bool:
+        """Tell whether something was logged."""
+        return words in self.text()
+
+    def until_it_says(self, words: str, within: float = PATIENCE_S) -> None:
+        """Wait until something is logged; its death ends the wait."""
+        until(lambda: self.says(words) or not self.alive, within)
+        if not self.says(words):
+            raise ProofError(f"it ended without {words!r}: {self.text()[-_TAIL:]}")
+
+    def family(self) -> list[psutil.Process]:
+        """Return the processes that live by this one."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill(self) -> None:
+        """Kill it as the out-of-memory killer does, and hold that nothing of it lives on."""
+        family = self.family() if self.alive else []
+        self.process.kill()
+        self.buried(family)
+
+    def buried(self, family: Sequence[psutil.Process] = ()) -> int:
+        """Wait until it and its family are gone; return its exit code."""
+        code = self.process.wait(PATIENCE_S)
+        _, alive = psutil.wait_procs(family, PATIENCE_S)
+        if alive:
+            raise ProofError(f"workers outlived their service: {alive}")
+        return code
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop and return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_S)
+
+    def freeze(self) -> None:
+        """Stop it in its tracks: a zombie to be."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, as if no time had passed."""
+        self.process.send_signal(signal.SIGCONT)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it is stopped, by us or by a trap of its own."""
+        return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+
+
+def launch(command: Sequence[str | Path], log: Path, cwd: Path | None = None) -> Running:
+    """Start a process that logs into a file, behind what is there; it dies with us."""
+    with log.open("ab") as out:
+        begins = out.seek(0, os.SEEK_END)
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [*_dies_with_us(), *map(str, command)],
+            stdin=subprocess.DEVNULL,
+            stderr=out,
+            stdout=out,
+            env=environment(),
+            cwd=cwd,
+        )
+    return Running(process, log, begins)
+
+
+def _dies_with_us() -> Sequence[str]:
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []

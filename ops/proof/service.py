@@ -1,0 +1,217 @@
+"""The real service, from the real settings, with hooks at its seams (`ops.proof.hooks`).
+
+`main` takes the hooks and then the words of `evensky run`. It replaces the makers of log, pool and
+clock by ones that wrap what they make; nothing else of the service knows that it is watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from aiokafka import AIOKafkaProducer
+
+from ops.proof.hooks import Hooks, Trap
+from stream import cli, jobs, wiring
+from stream.commands import run
+from stream.log import kafka_client
+from stream.log.seam import Outgoing, OwnerLog, Record
+from stream.log.topics import Topics
+from stream.pool import WorkerPool
+from stream.settings import Settings
+from stream.telemetry import Telemetry
+
+__all__ = ["TrappedLog", "TrappedPool", "Traps", "main"]
+
+T = TypeVar("T")
+
+_ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+_kind: ContextVar[str] = ContextVar("kind", default="other")
+"""Which transaction is under way in this task."""
+
+
+class Traps:
+    """Counts who passes which point, and does to the process what the traps say."""
+
+    def __init__(self, traps: Sequence[Trap]) -> None:
+        self._traps = traps
+        self._passed: Counter[str] = Counter()
+
+    def reach(self, point: str) -> None:
+        """Pass a point, or not."""
+        self._passed[point] += 1
+        for trap in self._traps:
+            if trap.point == point and trap.nth == self._passed[point]:
+                self._spring(trap)
+
+    def _spring(self, trap: Trap) -> None:
+        if trap.delay_ms:
+            loop = asyncio.get_running_loop()
+            loop.call_later(trap.delay_ms / 1000, _act, trap)
+        else:
+            _act(trap)
+
+
+def _act(trap: Trap) -> None:
+    # Whoever waits for it reads the log, and there may be no later to flush it.
+    os.write(2, f"trap: {trap.action} at {trap.point}\n".encode())
+    if trap.action in _ACTIONS:
+        os.kill(os.getpid(), _ACTIONS[trap.action])
+
+
+class TrappedLog:
+    """A log whose calls pass points.
+
+    Parameters
+    ----------
+    log : OwnerLog
+    traps : Traps
+    topics : Topics
+    naive : bool
+        Write a revision's models in a transaction before its own: the planted bug.
+    """
+
+    def __init__(self, log: OwnerLog, traps: Traps, topics: Topics, *, naive: bool) -> None:
+        self._log = log
+        self._traps = traps
+        self._topics = topics
+        self._naive = naive
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def take(self, partition: int) -> None:
+        """Take, or come no further than to the door."""
+        self._traps.reach("take.before")
+        await self._log.take(partition)
+
+    async def changelog(self, partition: int) -> AsyncIterator[Record]:
+        """Yield the state, perhaps not all of it."""
+        found = self._log.changelog(partition)
+        async with aclosing(found) as records:  # type: ignore[type-var]  # an async generator
+            async for record in records:
+                self._traps.reach("restore")
+                yield record
+
+    async def transact(
+        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+    ) -> None:
+        """Write, perhaps without hearing the answer."""
+        kind = self._kind(records, next_offset)
+        _kind.set(kind)
+        self._traps.reach(f"{kind}.before")
+        if self._naive and kind == "publish":
+            models = [one for one in records if one.topic == self._topics.models]
+            await self._log.transact(partition, models)
+            records = [one for one in records if one.topic != self._topics.models]
+        await self._log.transact(partition, records, next_offset)
+        self._traps.reach(f"{kind}.after")
+
+    def _kind(self, records: Sequence[Outgoing], next_offset: int | None) -> str:
+        topics = {one.topic for one in records}
+        if next_offset is not None:
+            return "ingest"
+        if self._topics.groups in topics:
+            return "publish"
+        return "tick" if self._topics.warps in topics else "results"
+
+
+class TrappedPool:
+    """A pool whose jobs take their time, and some of which kill.
+
+    Parameters
+    ----------
+    pool : WorkerPool
+    traps : Traps
+    hooks : Hooks
+    """
+
+    def __init__(self, pool: WorkerPool, traps: Traps, hooks: Hooks) -> None:
+        self._pool = pool
+        self._traps = traps
+        self._hooks = hooks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    async def run(self, function: Callable[..., T], /, *args: object, **more: Any) -> T:
+        """Run a job, perhaps the last one."""
+        self._traps.reach("job.before")
+        warps = [one.visit for one in args if isinstance(one, jobs.WarpInput)]
+        if set(warps[-1:]) & set(self._hooks.killers):
+            _act(Trap("job.in"))
+        job: asyncio.Future[T] = asyncio.ensure_future(
+            self._pool.run(_slowly, self._hooks.job_s, function, *args, **more)
+            if self._hooks.job_s
+            else self._pool.run(function, *args, **more)
+        )
+        await asyncio.sleep(0)
+        self._traps.reach("job.in")
+        try:
+            return await job
+        finally:
+            job.cancel()
+
+
+def _slowly(seconds: float, function: Callable[..., T], *args: object) -> T:
+    time.sleep(seconds)
+    return function(*args)
+
+
+def main(words: Sequence[str]) -> None:
+    """Run a service: hooks, then what `evensky run` is told."""
+    hooks = Hooks.parse(words[0])
+    _plant(hooks, Traps(hooks.traps))
+    cli.main(["run", *words[1:]])
+
+
+def _plant(hooks: Hooks, traps: Traps) -> None:
+    """Put wrappers around what the wiring makes."""
+    make_log, make_pool = wiring.owner_log, wiring.worker_pool
+
+    def owner_log(settings: Settings) -> OwnerLog:
+        topics = wiring.our_topics(settings)
+        log = TrappedLog(make_log(settings), traps, topics, naive=hooks.naive)
+        return cast("OwnerLog", log)  # what it does not meddle with it passes on
+
+    def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> WorkerPool:
+        return cast("WorkerPool", TrappedPool(make_pool(settings, telemetry), traps, hooks))
+
+    wiring.owner_log, wiring.worker_pool = owner_log, worker_pool
+    clock = partial(_clock, hooks.clock_s)
+    vars(run)["assemble_service"] = partial(wiring.assemble_service, clock=clock)
+    _plant_in_kafka(traps)
+
+
+def _clock(ahead_s: float) -> float:
+    return time.time() + ahead_s
+
+
+def _plant_in_kafka(traps: Traps) -> None:
+    """Reach the points that lie inside one call of the seam."""
+    commit, prove = AIOKafkaProducer.commit_transaction, kafka_client.Member.prove
+
+    async def commit_transaction(self: AIOKafkaProducer) -> None:
+        traps.reach(f"{_kind.get()}.written")
+        await commit(self)
+
+    async def proved(self: kafka_client.Member, partition: int) -> None:
+        traps.reach("take.fenced")
+        await prove(self, partition)
+
+    AIOKafkaProducer.commit_transaction = commit_transaction
+    kafka_client.Member.prove = proved  # type: ignore[method-assign]  # a hook
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,81 @@
+"""A partition's state held against the log that it should belong to, before work goes on.
+
+A log that lost records that nobody has read, a changelog that lost what was written, or another
+log under the same name: each would go unseen if an owner simply went on from some offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import schemas
+from stream import inbox
+from stream.changelog import Restored
+from stream.log.seam import Footing, LogRefusedError, Record
+from stream.log.topics import Topics
+
+__all__ = ["refuse_other_log"]
+
+
+def refuse_other_log(topics: Topics, partition: int, restored: Restored, footing: Footing) -> None:
+    """Refuse a state that does not belong to the log, or no longer.
+
+    A committed offset that is behind the state, or gone, is no fault: the state counts.
+
+    Parameters
+    ----------
+    topics : Topics
+    partition : int
+    restored : Restored
+        What the changelog told.
+    footing : Footing
+        What the log shows where the state would go on.
+
+    Raises
+    ------
+    LogRefusedError
+        With what is wrong and what to do.
+    """
+    for fault in _faults(topics, restored, footing):
+        raise LogRefusedError(f"partition {partition}: {fault}, or {footing.anew}")
+
+
+def _faults(topics: Topics, restored: Restored, footing: Footing) -> Iterator[str]:
+    at = restored.position.next_offset
+    told = f"the state in {topics.state} goes on at offset {at} of {topics.warps}"
+    if restored.records and restored.position == schemas.Position(
+        next_offset=0, partitions=restored.position.partitions
+    ):
+        yield f"{topics.state} holds state and no position: restore it as it was"
+    if not restored.records and footing.written:
+        yield (
+            f"{topics.state} is empty and {topics.groups} is not: the changelog was emptied or "
+            "made anew; restore it"
+        )
+    if (footing.committed or 0) > at:
+        yield (
+            f"{told}, which was read to offset {footing.committed}: the changelog was emptied, "
+            "made anew or cut off, or the committed offset was moved by hand; restore the "
+            "changelog, or move the committed offset back"
+        )
+    if at < footing.first:
+        yield (
+            f"{told}, which begins at {footing.first} by now: retention deleted "
+            f"{footing.first - at} records before they were read, or the changelog is gone; "
+            "lengthen the retention, and restore what is lost"
+        )
+    if at > footing.end:
+        yield f"{told}, which ends at {footing.end}: it is another log; restore the former one"
+    if footing.first < at <= footing.end and not _is_last(restored.position, footing.before):
+        yield (
+            f"{told}, and the record before that is not the one that was read there: it is "
+            "another log, or one that was cut off and written on; restore the former one"
+        )
+
+
+def _is_last(position: schemas.Position, record: Record | None) -> bool:
+    """Tell whether a record is the last one that was read."""
+    return record is not None and (position.timestamp, position.ce_id) == (
+        record.timestamp,
+        inbox.event_id(record),
+    )

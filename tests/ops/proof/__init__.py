@@ -1,0 +1,1 @@
+"""Tests of the proof, and its rows in quick form."""
