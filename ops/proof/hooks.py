@@ -79,8 +79,15 @@ class Hooks:
         Time that each job takes at least, in its worker, seconds.
     killers : tuple of int
         Visits whose jobs kill the service with them, as the kernel does when memory runs out.
+    hogs : tuple of int
+        Visits whose jobs take more memory than a worker may have.
     clock_s : float
         What the owner's clock is ahead of the machine's, seconds.
+    speed : float
+        How fast input records are delivered, by their stamps: 1 as they came, 100 a hundred times
+        as fast; 0 as fast as can be.
+    ballast_bytes : int
+        What each job's result carries besides.
     naive : bool
         Publish outside of the transaction: a planted bug, which the proof must find.
     """
@@ -88,7 +95,10 @@ class Hooks:
     traps: tuple[Trap, ...] = ()
     job_s: float = 0.0
     killers: tuple[int, ...] = ()
+    hogs: tuple[int, ...] = ()
     clock_s: float = 0.0
+    speed: float = 0.0
+    ballast_bytes: int = 0
     naive: bool = False
 
     def text(self) -> str:

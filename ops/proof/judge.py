@@ -64,6 +64,13 @@ class Published:
         ordered = sorted(self.summaries, key=lambda one: one.revision)
         return {one.group.key: one for one in ordered}
 
+    def told(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return what summaries say but when they were written: what the log alone decides."""
+        found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+        for one in self.summaries:
+            found[one.group.key].append(tuple(getattr(one, name) for name in _DECIDED))
+        return dict(found)
+
     # -- kinds of violations: each yields what it is about -----------------------------------------
 
     def doubled(self) -> Iterator[object]:
@@ -127,6 +134,10 @@ class Published:
                 yield one.group.key, one.visit
 
 
+_DECIDED = (
+    *("revision", "kind", "trigger", "status", "completed_at", "expected", "missing"),
+    *("reference", "reference_changed", "members"),
+)
 _MEMBERS = (schemas.WarpArrived, schemas.WarpWithdrawn)
 
 
@@ -223,11 +234,12 @@ class Progress:
                 self._newest[one.group.key] = one
         for model in messages(self._models.more(), schemas.BackgroundModel):
             self._digests[model.model_id] = model.input_digest
-        self.left = sum(
-            standing(self._newest.get(key), self._digests) != members
-            for key, members in self._due.items()
-        )
+        self.left = sum(not self._whole(key) for key in self._due)
         return self.left
+
+    def _whole(self, key: str) -> bool:
+        held, due = standing(self._newest.get(key), self._digests), self._due[key]
+        return held.keys() == due.keys() and all(held[v] in (None, due[v]) for v in due)
 
     def done(self) -> bool:
         """Tell whether all is published."""
@@ -247,5 +259,7 @@ def standing(
     """
     members = () if summary is None else summary.members
     return {
-        one.visit: digests.get(one.model_id or "") for one in members if one.status != "withdrawn"
+        one.visit: None if one.model_id is None else digests.get(one.model_id, "unseen")
+        for one in members
+        if one.status != "withdrawn"
     }

@@ -113,7 +113,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(2 * PATIENCE_S)
 
     def freeze(self) -> None:
         """Stop it in its tracks: a zombie to be."""

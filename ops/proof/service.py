@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -24,16 +25,17 @@ from ops.proof.hooks import Hooks, Trap
 from stream import cli, jobs, wiring
 from stream.commands import run
 from stream.log import kafka_client
-from stream.log.seam import Outgoing, OwnerLog, Record
+from stream.log.seam import Outgoing, OwnerLog, Poll, Record
 from stream.log.topics import Topics
 from stream.pool import WorkerPool
 from stream.settings import Settings
 from stream.telemetry import Telemetry
 
-__all__ = ["TrappedLog", "TrappedPool", "Traps", "main"]
+__all__ = ["Pace", "TrappedLog", "TrappedPool", "Traps", "main"]
 
 T = TypeVar("T")
 
+_MORE_THAN_ANY = 1 << 36
 _ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 _kind: ContextVar[str] = ContextVar("kind", default="other")
@@ -77,18 +79,23 @@ class TrappedLog:
     log : OwnerLog
     traps : Traps
     topics : Topics
-    naive : bool
-        Write a revision's models in a transaction before its own: the planted bug.
+    hooks : Hooks
     """
 
-    def __init__(self, log: OwnerLog, traps: Traps, topics: Topics, *, naive: bool) -> None:
+    def __init__(self, log: OwnerLog, traps: Traps, topics: Topics, hooks: Hooks) -> None:
         self._log = log
         self._traps = traps
         self._topics = topics
-        self._naive = naive
+        self._naive = hooks.naive
+        self._pace = Pace(hooks.speed) if hooks.speed else None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
+
+    async def poll(self, max_records: int, wait: float) -> Poll:
+        """Bring records, perhaps not sooner than they came the first time."""
+        poll = await self._log.poll(max_records, wait)
+        return poll if self._pace is None else self._pace.held_back(poll)
 
     async def take(self, partition: int) -> None:
         """Take, or come no further than to the door."""
@@ -126,6 +133,42 @@ class TrappedLog:
         return "tick" if self._topics.warps in topics else "results"
 
 
+class Pace:
+    """Delivers records at the speed of their stamps.
+
+    Parameters
+    ----------
+    speed : float
+        1: as they came.
+    """
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._held: dict[int, list[Record]] = {}
+        self._began: tuple[float, int] | None = None
+
+    def held_back(self, poll: Poll) -> Poll:
+        """Return a poll with what is due by now, and keep the rest."""
+        for partition in poll.revoked:
+            self._held.pop(partition, None)
+        for partition, records in poll.records.items():
+            self._held.setdefault(partition, []).extend(records)
+        until = self._until()
+        due = {p: [one for one in held if one.timestamp <= until] for p, held in self._held.items()}
+        for partition, records in due.items():
+            del self._held[partition][: len(records)]
+        return replace(poll, records={p: records for p, records in due.items() if records})
+
+    def _until(self) -> float:
+        first = min((held[0].timestamp for held in self._held.values() if held), default=None)
+        if self._began is None and first is not None:
+            self._began = time.monotonic(), first
+        if self._began is None:
+            return 0.0
+        since, stamp = self._began
+        return stamp + 1000 * self._speed * (time.monotonic() - since)
+
+
 class TrappedPool:
     """A pool whose jobs take their time, and some of which kill.
 
@@ -150,22 +193,37 @@ class TrappedPool:
         warps = [one.visit for one in args if isinstance(one, jobs.WarpInput)]
         if set(warps[-1:]) & set(self._hooks.killers):
             _act(Trap("job.in"))
-        job: asyncio.Future[T] = asyncio.ensure_future(
-            self._pool.run(_slowly, self._hooks.job_s, function, *args, **more)
-            if self._hooks.job_s
-            else self._pool.run(function, *args, **more)
+        burden = _Burden(
+            self._hooks.job_s,
+            self._hooks.ballast_bytes,
+            hog=bool(set(warps[-1:]) & set(self._hooks.hogs)),
         )
+        job = asyncio.ensure_future(self._pool.run(_burdened, burden, function, *args, **more))
         await asyncio.sleep(0)
         self._traps.reach("job.in")
         try:
-            return await job
+            answer: tuple[T, bytes] = await job
         finally:
             job.cancel()
+        if self._hooks.job_s:
+            os.write(2, f"job done: {function.__name__} {warps}\n".encode())
+        return answer[0]
 
 
-def _slowly(seconds: float, function: Callable[..., T], *args: object) -> T:
-    time.sleep(seconds)
-    return function(*args)
+@dataclass(frozen=True)
+class _Burden:
+    """What a job has to bear, in its worker."""
+
+    seconds: float
+    ballast_bytes: int
+    hog: bool
+
+
+def _burdened(burden: _Burden, function: Callable[..., T], *args: object) -> tuple[T, bytes]:
+    time.sleep(burden.seconds)
+    if burden.hog:
+        raise MemoryError(len(bytearray(_MORE_THAN_ANY)))
+    return function(*args), bytes(burden.ballast_bytes)
 
 
 def main(words: Sequence[str]) -> None:
@@ -181,7 +239,7 @@ def _plant(hooks: Hooks, traps: Traps) -> None:
 
     def owner_log(settings: Settings) -> OwnerLog:
         topics = wiring.our_topics(settings)
-        log = TrappedLog(make_log(settings), traps, topics, naive=hooks.naive)
+        log = TrappedLog(make_log(settings), traps, topics, hooks)
         return cast("OwnerLog", log)  # what it does not meddle with it passes on
 
     def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> WorkerPool:
