@@ -88,6 +88,8 @@ class Hooks:
         as fast; 0 as fast as can be.
     ballast_bytes : int
         What each job's result carries besides.
+    timed : bool
+        Tell what transactions and restores take, and how late the event loop is.
     naive : bool
         Publish outside of the transaction: a planted bug, which the proof must find.
     """
@@ -99,6 +101,7 @@ class Hooks:
     clock_s: float = 0.0
     speed: float = 0.0
     ballast_bytes: int = 0
+    timed: bool = False
     naive: bool = False
 
     def text(self) -> str:

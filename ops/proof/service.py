@@ -35,6 +35,7 @@ __all__ = ["Pace", "TrappedLog", "TrappedPool", "Traps", "main"]
 
 T = TypeVar("T")
 
+_BEAT_S = 0.05
 _MORE_THAN_ANY = 1 << 36
 _ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
@@ -88,9 +89,24 @@ class TrappedLog:
         self._topics = topics
         self._naive = hooks.naive
         self._pace = Pace(hooks.speed) if hooks.speed else None
+        self._timed = hooks.timed
+        self._taken: dict[int, float] = {}
+        self._beat: asyncio.Task[None] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
+
+    async def start(self) -> None:
+        """Open the log, and begin to feel the loop's pulse."""
+        await self._log.start()
+        if self._timed:
+            self._beat = asyncio.create_task(_feel_pulse())
+
+    async def close(self) -> None:
+        """Close the log."""
+        if self._beat is not None:
+            self._beat.cancel()
+        await self._log.close()
 
     async def poll(self, max_records: int, wait: float) -> Poll:
         """Bring records, perhaps not sooner than they came the first time."""
@@ -100,6 +116,7 @@ class TrappedLog:
     async def take(self, partition: int) -> None:
         """Take, or come no further than to the door."""
         self._traps.reach("take.before")
+        self._taken[partition] = time.monotonic()
         await self._log.take(partition)
 
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
@@ -109,6 +126,15 @@ class TrappedLog:
             async for record in records:
                 self._traps.reach("restore")
                 yield record
+
+    async def resume(self, partition: int, offset: int) -> None:
+        """Deliver from an offset on: the partition is restored."""
+        await self._log.resume(partition, offset)
+        self._tell("restore", time.monotonic() - self._taken[partition])
+
+    def _tell(self, what: str, seconds: float) -> None:
+        if self._timed:
+            os.write(2, f"took {what} {seconds:.6f}\n".encode())
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
@@ -121,7 +147,9 @@ class TrappedLog:
             models = [one for one in records if one.topic == self._topics.models]
             await self._log.transact(partition, models)
             records = [one for one in records if one.topic != self._topics.models]
+        began = time.monotonic()
         await self._log.transact(partition, records, next_offset)
+        self._tell(kind, time.monotonic() - began)
         self._traps.reach(f"{kind}.after")
 
     def _kind(self, records: Sequence[Outgoing], next_offset: int | None) -> str:
@@ -131,6 +159,13 @@ class TrappedLog:
         if self._topics.groups in topics:
             return "publish"
         return "tick" if self._topics.warps in topics else "results"
+
+
+async def _feel_pulse() -> None:
+    while True:
+        due = time.monotonic() + _BEAT_S
+        await asyncio.sleep(_BEAT_S)
+        os.write(2, f"took lag {max(0.0, time.monotonic() - due):.6f}\n".encode())
 
 
 class Pace:
