@@ -422,9 +422,16 @@ class EmbeddedReader:
 
     async def ends(self, topics: Sequence[str]) -> Places:
         """Return the offset behind the last record of every partition."""
-        await self._refuse_missing(topics)
-        places = [(topic, one) for topic in topics for one in range(self._partitions)]
+        places = await self._every(topics)
         return await self._lane.run(lambda file: {at: file.bounds(*at)[1] for at in places})
+
+    async def begins(self, topics: Sequence[str]) -> Places:
+        """Return 0 for every partition: nothing is deleted by age."""
+        return dict.fromkeys(await self._every(topics), 0)
+
+    async def _every(self, topics: Sequence[str]) -> list[tuple[str, int]]:
+        await self._refuse_missing(topics)
+        return [(topic, one) for topic in topics for one in range(self._partitions)]
 
     async def _refuse_missing(self, topics: Sequence[str]) -> None:
         missing = set(topics) - set(await self._lane.run(LogFile.topics))
