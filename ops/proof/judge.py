@@ -6,15 +6,19 @@ shares no code with it and reads nothing but the topics. What either finds is a 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import schemas
+import stream.audit
 from ops.proof.load import Wanted, wanted
 from ops.proof.place import Place, Tail, messages
+from stream.audit import Report
 from stream.log.seam import Record
+from stream.wiring import reader_log
 
 __all__ = ["Judgement", "Progress", "Published", "judge", "published", "standing"]
 
@@ -199,9 +203,21 @@ def judge(place: Place, *, settled: bool = True) -> Judgement:
 
 
 def audit(place: Place) -> list[str]:
-    """Return the violations that `evensky audit` finds."""
-    del place
-    return []
+    """Return the violations that `evensky audit` finds with the service's settings."""
+    report = asyncio.run(_audited(place))
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
+    named = [str(one) for one in report.violations[:_NAMED]]
+    return [] if report.ok else [f"audit: {counts}: {named}"]
+
+
+async def _audited(place: Place) -> Report:
+    settings = place.service_settings
+    log = reader_log(settings)
+    try:
+        await log.start()
+        return await stream.audit.audit(log, stream.audit.Terms.of(settings))
+    finally:
+        await log.close()
 
 
 class Progress:

@@ -58,8 +58,12 @@ class Place:
     @property
     def settings(self) -> Settings:
         """The settings of whoever publishes there or reads."""
-        names = [word.removeprefix("--").replace("-", "_") for word in self.options[::2]]
-        given: Mapping[str, object] = dict(zip(names, self.options[1::2], strict=True))
+        return load_settings(_given(self.options), environment={})
+
+    @property
+    def service_settings(self) -> Settings:
+        """The settings of its service."""
+        given = _given((*self.options, *self.service))
         return load_settings(given, environment={})
 
     @property
@@ -98,6 +102,14 @@ class Place:
                 await log.close()
 
         asyncio.run(send())
+
+
+def _given(words: Sequence[str]) -> Mapping[str, object]:
+    """Return options, each with one value, as settings; folders may be named several times."""
+    names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
+    given: dict[str, object] = dict(zip(names, words[1::2], strict=True))
+    allowed = [value for name, value in zip(names, words[1::2], strict=True) if name == "allow"]
+    return given | ({"allow": allowed} if allowed else {})
 
 
 class Tail:
