@@ -20,12 +20,15 @@ them:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
-__all__ = ["POINTS", "Hooks", "Trap"]
+__all__ = ["POINTS", "Harm", "Hooks", "Trap"]
+
+Harm = Literal["memory", "segfault", "loop"]
 
 POINTS = (
     "take.before",
@@ -79,8 +82,9 @@ class Hooks:
         Time that each job takes at least, in its worker, seconds.
     killers : tuple of int
         Visits whose jobs kill the service with them, as the kernel does when memory runs out.
-    hogs : tuple of int
-        Visits whose jobs take more memory than a worker may have.
+    harms : mapping of int to str
+        Visits whose jobs do something to their worker: ``memory`` takes more than it may have,
+        ``segfault`` reads where nothing is, ``loop`` never ends.
     clock_s : float
         What the owner's clock is ahead of the machine's, seconds.
     speed : float
@@ -97,7 +101,7 @@ class Hooks:
     traps: tuple[Trap, ...] = ()
     job_s: float = 0.0
     killers: tuple[int, ...] = ()
-    hogs: tuple[int, ...] = ()
+    harms: Mapping[int, Harm] = field(default_factory=dict)
     clock_s: float = 0.0
     speed: float = 0.0
     ballast_bytes: int = 0

@@ -7,6 +7,7 @@ clock by ones that wrap what they make; nothing else of the service knows that i
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from typing import Any, TypeVar, cast
 
 from aiokafka import AIOKafkaProducer
 
-from ops.proof.hooks import Hooks, Trap
+from ops.proof.hooks import Harm, Hooks, Trap
 from stream import cli, jobs, wiring
 from stream.commands import run
 from stream.log import kafka_client
@@ -231,7 +232,7 @@ class TrappedPool:
         burden = _Burden(
             self._hooks.job_s,
             self._hooks.ballast_bytes,
-            hog=bool(set(warps[-1:]) & set(self._hooks.hogs)),
+            self._hooks.harms.get(warps[-1]) if warps else None,
         )
         job = asyncio.ensure_future(self._pool.run(_burdened, burden, function, *args, **more))
         await asyncio.sleep(0)
@@ -251,13 +252,19 @@ class _Burden:
 
     seconds: float
     ballast_bytes: int
-    hog: bool
+    harm: Harm | None
 
 
 def _burdened(burden: _Burden, function: Callable[..., T], *args: object) -> tuple[T, bytes]:
     time.sleep(burden.seconds)
-    if burden.hog:
-        raise MemoryError(len(bytearray(_MORE_THAN_ANY)))
+    match burden.harm:
+        case "memory":
+            raise MemoryError(len(bytearray(_MORE_THAN_ANY)))
+        case "segfault":
+            ctypes.string_at(0)
+        case "loop":
+            while True:
+                pass
     return function(*args), bytes(burden.ballast_bytes)
 
 

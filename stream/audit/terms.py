@@ -47,9 +47,8 @@ class Terms:
     @classmethod
     def of(cls, settings: Settings, **more: Any) -> Self:
         """Return the terms that the service's settings make; `more` are attributes."""
-        values: dict[str, Any] = settings.policy_values()
-        topics, policy = Topics(settings.topic_prefix), groups.Policy(**values)
-        return cls(topics, lambda _: policy, not settings.brokers, **more)
+        topics = Topics(settings.topic_prefix)
+        return cls(topics, settings.policy_for(), not settings.brokers, **more)
 
     @property
     def settle_s(self) -> float:

@@ -36,8 +36,8 @@ def run(terms: Terms, context: Context) -> RowResult:
     random = Random(terms.seed)  # noqa: S311 - chance that can be had again
     points = [point for point in HOOKS for _ in range(terms.rounds)]
     random.shuffle(points)
-    # Nothing can be read back before the first death, so that it is no restore.
-    points.sort(key=lambda point: point == "restore" and points.index(point) == 0)
+    while points[0] == "restore":  # there is nothing to be read back before the first death
+        points.append(points.pop(0))
     with (
         context.kafka(_PARTITIONS, *_OPTIONS) as place,
         Fleet(place, context.folder) as fleet,

@@ -36,7 +36,7 @@ def run(terms: Terms, context: Context) -> RowResult:
         said = load.plain()
         progress = Progress(place, wanted((one.message, one.time_us) for one in said))
         with Fleet(place, context.folder, "--workers", str(_WORKERS)) as fleet:
-            running = fleet.start("one", Hooks(job_s=_JOB_S, hogs=(_HOG,)))
+            running = fleet.start("one", Hooks(job_s=_JOB_S, harms={_HOG: "memory"}))
             running.until_it_says('"event": "started"', _PATIENCE_S)
             place.publish(records(said, place.topics, _PARTITIONS))
             running.until_it_says('"event": "group frozen"')
