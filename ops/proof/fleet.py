@@ -145,6 +145,14 @@ class Fleet:
         if self.copies[name].kept_up:
             self.restart(name)
 
+    def stop(self, name: str) -> tuple[int, float]:
+        """Ask a copy to stop, for good; return its exit code and what that took, seconds."""
+        self.copies[name].kept_up = False
+        began = time.monotonic()
+        code = self[name].stop()
+        self.exits[code] += 1
+        return code, time.monotonic() - began
+
     def until(self, holds: Callable[[], object], within: float, look_s: float = _LOOK_S) -> None:
         """Keep all copies up until something holds.
 

@@ -6,15 +6,19 @@ shares no code with it and reads nothing but the topics. What either finds is a 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import schemas
+import stream.audit
 from ops.proof.load import Wanted, wanted
 from ops.proof.place import Place, Tail, messages
+from stream.audit import Report
 from stream.log.seam import Record
+from stream.wiring import reader_log
 
 __all__ = ["Judgement", "Progress", "Published", "judge", "published", "standing"]
 
@@ -63,6 +67,13 @@ class Published:
         """The last summary of each group."""
         ordered = sorted(self.summaries, key=lambda one: one.revision)
         return {one.group.key: one for one in ordered}
+
+    def told(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return what summaries say but when they were written: what the log alone decides."""
+        found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+        for one in self.summaries:
+            found[one.group.key].append(tuple(getattr(one, name) for name in _DECIDED))
+        return dict(found)
 
     # -- kinds of violations: each yields what it is about -----------------------------------------
 
@@ -127,6 +138,10 @@ class Published:
                 yield one.group.key, one.visit
 
 
+_DECIDED = (
+    *("revision", "kind", "trigger", "status", "completed_at", "expected", "missing"),
+    *("reference", "reference_changed", "members"),
+)
 _MEMBERS = (schemas.WarpArrived, schemas.WarpWithdrawn)
 
 
@@ -188,9 +203,21 @@ def judge(place: Place, *, settled: bool = True) -> Judgement:
 
 
 def audit(place: Place) -> list[str]:
-    """Return the violations that `evensky audit` finds."""
-    del place
-    return []
+    """Return the violations that `evensky audit` finds with the service's settings."""
+    report = asyncio.run(_audited(place))
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
+    named = [str(one) for one in report.violations[:_NAMED]]
+    return [] if report.ok else [f"audit: {counts}: {named}"]
+
+
+async def _audited(place: Place) -> Report:
+    settings = place.service_settings
+    log = reader_log(settings)
+    try:
+        await log.start()
+        return await stream.audit.audit(log, stream.audit.Terms.of(settings))
+    finally:
+        await log.close()
 
 
 class Progress:
@@ -223,11 +250,12 @@ class Progress:
                 self._newest[one.group.key] = one
         for model in messages(self._models.more(), schemas.BackgroundModel):
             self._digests[model.model_id] = model.input_digest
-        self.left = sum(
-            standing(self._newest.get(key), self._digests) != members
-            for key, members in self._due.items()
-        )
+        self.left = sum(not self._whole(key) for key in self._due)
         return self.left
+
+    def _whole(self, key: str) -> bool:
+        held, due = standing(self._newest.get(key), self._digests), self._due[key]
+        return held.keys() == due.keys() and all(held[v] in (None, due[v]) for v in due)
 
     def done(self) -> bool:
         """Tell whether all is published."""
@@ -247,5 +275,7 @@ def standing(
     """
     members = () if summary is None else summary.members
     return {
-        one.visit: digests.get(one.model_id or "") for one in members if one.status != "withdrawn"
+        one.visit: None if one.model_id is None else digests.get(one.model_id, "unseen")
+        for one in members
+        if one.status != "withdrawn"
     }

@@ -119,7 +119,9 @@ class Load:
         visits = tuple(sorted(chosen))
         return self.say(schemas.GroupManifest(**fields, visits=visits, version=version))
 
-    def arrival(self, number: int, visit: int, version: int = 0) -> Said:
+    def arrival(
+        self, number: int, visit: int, version: int = 0, expected: int | None = None
+    ) -> Said:
         """Announce a visit; versions and visits differ in their scale, and so in their digest."""
         warp = self.warps[(visit + version) % len(self.warps)]
         return self.say(
@@ -132,6 +134,7 @@ class Load:
                 size=warp.size,
                 scale=1.0 + visit / 1024 + version / 64,
                 unit="nJy",
+                expected=expected,
             )
         )
 
@@ -167,6 +170,28 @@ class Load:
         for number in range(self.groups):
             said += [*self._plain(number), *self._later(number)]
         return [again for one in said for again in self._doubled(one)]
+
+    def mixed(self) -> list[Said]:
+        """Return groups that are complete by each of the rules, and some late changes."""
+        return [one for number in range(self.groups) for one in self._mixed(number)]
+
+    def _mixed(self, number: int) -> list[Said]:
+        visits = range(1, self.members + 1)
+        match number % 5:
+            case 0:  # manifest
+                said = [self.manifest(number), *(self.arrival(number, v) for v in visits)]
+            case 1:  # closed
+                said = [*(self.arrival(number, v) for v in visits), self.closing(number)]
+            case 2:  # count
+                said = [self.arrival(number, v, expected=self.members) for v in visits]
+            case 3:  # deadline: one more is expected than comes
+                said = [self.manifest(number, range(1, self.members + 2))]
+                said += [self.arrival(number, v) for v in visits]
+            case _:  # quiet
+                said = [self.arrival(number, v) for v in visits]
+        if self._random.random() < 0.5:  # noqa: PLR2004 - every other
+            said.append(self.arrival(number, 1, version=1))
+        return said
 
     def _later(self, number: int) -> Iterator[Said]:
         visit = self._random.randint(1, self.members)

@@ -58,8 +58,12 @@ class Place:
     @property
     def settings(self) -> Settings:
         """The settings of whoever publishes there or reads."""
-        names = [word.removeprefix("--").replace("-", "_") for word in self.options[::2]]
-        given: Mapping[str, object] = dict(zip(names, self.options[1::2], strict=True))
+        return load_settings(_given(self.options), environment={})
+
+    @property
+    def service_settings(self) -> Settings:
+        """The settings of its service."""
+        given = _given((*self.options, *self.service))
         return load_settings(given, environment={})
 
     @property
@@ -70,6 +74,20 @@ class Place:
     def records(self, topic: str) -> list[Record]:
         """Return what stands in one of our topics, such as ``models``."""
         return Tail(self, topic).more()
+
+    def end(self, topic: str) -> int:
+        """Return how many places of one of our topics are taken, marks of transactions too."""
+
+        async def ask() -> int:
+            log = reader_log(self.settings)
+            await log.start()
+            try:
+                name = getattr(self.topics, topic)
+                return sum((await log.ends([name])).values())
+            finally:
+                await log.close()
+
+        return asyncio.run(ask())
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records to the input, durably, in their order."""
@@ -84,6 +102,14 @@ class Place:
                 await log.close()
 
         asyncio.run(send())
+
+
+def _given(words: Sequence[str]) -> Mapping[str, object]:
+    """Return options, each with one value, as settings; folders may be named several times."""
+    names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
+    given: dict[str, object] = dict(zip(names, words[1::2], strict=True))
+    allowed = [value for name, value in zip(names, words[1::2], strict=True) if name == "allow"]
+    return given | ({"allow": allowed} if allowed else {})
 
 
 class Tail:

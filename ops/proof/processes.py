@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from typing import Final
 
 import psutil
 
-__all__ = ["PATIENCE_S", "ProofError", "Running", "environment", "launch", "until"]
+__all__ = ["PATIENCE_S", "ProofError", "Running", "environment", "launch", "quantile", "until"]
 
 PATIENCE_S: Final = 150.0
 """For whatever must come at last; machines that run tests are slow now and then."""
@@ -83,11 +84,24 @@ class Running:
         """Tell whether something was logged."""
         return words in self.text()
 
+    def took(self) -> dict[str, list[float]]:
+        """Return what a timed service told: durations in seconds, by what took them."""
+        found: dict[str, list[float]] = {}
+        for line in self.text().splitlines():
+            match line.split():
+                case ["took", what, seconds]:
+                    found.setdefault(what, []).append(float(seconds))
+        return found
+
     def until_it_says(self, words: str, within: float = PATIENCE_S) -> None:
         """Wait until something is logged; its death ends the wait."""
-        until(lambda: self.says(words) or not self.alive, within)
+        self.until_it_says_or_ends(words, within)
         if not self.says(words):
             raise ProofError(f"it ended without {words!r}: {self.text()[-_TAIL:]}")
+
+    def until_it_says_or_ends(self, words: str, within: float = PATIENCE_S) -> None:
+        """Wait until something is logged or the process ends."""
+        until(lambda: self.says(words) or not self.alive, within)
 
     def family(self) -> list[psutil.Process]:
         """Return the processes that live by this one."""
@@ -113,7 +127,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(2 * PATIENCE_S)
 
     def freeze(self) -> None:
         """Stop it in its tracks: a zombie to be."""
@@ -142,6 +156,12 @@ def launch(command: Sequence[str | Path], log: Path, cwd: Path | None = None) ->
             cwd=cwd,
         )
     return Running(process, log, begins)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value below which a share of all lies; of no values NaN."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else math.nan
 
 
 def _dies_with_us() -> Sequence[str]:

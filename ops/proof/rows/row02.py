@@ -1,0 +1,86 @@
+"""Row 2: a service killed at each point of its way."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Final
+
+from ops.proof.fleet import Fleet
+from ops.proof.hooks import Hooks, Trap
+from ops.proof.judge import Progress, judge
+from ops.proof.load import Load, Said, records, wanted
+from ops.proof.row import Context, Row, RowResult, Terms
+
+__all__ = ["HOOKS", "ROW"]
+
+HOOKS: Final = (
+    *("ingest.before", "ingest.written", "ingest.after", "results.before", "results.after"),
+    *("job.before", "job.in", "publish.before", "publish.written", "publish.after"),
+    *("restore", "take.fenced", "take.before"),
+)
+"""Where it is killed. At ``*.written`` the records are sent and the commit is under way."""
+
+_PARTITIONS: Final = 4
+_GROUPS: Final = 4
+_MEMBERS: Final = 4
+_DEATH_S: Final = 300.0
+_WITHIN_MS: Final = 8.0
+_OPTIONS: Final = (
+    *("--instance", "one", "--session-timeout-s", "6", "--broker-grace-s", "60"),
+    *("--update-quiet-s", "1", "--update-max-s", "3"),
+)
+
+
+def run(terms: Terms, context: Context) -> RowResult:
+    """Give each process one trap and new work, until it has sprung; then let all be done."""
+    random = Random(terms.seed)  # noqa: S311 - chance that can be had again
+    points = [point for point in HOOKS for _ in range(terms.rounds)]
+    random.shuffle(points)
+    while points[0] == "restore":  # there is nothing to be read back before the first death
+        points.append(points.pop(0))
+    with (
+        context.kafka(_PARTITIONS, *_OPTIONS) as place,
+        Fleet(place, context.folder) as fleet,
+    ):
+        said: list[Said] = []
+        for number, point in enumerate(points):
+            load = Load(context.warps, _GROUPS, _MEMBERS, terms.seed, f"round{number}")
+            new = load.troubled()
+            place.publish(records(new, place.topics, _PARTITIONS))
+            said += new
+            _die(fleet, Trap(point, nth=_nth(point, random), delay_ms=_delay(point, random)))
+            context.say(f"{number + 1} of {len(points)}: {point}")
+        progress = Progress(place, wanted((one.message, one.time_us) for one in said))
+        fleet.restart("one")
+        fleet.until(progress.done, 600, 0.5)
+        found = judge(place)
+        violations = (*found.violations, *fleet.complaints())
+    figures = {"hooks": len(HOOKS), "kills": len(points), **found.figures}
+    return RowResult(figures, violations)
+
+
+def _die(fleet: Fleet, trap: Trap) -> None:
+    hooks = Hooks((trap,))
+    running = fleet.restart("one", hooks) if "one" in fleet.copies else fleet.start("one", hooks)
+    running.until_it_says(f"trap: kill at {trap.point}", _DEATH_S)
+    fleet.exits[running.buried(running.family())] += 1
+
+
+def _nth(point: str, random: Random) -> int:
+    return random.randint(1, 4) if point.startswith(("job.", "results.", "restore")) else 1
+
+
+def _delay(point: str, random: Random) -> float:
+    """Let a commit that was asked for come some way."""
+    return random.uniform(0, _WITHIN_MS) if point.endswith(".written") else 0.0
+
+
+ROW: Final = Row(
+    number=2,
+    title="killed at each hook",
+    hold="killed 50 times at each of the points of the service's way: nothing lost, doubled or "
+    "left out",
+    rounds=50,
+    counted="kills a hook",
+    run=run,
+)
