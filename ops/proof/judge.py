@@ -20,7 +20,7 @@ from stream.audit import Report
 from stream.log.seam import Record
 from stream.wiring import reader_log
 
-__all__ = ["Judgement", "Progress", "Published", "judge", "published", "standing"]
+__all__ = ["Judgement", "Progress", "Published", "audited", "judge", "published", "standing"]
 
 _NAMED = 5
 
@@ -204,20 +204,25 @@ def judge(place: Place, *, settled: bool = True) -> Judgement:
 
 def audit(place: Place) -> list[str]:
     """Return the violations that `evensky audit` finds with the service's settings."""
-    report = asyncio.run(_audited(place))
+    report = audited(place)
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
     named = [str(one) for one in report.violations[:_NAMED]]
     return [] if report.ok else [f"audit: {counts}: {named}"]
 
 
-async def _audited(place: Place) -> Report:
+def audited(place: Place) -> Report:
+    """Run the audit, which may be done while a service runs, with that service's settings."""
     settings = place.service_settings
-    log = reader_log(settings)
-    try:
-        await log.start()
-        return await stream.audit.audit(log, stream.audit.Terms.of(settings))
-    finally:
-        await log.close()
+
+    async def run() -> Report:
+        log = reader_log(settings)
+        try:
+            await log.start()
+            return await stream.audit.audit(log, stream.audit.Terms.of(settings))
+        finally:
+            await log.close()
+
+    return asyncio.run(run())
 
 
 class Progress:

@@ -19,7 +19,7 @@ from ops.proof import judge, place
 from ops.proof.place import messages
 from ops.proof.processes import PATIENCE_S, Running, environment, launch, until
 from stream.announce import folders, manifests
-from stream.audit import Report, Terms, audit
+from stream.audit import Report
 from stream.commands.announce import Step, announce, describe_all
 from stream.describe import Override
 
@@ -117,16 +117,7 @@ class Published(judge.Published):
 
 def honest(place: Place) -> Report:
     """Hold that nothing is lost or doubled, torn or foreign; the service may run meanwhile."""
-
-    async def run() -> Report:
-        log = reader_log(place.settings)
-        await log.start()
-        try:
-            return await audit(log, Terms.of(place.settings))
-        finally:
-            await log.close()
-
-    report = asyncio.run(run())
+    report = judge.audited(place)
     assert report.ok, report.violations
     return report
 

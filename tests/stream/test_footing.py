@@ -22,7 +22,7 @@ EMPTY = Footing(first=0, end=0, committed=None, before=None, written=0, anew=ANE
 
 
 def _hold(position: schemas.Position, footing: Footing, records: int = 5) -> None:
-    restored = Restored(groups.Partition(lambda _: groups.Policy()), position, records)
+    restored = Restored(groups.Partition(lambda _: groups.Policy()), position, False, records)
     refuse_other_log(Topics(), 2, restored, footing)
 
 

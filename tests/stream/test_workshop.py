@@ -306,7 +306,7 @@ def reworked(
 def messages(done: Fulfilled, frozen: groups.Frozen) -> list[bytes]:
     """Return the bytes of the models that are made of what was found."""
     revision = Assembler(CONFIG, core.VerdictProfile.SURVEY, "test").revision(
-        GROUP, frozen, done, previous_reference=None, now=0.0
+        GROUP, frozen, done, now=0.0
     )
     return [schemas.encode_value(model) for model in revision.models]
 
