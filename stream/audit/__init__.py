@@ -16,7 +16,7 @@ offsets have gaps for other reasons; one whose event changed nothing, such as a 
 what is older than the horizon that it names.
 """
 
-from stream.audit.audit import audit
+from stream.audit.auditing import audit
 from stream.audit.report import KINDS, Findings, Horizon, Kind, Law, Place, Report, Violation
 from stream.audit.terms import Terms
 

@@ -14,7 +14,7 @@ from stream.commands.output import count_of, printable
 __all__ = ["facts", "lines"]
 
 _WIDTH: Final = 80
-_CHECKED: Final = ("groups", "revisions", "members", "models", "metrics", "events")
+_CHECKED: Final = ("groups", "revisions", "members", "models", "metrics", "dead letters", "events")
 
 
 def facts(report: Report, terms: Terms) -> dict[str, object]:
