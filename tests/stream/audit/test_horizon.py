@@ -29,7 +29,7 @@ class AgedReader(EmbeddedReader):
 
     async def begins(self, topics: Sequence[str]) -> Places:
         """Return where each partition begins by now."""
-        return await super().begins(topics) | dict(self._first)
+        return {**await super().begins(topics), **self._first}
 
 
 @dataclass(frozen=True)
