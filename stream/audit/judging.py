@@ -125,6 +125,7 @@ class Judge:
                 self._compare(case, fold, whole=whole)
                 compared = True
             letters, record = _apart(rows)
+            self.findings.checked["dead letters"] += len(letters)
             self._hold(_doubled(case, letters, self.topics))
             if record is None or offset >= line.after.position.next_offset:
                 self._hold(self._without_record(case, letters, record, partition, offset))

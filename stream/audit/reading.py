@@ -37,12 +37,12 @@ from stream.audit.facts import (
 from stream.audit.report import Findings, Horizon, Place, Violation
 from stream.audit.spool import Spool
 from stream.audit.terms import Terms
-from stream.log.seam import Places, ReaderLog, Record
+from stream.log.seam import LogRefusedError, Places, ReaderLog, Record
 from stream.log.starts import passing_over
 
 __all__ = ["Line", "Reader", "Reading", "Stand"]
 
-_AHEAD: Final = "state_behind_input"
+_AHEAD: Final = "state_ahead"
 
 Reader = Callable[[Record], Row]
 
@@ -175,9 +175,23 @@ class Reading:
             self._keep(record, partial(of_state, role=role), "state_unreadable")
             return
         try:
-            stand.position = schemas.unpack_position(record.value or b"")
+            stand.position = schemas.unpack_state(record.value or b"", schemas.Position)
         except schemas.StateError as error:
             self._refuse(record, "state_unreadable", str(error))
+        self._refuse_other(stand.position)
+
+    def _refuse_other(self, position: schemas.Position) -> None:
+        """Refuse a state that another version wrote, or for another number of partitions."""
+        if position.state_format > schemas.STATE_FORMAT:
+            raise LogRefusedError(
+                f"the state has format {position.state_format} and this version reads up to "
+                f"{schemas.STATE_FORMAT}: audit it with the version that wrote it"
+            )
+        if position.partitions != self.log.partitions:
+            raise LogRefusedError(
+                f"the state was written for {position.partitions} partitions and the log has "
+                f"{self.log.partitions}: the same keys are elsewhere now; restore the former number"
+            )
 
     # -- what was published ------------------------------------------------------------------------
 
@@ -244,12 +258,21 @@ class Reading:
         topic = self.topics.warps
         ends = await self.log.ends([topic])
         for number, line in self.lines.items():
+            self._hold_read(number, line)
             last = line.after.position.next_offset - 1
             if line.begins[topic] <= last != line.after.last and last >= 0:
                 place = Place(topic, number, last)
                 what = f"the state has read up to it, and the input ends at {ends[topic, number]}"
                 kind = _AHEAD if ends[topic, number] <= last else "input_missing"
                 self.findings.add(Violation(kind, what, place=place))
+
+    def _hold_read(self, number: int, line: Line) -> None:
+        """Hold that nothing was deleted by age before it was read."""
+        topic, position = self.topics.warps, line.after.position
+        if 0 < position.next_offset < line.begins[topic]:
+            place = Place(topic, number, position.next_offset)
+            what = f"the state has read up to it, and the input begins at {line.begins[topic]}"
+            self.findings.add(Violation("input_unread", what, place=place))
 
     # -- what was not there to be read -------------------------------------------------------------
 

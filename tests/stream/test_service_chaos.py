@@ -223,6 +223,13 @@ def _frozen(lived: Lived) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+def test_the_audit_finds_nothing(lived: Lived) -> None:
+    """A log that was written in a storm is honest, by the audit's word too."""
+    report = audited(lived.path)
+    assert report.ok, report.violations
+    assert report.checked["revisions"] == len(lived.records[lived.topics.groups])
+
+
 def _found(lived: Lived, keys: AbstractSet[str]) -> dict[str, list[tuple[Any, ...]]]:
     """Return what summaries say of what was found out about some groups."""
     return {
@@ -240,13 +247,6 @@ def _superseded(lived: Lived) -> set[str]:
         for member in summary.members
         if member.status == "failed" and (member.reason or "").startswith("superseded: ")
     }
-
-
-def test_the_audit_finds_nothing(lived: Lived) -> None:
-    """A log that was written in a storm is honest, by the audit's word too."""
-    report = audited(lived.path)
-    assert report.ok, report.violations
-    assert report.checked["revisions"] == len(lived.records[lived.topics.groups])
 
 
 def test_the_storm_was_one(lived: Lived) -> None:

@@ -120,3 +120,10 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planted(honest: Path, tmp_path: Path) -> Planted:
     """Return a copy of it."""
     return Planted.copy(honest, tmp_path)
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for brokers, where nothing is in flight."""
+    monkeypatch.setattr("stream.audit.terms.SETTLE_S", 0.0)
+    monkeypatch.setattr("stream.audit.terms.AGAIN_S", 0.0)

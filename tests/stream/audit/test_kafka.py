@@ -19,7 +19,7 @@ from stream.log.topics import Topics
 from tests.stream.audit.damage import FAST_TERMS, TOPICS, Planted, message_of, remade
 from tests.stream.log.benches import PARTITIONS, KafkaBench, quick_settings
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("no_wait")]
 
 _TOPICS = ("warps", "state", "models", "groups", "metrics", "dead_letters")
 
