@@ -8,6 +8,8 @@ SETUP := PYTHON="$(PYTHON)" bash ops/setup.sh develop
 
 # An environment that somebody has activated, or a path of theirs, is not ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Nor is one that has each process read our sources anew, of which the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 # Nor are switches of the compiler that turn it off or slow it down; where it keeps its files is theirs.
 unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
@@ -22,8 +24,9 @@ help:  ## say what there is
 demo: setup  ## a simulated night, from warps to models, pictures and checked numbers
 	@$(BIN)/evensky demo
 
+# Two processes, each with brokers of its own: while one waits, the other computes.
 test: setup-dev  ## all tests (those of Kafka need Java 17, Maven and openssl, some need promtool)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev  ## lint, format, types, import contracts, the house's own rules
 	@$(BIN)/ruff check

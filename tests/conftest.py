@@ -46,6 +46,17 @@ def secured() -> Iterator[Cluster]:
         yield cluster
 
 
+LONG: Final = {"test_packaging", "test_service_chaos", "test_sky_truth", "test_warm"}
+"""Files that take long, beside those that need a broker."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where processes share a run, give out the long files first, so that all end together."""
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if item.get_closest_marker("kafka")}
+        items.sort(key=lambda item: item.path not in long and item.path.stem not in LONG)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
     """Say, behind everything else, what was not proved because tests were skipped."""

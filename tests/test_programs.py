@@ -36,9 +36,10 @@ def test_a_program_that_is_there_is_found() -> None:
     assert require_program("sh", "").endswith("/sh")
 
 
-def test_the_last_line_says_what_was_not_proved(suite: pytest.Pytester) -> None:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_the_last_line_says_what_was_not_proved(suite: pytest.Pytester, processes: int) -> None:
     """Elsewhere than in CI such tests skip, and the run's last line names the remedy."""
-    result = suite.runpytest_inprocess("-p", "no:asyncio")
+    result = suite.runpytest_inprocess("-p", "no:asyncio", "--numprocesses", str(processes))
     result.assert_outcomes(passed=1, skipped=2)
     assert result.outlines[-1] == (
         "Not proved, because skipped: 2 for: no-such-program is missing: "
