@@ -46,15 +46,17 @@ def secured() -> Iterator[Cluster]:
         yield cluster
 
 
-LONG: Final = {"test_packaging", "test_service_chaos", "test_sky_truth", "test_warm"}
-"""Files that take long, beside those that need a broker."""
+LONG: Final = {"test_bench", "test_packaging", "test_report", "test_sky_truth", "test_warm"}
+"""Files that take long, beside those that need a broker or run the whole program."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where processes share a run, give out the long files first, so that all end together."""
     if hasattr(config, "workerinput"):
         long = {item.path for item in items if item.get_closest_marker("kafka")}
-        items.sort(key=lambda item: item.path not in long and item.path.stem not in LONG)
+        long |= {item.path for item in items if item.path.stem in LONG}
+        long |= {item.path for item in items if item.path.parent.name == "e2e"}
+        items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
