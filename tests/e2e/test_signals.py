@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stream.simulate import SurveyManifest
@@ -22,7 +23,7 @@ def _gone(group: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("wait", [1.5, 2.5])
+@pytest.mark.parametrize("wait", [0.5, 1.5])
 def test_ctrl_c_while_matching(survey: SurveyManifest, tmp_path: Path, wait: float) -> None:
     """Interrupted at whatever moment, the batch command leaves no traceback and no process."""
     files = [str(survey.path(warp)) for warp in survey.warps]
@@ -34,6 +35,8 @@ def test_ctrl_c_while_matching(survey: SurveyManifest, tmp_path: Path, wait: flo
         env=environment(),
         start_new_session=True,
     )
+    parent = psutil.Process(process.pid)
+    until(lambda: process.poll() is not None or parent.children())
     time.sleep(wait)  # no event marks the moments that matter: workers being born
     os.killpg(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=PATIENCE_S)
