@@ -24,7 +24,7 @@ help:  ## say what there is
 demo: setup  ## a simulated night, from warps to models, pictures and checked numbers
 	@$(BIN)/evensky demo
 
-# Two processes, each with brokers of its own: half of the time one test waits, and the other computes.
+# Two processes, each with brokers of its own: while one waits, the other computes.
 test: setup-dev  ## all tests (those of Kafka need Java 17, Maven and openssl, some need promtool)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
