@@ -23,6 +23,7 @@ from core import groups
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.changelog import puts, restore
+from stream.collector import uncollected
 from stream.ingest import Batch
 from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
 from stream.log.topics import Topics
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[object, object, None], str], asyncio.Task[None]]
 
 _TICK_PATIENCE_S: Final = 5.0
+_BREATH: Final = 50
 
 
 class Status(StrEnum):
@@ -118,11 +120,12 @@ class Owner:
         started = time.monotonic()
         try:
             await self._shared.log.take(self.partition)
-            restored = await restore(
-                self._shared.log.changelog(self.partition),
-                self._shared.policy_for,
-                self._shared.log.partitions,
-            )
+            with uncollected():
+                restored = await restore(
+                    self._shared.log.changelog(self.partition),
+                    self._shared.policy_for,
+                    self._shared.log.partitions,
+                )
             self._refuse_lost()  # whoever has it by now resumes where the state says
             await self._shared.log.resume(self.partition, restored.position.next_offset)
         except PartitionLostError as error:
@@ -184,8 +187,10 @@ class Owner:
                 if self.status is not Status.ACTIVE:
                     return
                 batch = Batch(self.state, self._shared.log.partitions)
-                for record in chunk:
+                for number, record in enumerate(chunk, 1):
                     batch.take(record)
+                    if number % _BREATH == 0:
+                        await asyncio.sleep(0)  # the loop has heartbeats to send
                 if not await self._commit_batch(batch, chunk[-1]):
                     return
             self._took(batch, chunk)
