@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -242,15 +243,21 @@ def event_time_us(attributes: Attributes) -> int:
     SchemaError
         ``bad_headers``: no such time.
     """
-    found = _TIME.fullmatch(attributes.time)
+    return _microseconds(attributes.time)
+
+
+@lru_cache(maxsize=256)
+def _microseconds(time: str) -> int:
+    """Read a time, once although each event is asked for it twice."""
+    found = _TIME.fullmatch(time)
     if found is None:
-        raise _bad_time(attributes.time)
+        raise _bad_time(time)
     date, fraction, sign, offset = found.groups()[:6], found[7], found[8], found.groups()[8:]
     try:
         year, month, day, hour, minute, second = map(int, date)
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
-        raise _bad_time(attributes.time) from None
+        raise _bad_time(time) from None
     whole = (moment - _EPOCH) // _MICROSECOND + int(f"{fraction or 0:0<6}"[:6])
     return whole - _offset_us(sign, *offset)
 

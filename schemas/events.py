@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final
 
 from msgspec import Meta, Struct
@@ -40,6 +41,12 @@ MAX_DEADLINE_S: Final = 1e9
 """Longest deadline of a manifest, in seconds (some 30 years), so that sums of times hold."""
 
 
+@lru_cache(maxsize=256, typed=True)
+def _group(campaign: str, skymap: str, tract: int, patch: int, band: str) -> GroupId:
+    """Return an identity, checked once although each event asks for it three times."""
+    return GroupId(campaign, skymap, tract, patch, band)
+
+
 class Identified(Struct, frozen=True, kw_only=True):
     """A message about a group.
 
@@ -67,7 +74,7 @@ class Identified(Struct, frozen=True, kw_only=True):
     @property
     def group(self) -> GroupId:
         """The group that this message is about."""
-        return GroupId(self.campaign, self.skymap, self.tract, self.patch, self.band)
+        return _group(self.campaign, self.skymap, self.tract, self.patch, self.band)
 
     @property
     def routing_key(self) -> bytes:

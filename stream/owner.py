@@ -24,6 +24,7 @@ from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.basis import Past
 from stream.changelog import policy_within, puts, restore
+from stream.collector import uncollected
 from stream.footing import refuse_other_log
 from stream.ingest import Batch
 from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
@@ -41,6 +42,7 @@ log = structlog.get_logger(__name__)
 Spawn = Callable[[Coroutine[object, object, None], str], asyncio.Task[None]]
 
 _TICK_PATIENCE_S: Final = 5.0
+_BREATH: Final = 50
 
 
 class Status(StrEnum):
@@ -126,12 +128,13 @@ class Owner:
         started = time.monotonic()
         try:
             await self._shared.log.take(self.partition)
-            restored = await restore(
-                self._shared.log.changelog(self.partition),
-                self._shared.policy_for,
-                self._shared.log.partitions,
-                self._shared.state_format,
-            )
+            with uncollected():
+                restored = await restore(
+                    self._shared.log.changelog(self.partition),
+                    self._shared.policy_for,
+                    self._shared.log.partitions,
+                    self._shared.state_format,
+                )
             self._refuse_lost()  # whoever has it by now resumes where the state says
             offset = restored.position.next_offset
             footing = await self._shared.log.footing(self.partition, offset)
@@ -205,8 +208,10 @@ class Owner:
                 if self.status is not Status.ACTIVE:
                     return
                 batch = Batch(self.state, self._shared.log.partitions, self.position.state_format)
-                for record in chunk:
+                for number, record in enumerate(chunk, 1):
                     batch.take(record)
+                    if number % _BREATH == 0:
+                        await asyncio.sleep(0)  # the loop has heartbeats to send
                 if not await self._commit_batch(batch, chunk[-1]):
                     return
             self._took(batch, chunk)

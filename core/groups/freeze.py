@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from core.groups.changed import replace
 from core.groups.draft import Draft, digest_in
 from core.groups.values import Expected, Frozen, FrozenMember, Header, Kind, Member, Trigger
 

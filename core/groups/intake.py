@@ -7,8 +7,8 @@ manifest looks at all members.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
+from core.groups.changed import replace
 from core.groups.draft import Draft, digest_in, names
 from core.groups.events import (
     Arrived,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
+from core.groups.changed import replace
 from core.groups.events import Event, TimerFired
 from core.groups.policy import Policy
+from core.groups.shared import shared
 from core.groups.step import apply, next_timer, step
 from core.groups.timers import Timers
 from core.groups.values import Expected, Frozen, Group, Header, Member, Outcome, Transition
@@ -91,8 +92,8 @@ class Partition:
         self._load(key, Transition(Outcome.TICK, header=header))
 
     def load_member(self, key: str, member: Member) -> None:
-        """Put a member that was read back."""
-        self._load(key, Transition(Outcome.TICK, members=(member,)))
+        """Put a member that was read back; most of what a state holds are members."""
+        self._group(key).members[member.visit] = shared(member)
 
     def load_expected(self, key: str, expected: Expected) -> None:
         """Put an expected set that was read back."""
@@ -112,7 +113,7 @@ class Partition:
 
     def load_forgotten_set(self, key: str) -> None:
         """Forget the expected set whose tombstone was read back."""
-        self.groups.setdefault(key, Group()).expected = None
+        self._group(key).expected = None
 
     def restored(self) -> None:
         """Rebuild the timers; what is due fires with the next record.
@@ -128,7 +129,14 @@ class Partition:
             self._arm(key)
 
     def _load(self, key: str, put: Transition) -> None:
-        apply(self.groups.setdefault(key, Group()), put)
+        apply(self._group(key), put)
+
+    def _group(self, key: str) -> Group:
+        """Return a group, a new one if it was not there."""
+        group = self.groups.get(key)
+        if group is None:
+            group = self.groups[key] = Group()
+        return group
 
     def _step(self, key: str, event: Event) -> Transition:
         group = self.groups.get(key) or Group()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import replace
 
+from core.groups.changed import replace
 from core.groups.draft import Draft
 from core.groups.events import Published
 from core.groups.values import Frozen, Member

@@ -8,9 +8,9 @@ a revision was published and whether the history ends, and does what the table's
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from types import MappingProxyType
 
+from core.groups.changed import replace
 from core.groups.draft import Draft
 from core.groups.events import Event, Measured, Published, TimerFired
 from core.groups.freeze import freeze, holds_change
@@ -156,10 +156,12 @@ def _end_due(now: Standing) -> int | None:
 
 def _first_due(now: Standing) -> tuple[int, Trigger] | None:
     """Return the earliest of the rules that now apply; ties go to their order in the table."""
-    rules = UPDATING if now.header.opened_at is None else COMPLETION
-    dues = ((rule.due(now), rule.trigger) for rule in (*rules, *SEALING))
-    known = [(due, trigger) for due, trigger in dues if due is not None]
-    return min(known, key=lambda pair: pair[0], default=None)
+    first: tuple[int, Trigger] | None = None
+    for rule in (*(UPDATING if now.header.opened_at is None else COMPLETION), *SEALING):
+        due = rule.due(now)
+        if due is not None and (first is None or due < first[0]):
+            first = due, rule.trigger
+    return first
 
 
 def _open(draft: Draft) -> Draft:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.config import MatchConfig
 from core.errors import NoReferenceError
+from core.groups.changed import replace
 from core.groups.policy import Policy
 from core.groups.values import Frozen, Group, Kind, Member
 from core.reference import SelectionStatistics, reference_costs

@@ -21,6 +21,7 @@ from ops.bench.speed import by_share, by_size, pipeline
 from ops.bench.start import starts
 from ops.bench.state import growth, restores
 from ops.broker.broker import running
+from stream.logs import configure_logs
 
 _SIZES = (1000, 2000, 4200, 8000)
 
@@ -34,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         The command's words; those of this process if not given.
     """
     asked = _parser().parse_args(arguments)
+    if asked.what == "stream":
+        configure_logs("console", "error")
     with contextlib.ExitStack() as until_the_end:
         _print(asked, _sections(asked, until_the_end))
 

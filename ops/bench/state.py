@@ -18,6 +18,7 @@ from ops.bench.night import arrived, group_id, member, state
 from ops.bench.places import Place, chunks, owning
 from ops.bench.report import Row, Section
 from stream.changelog import restore
+from stream.collector import uncollected
 from stream.ingest import Batch
 from stream.log.seam import Record
 from stream.outbox import Outbox
@@ -81,7 +82,8 @@ async def _restore(settings: Settings) -> tuple[float, float]:
     async with owning(settings) as log:
         before = _resident()
         began = time.perf_counter()
-        restored = await restore(log.changelog(0), lambda _: _POLICY, 1)
+        with uncollected():
+            restored = await restore(log.changelog(0), lambda _: _POLICY, 1)
         seconds = time.perf_counter() - began
         size = _resident() - before
         assert restored.records  # noqa: S101 - and it is alive until here

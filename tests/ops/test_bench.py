@@ -5,14 +5,19 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import structlog
 
 from ops.bench.__main__ import main
 from ops.bench.clock import Timing, race
+from ops.bench.flow import flow
+from ops.bench.places import Place
 from ops.bench.planes import pair, planes
 from ops.bench.report import Row, Section, as_text
 
@@ -123,3 +128,55 @@ def test_a_table_can_be_read() -> None:
         "  other  4200",
         "  A note.",
     ]
+
+
+# -- the service -----------------------------------------------------------------------------------
+
+TINY = ("--events", "60", "--rounds", "1", "--members", "200")
+FEW = ("--group-members", "100", "--open-groups", "2000")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Undo what the bench does to the logs of this process."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def rows_of(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, Any]]:
+    """Run the bench of the service at a tiny size, and return its rows."""
+    main(["stream", *TINY, *FEW, "--json", *words])
+    sections = json.loads(capsys.readouterr().out)
+    return {row["name"]: row for section in sections for row in section["rows"]}
+
+
+def hold_flow(rows: dict[str, dict[str, Any]], place: str) -> None:
+    """Hold that there is a figure for each thing that was measured on a place."""
+    ingest = rows[f"{place}: ingest, events / s"]
+    assert ingest["met"] == (ingest["values"]["median"] >= ingest["values"]["to reach"])
+    for name in ("publish, ms", "loop lag, ms"):
+        values = rows[f"{place}: {name}"]["values"]
+        assert 0 <= values["median"] <= values["p99"]
+
+
+def test_the_service_is_measured_on_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """Flow, state and growth have a row for each figure, and each says whether it is met."""
+    rows = rows_of(capsys, "--no-broker")
+    hold_flow(rows, "embedded")
+    for name in ("restore, s", "memory a member, B"):
+        assert rows[f"embedded: {name}"]["values"]["measured"] > 0
+    for name in ("1 to 100 members a group", "2 to 2000 open groups"):
+        values = rows[name]["values"]
+        assert values["ratio"] == pytest.approx(values["large, us"] / values["small, us"])
+    assert {row["met"] for row in rows.values()} <= {True, False}
+    assert len(rows) == 7
+
+
+@pytest.mark.kafka
+def test_the_service_is_measured_on_a_broker(tmp_path: Path, kafka: str) -> None:
+    """On a broker the same is measured, and ingest is compared with what the broker takes."""
+    section = flow([Place("Kafka", tmp_path, kafka)], 1000, 1)
+    rows = {row.name: asdict(row) for row in section.rows}
+    hold_flow(rows, "Kafka")
+    assert rows["Kafka: ingest, events / s"]["values"]["over bare"] > 0
