@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader, KafkaSettings, create_topics
-from stream.log.seam import Outgoing, PartitionLostError, Record
+from stream.log.seam import LogUnavailableError, Outgoing, PartitionLostError, Record
 from stream.log.topics import Topics
 
-__all__ = ["Clerk", "Ledger", "ledger_settings"]
+__all__ = ["Clerk", "Ledger", "ledger_settings", "working"]
 
 _WAIT_S = 0.05
 _RECORDS = 50
@@ -96,8 +96,12 @@ class Ledger:
         ]
 
     async def done(self) -> bool:
-        """Tell whether every number is there."""
-        return len(await self._numbers(self.topics.groups)) >= self.partitions * self.written
+        """Tell whether every number is there, as far as anybody can tell just now."""
+        try:
+            found = await self._numbers(self.topics.groups)
+        except LogUnavailableError:
+            return False
+        return len(found) >= self.partitions * self.written
 
     async def _numbers(self, topic: str) -> Counter[tuple[int, int]]:
         reader = KafkaReader(self.settings, self.topics)
@@ -182,3 +186,13 @@ class Clerk:
         made.append(Outgoing(self.topics.state, partition, b"P", b"%d" % offset))
         await self.log.transact(partition, made, offset)
         self.copied.set()
+
+
+@asynccontextmanager
+async def working(*clerks: Clerk) -> AsyncIterator[None]:
+    """Let clerks work for the time of a block; one that gives up ends it."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(clerk.run()) for clerk in clerks]
+        yield
+        for task in tasks:
+            task.cancel()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Self
 
 from aiokafka import errors as kafka_errors
@@ -20,6 +22,8 @@ from stream.log.seam import LogRefusedError, TopicSpec
 __all__ = ["Admin", "Described"]
 
 _MOST_COPIES = 3
+_PATIENCE_S = 10.0
+_LOOK_S = 0.1
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]  # the client ships no types
@@ -90,6 +94,20 @@ class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]  # the c
         return request_struct_class(self._topics, False, False, True)
 
 
+class _Client(AIOKafkaAdminClient):  # type: ignore[misc]  # the client ships no types
+    """Asks another node when the one that chance chose is down; aiokafka's asks once."""
+
+    async def _send_request(self, *args: Any, **more: Any) -> Any:
+        give_up = monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return await super()._send_request(*args, **more)
+            except kafka_errors.KafkaError as error:
+                if not error.retriable or monotonic() > give_up:
+                    raise
+            await asyncio.sleep(_LOOK_S)
+
+
 @dataclass(frozen=True, slots=True)
 class Described:
     """A topic as its cluster describes it.
@@ -121,7 +139,7 @@ class Admin:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._client = AIOKafkaAdminClient(**options(settings))
+        self._client = _Client(**options(settings))
 
     async def __aenter__(self) -> Self:
         try:

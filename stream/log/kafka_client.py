@@ -190,8 +190,15 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
             self.ousted = True
 
     def join(self) -> None:
-        """Join the group, or join it anew; assignments come by the callbacks."""
-        self._consumer.subscribe([self._topic], listener=self)
+        """Join the group, or join it anew; assignments come by the callbacks.
+
+        To subscribe again would do, too, but the client's coordination dies of it for ever if just
+        then it looks for the group's coordinator, as it does when a broker is down.
+        """
+        if self._consumer.subscription():
+            self._coordinator.request_rejoin()
+        else:
+            self._consumer.subscribe([self._topic], listener=self)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Pause, and hand the assignment on, in the step in which the client makes it."""

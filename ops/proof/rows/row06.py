@@ -6,15 +6,14 @@ import asyncio
 import dataclasses
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final
 
 from ops.broker.broker import Cluster
 from ops.broker.proxy import Kind, Trouble, proxied
-from ops.proof.ledger import Clerk, Ledger, ledger_settings
+from ops.proof.ledger import Clerk, Ledger, ledger_settings, working
 from ops.proof.row import Context, Row, RowResult, Terms
 from stream.log.kafka import KafkaSettings
 from stream.log.topics import Topics
@@ -111,7 +110,7 @@ async def play(cluster: Cluster, settings: KafkaSettings, rounds: int, seed: int
     clerks = [Clerk(troubled, ledger.topics) for _ in range(_CLERKS)]
     troubles = Troubles(seed)
     with proxied(cluster.routes, troubles) as proxy:
-        async with _working(clerks), asyncio.timeout(_PATIENCE_S):
+        async with working(*clerks), asyncio.timeout(_PATIENCE_S):
             while _unknown(clerks) < rounds:
                 await ledger.write(_NUMBERS)
                 await _until_done(ledger, clerks, rounds)
@@ -132,19 +131,6 @@ async def _until_done(ledger: Ledger, clerks: list[Clerk], rounds: int | None) -
         if rounds is not None and _unknown(clerks) >= rounds:
             return
         await asyncio.sleep(_LOOK_S)
-
-
-@asynccontextmanager
-async def _working(clerks: list[Clerk]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(clerk.run()) for clerk in clerks]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 def run(terms: Terms, context: Context) -> RowResult:
