@@ -21,6 +21,7 @@ STARTED: Final = '"event": "started"'
 """What a copy logs when its log is open and its workers are ready."""
 
 _START: Final = "import sys; from ops.proof.service import main; main(sys.argv[1:])"
+_PLAIN: Final = "from stream.cli import main; main()"
 """Not ``-m``: multiprocessing would import that module again in each worker."""
 
 _OPTIONS: Final = ("--http", "off", "--log-format", "json", "-c", "bin_size=8")
@@ -46,6 +47,8 @@ class Copy:
     kept_up : bool
         Whether it is started again when it ends.
     starts : int
+    tree : Path or None
+        The checkout that it is run from, if not ours; it has no hooks.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Copy:
     running: Running
     kept_up: bool = True
     starts: int = 1
+    tree: Path | None = None
 
 
 class Fleet:
@@ -98,10 +102,12 @@ class Fleet:
         """Go through the copies."""
         return iter(list(self.copies.values()))
 
-    def start(self, name: str, hooks: Hooks | None = None, *options: str) -> Running:
+    def start(
+        self, name: str, hooks: Hooks | None = None, *options: str, tree: Path | None = None
+    ) -> Running:
         """Start a copy; its restarts have no hooks but those of `restart`."""
-        running = self._launch(name, options, hooks)
-        self.copies[name] = Copy(name, options, running)
+        running = self._launch(name, options, hooks, tree)
+        self.copies[name] = Copy(name, options, running, tree=tree)
         return running
 
     def start_all(self, *names: str) -> None:
@@ -114,14 +120,17 @@ class Fleet:
     def restart(self, name: str, hooks: Hooks | None = None) -> Running:
         """Start a copy again that has ended."""
         copy = self.copies[name]
-        copy.running = self._launch(name, copy.options, hooks)
+        copy.running = self._launch(name, copy.options, hooks, copy.tree)
         copy.starts += 1
         return copy.running
 
-    def _launch(self, name: str, options: tuple[str, ...], hooks: Hooks | None) -> Running:
-        words = [sys.executable, "-c", _START, (hooks or Hooks()).text()]
+    def _launch(
+        self, name: str, options: tuple[str, ...], hooks: Hooks | None, tree: Path | None
+    ) -> Running:
+        program = [_START, (hooks or Hooks()).text()] if tree is None else [_PLAIN, "run"]
+        words = [sys.executable, "-c", *program]
         words += [*self.place.options, *self.place.service, *_OPTIONS, *_SMALL, *_FETCH]
-        return launch([*words, *self.options, *options], self.folder / f"{name}.txt")
+        return launch([*words, *self.options, *options], self.folder / f"{name}.txt", tree)
 
     def tend(self, hooks: Mapping[str, Hooks] | None = None) -> list[str]:
         """Start again those that ended; return their names.

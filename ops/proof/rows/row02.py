@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
@@ -31,10 +32,10 @@ _OPTIONS: Final = (
 )
 
 
-def run(terms: Terms, context: Context) -> RowResult:
+def run(terms: Terms, context: Context, hooks: Sequence[str] = HOOKS) -> RowResult:
     """Give each process one trap and new work, until it has sprung; then let all be done."""
     random = Random(terms.seed)  # noqa: S311 - chance that can be had again
-    points = [point for point in HOOKS for _ in range(terms.rounds)]
+    points = [point for point in hooks for _ in range(terms.rounds)]
     random.shuffle(points)
     while points[0] == "restore":  # there is nothing to be read back before the first death
         points.append(points.pop(0))
@@ -55,7 +56,7 @@ def run(terms: Terms, context: Context) -> RowResult:
         fleet.until(progress.done, 600, 0.5)
         found = judge(place)
         violations = (*found.violations, *fleet.complaints())
-    figures = {"hooks": len(HOOKS), "kills": len(points), **found.figures}
+    figures = {"hooks": len(hooks), "kills": len(points), **found.figures}
     return RowResult(figures, violations)
 
 
