@@ -75,20 +75,6 @@ class Place:
         """Return what stands in one of our topics, such as ``models``."""
         return Tail(self, topic).more()
 
-    def end(self, topic: str) -> int:
-        """Return how many places of one of our topics are taken, marks of transactions too."""
-
-        async def ask() -> int:
-            log = reader_log(self.settings)
-            await log.start()
-            try:
-                name = getattr(self.topics, topic)
-                return sum((await log.ends([name])).values())
-            finally:
-                await log.close()
-
-        return asyncio.run(ask())
-
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records to the input, durably, in their order."""
 

@@ -16,4 +16,4 @@ def test_poison_costs_a_letter_or_its_own_warp(context: Context) -> None:
     # Nothing is timed, and a reference is still chosen without a look at its shape.
     open_ = ("a healthy group waited", row11.LARGER)
     assert [one for one in result.violations if not one.startswith(open_)] == []
-    assert result.figures["kinds of messages"] > 25
+    assert int(result.figures["kinds of messages"]) > 25
