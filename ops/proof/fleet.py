@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ _PLAIN: Final = "from stream.cli import main; main()"
 _OPTIONS: Final = ("--http", "off", "--log-format", "json", "-c", "bin_size=8")
 _SMALL: Final = ("--workers", "1", "--worker-memory-bytes", "1GiB", "--max-warp-side-px", "512")
 _FETCH: Final = ("--max-warp-bytes", "1MiB", "--fetch-in-flight-bytes", "64MiB")
+_EXPECTED: Final = (0, -signal.SIGKILL)
 _CLIENT: Final = '"logger": "aiokafka.'
 _LOOK_S = 0.05
 _FIRST_START_S = 400.0
@@ -130,7 +132,10 @@ class Fleet:
         program = [_START, (hooks or Hooks()).text()] if tree is None else [_PLAIN, "run"]
         words = [sys.executable, "-c", *program]
         words += [*self.place.options, *self.place.service, *_OPTIONS, *_SMALL, *_FETCH]
-        return launch([*words, *self.options, *options], self.folder / f"{name}.txt", tree)
+        home = self.folder / "homes" / name
+        home.mkdir(parents=True, exist_ok=True)
+        words += [*self.options, *options]
+        return launch(words, self.folder / f"{name}.txt", tree, home)
 
     def tend(self, hooks: Mapping[str, Hooks] | None = None) -> list[str]:
         """Start again those that ended; return their names.
@@ -192,10 +197,13 @@ class Fleet:
     def complaints(self) -> list[str]:
         """Return what no copy should ever have logged: errors of ours, tracebacks of anybody.
 
-        The client's own errors do not count: it logs as such what it mends itself.
+        The client's own errors do not count: it logs as such what it mends itself. An end of its
+        own accord counts, wherever `tend` saw it.
         """
+        ends = [code for code in self.exits if code not in _EXPECTED]
+        told = [f"a copy ended by itself with exit code {code}" for code in sorted(ends)]
         bad = ('"level": "error"', '"level": "critical"', "Traceback", "was never retrieved")
-        return [
+        return told + [
             f"{one.name} logged: {line[:500]}"
             for one in self
             for line in (self.folder / f"{one.name}.txt").read_text(errors="replace").splitlines()

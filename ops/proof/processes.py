@@ -149,7 +149,9 @@ class Running:
         return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
 
 
-def launch(command: Sequence[str | Path], log: Path, tree: Path | None = None) -> Running:
+def launch(
+    command: Sequence[str | Path], log: Path, tree: Path | None = None, home: Path | None = None
+) -> Running:
     """Start a process that logs into a file, behind what is there; it dies with us.
 
     Parameters
@@ -158,6 +160,8 @@ def launch(command: Sequence[str | Path], log: Path, tree: Path | None = None) -
     log : Path
     tree : Path, optional
         A checkout whose packages are run instead of ours.
+    home : Path, optional
+        Its home folder: what a service keeps on its host, beside a log that is elsewhere.
     """
     with log.open("ab") as out:
         begins = out.seek(0, os.SEEK_END)
@@ -166,7 +170,8 @@ def launch(command: Sequence[str | Path], log: Path, tree: Path | None = None) -
             stdin=subprocess.DEVNULL,
             stderr=out,
             stdout=out,
-            env=environment(tree),
+            env=environment(tree) | ({} if home is None else {"HOME": str(home)}),
+            cwd=tree or _ROOT,  # where `python -c` looks first
         )
     return Running(process, log, begins)
 

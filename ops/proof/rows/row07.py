@@ -55,9 +55,7 @@ class _Storm:
         """Start one more copy, which nobody starts again."""
         self.changes += 1
         name = f"copy{self.changes}"
-        local = self._folder / "local" / name
-        local.mkdir(parents=True)
-        self.fleet.start(name, Hooks(job_s=_JOB_S), "--local-dir", str(local))
+        self.fleet.start(name, Hooks(job_s=_JOB_S))
         self.fleet.copies[name].kept_up = False
 
     def _look(self) -> None:
