@@ -3,19 +3,20 @@
 A trap names a *point* of the service's way. The points, in the order in which a service comes to
 them:
 
-================== ============================================================================
-``take.before``    before the fence: the owner before can still write
-``take.fenced``    between fence and proof (Kafka only)
-``restore``        in the middle of reading the changelog
-``ingest.before``  before the transaction that holds events
-``ingest.written`` its records are sent, the commit is not yet asked for (Kafka only)
-``ingest.after``   it is committed and nobody has heard of it
-``job.before``     after freezing, before the job is handed to a worker
-``job.in``         while a worker has it
-``results.*``      as ``ingest.*``, of the transaction that holds measurements
-``publish.*``      as ``ingest.*``, of the transaction that holds a revision
-``tick.*``         as ``ingest.*``, of a clock tick
-================== ============================================================================
+=================== ===========================================================================
+``take.before``     before the fence: the owner before can still write
+``take.fenced``     between fence and proof (Kafka only)
+``restore``         in the middle of reading the changelog
+``ingest.before``   before the transaction that holds events
+``ingest.written``  its records are sent, the commit is not yet asked for (Kafka only)
+``ingest.after``    it is committed and nobody has heard of it
+``job.before``      after freezing, before the job is handed to a worker
+``job.in``          while a worker has it
+``results.*``       as ``ingest.*``, of the transaction that holds measurements
+``publish.*``       as ``ingest.*``, of the transaction that holds a revision
+``publish.between`` models are published and their revision not: only where a bug is planted
+``tick.*``          as ``ingest.*``, of a clock tick
+=================== ===========================================================================
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ POINTS = (
     "restore",
     "job.before",
     "job.in",
+    "publish.between",
     *(
         f"{kind}.{moment}"
         for kind in ("ingest", "results", "publish", "tick")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import msgspec
 
 import schemas
 import stream.audit
@@ -151,19 +153,31 @@ def _doubled(found: Iterator[tuple[object, ...]]) -> Iterator[tuple[object, ...]
 
 
 def published(place: Place) -> Published:
-    """Read what a place holds."""
-    models = place.records("models")
+    """Read what a place holds; of models all but the arrays, which would not fit into memory."""
+    newest: dict[str, bytes] = {}
     return Published(
-        tuple(messages(place.records("groups"), schemas.GroupMatched)),
-        tuple(messages(models, schemas.BackgroundModel)),
-        {(one.key or b"").decode(): one.value or b"" for one in models},
-        tuple(messages(place.records("metrics"), schemas.BackgroundMetric)),
-        tuple(messages(place.records("dead_letters"), schemas.DeadLetter)),
-        tuple(_events(place.records("warps"))),
+        tuple(messages(place.each("groups"), schemas.GroupMatched)),
+        tuple(_light(messages(_noting(place.each("models"), newest), schemas.BackgroundModel))),
+        newest,
+        tuple(messages(place.each("metrics"), schemas.BackgroundMetric)),
+        tuple(messages(place.each("dead_letters"), schemas.DeadLetter)),
+        tuple(_events(place.each("warps"))),
     )
 
 
-def _events(found: Sequence[Record]) -> Iterator[tuple[schemas.Message, int]]:
+def _noting(found: Iterable[Record], newest: dict[str, bytes]) -> Iterator[Record]:
+    for record in found:
+        newest[(record.key or b"").decode()] = record.value or b""
+        yield record
+
+
+def _light(models: Iterable[schemas.BackgroundModel]) -> Iterator[schemas.BackgroundModel]:
+    for one in models:
+        msgspec.structs.force_setattr(one, "model", None)
+        yield one
+
+
+def _events(found: Iterable[Record]) -> Iterator[tuple[schemas.Message, int]]:
     for record in found:
         try:
             attributes, message = schemas.decode(record.key, record.headers, record.value)

@@ -22,6 +22,7 @@ __all__ = ["Load", "Said", "Wanted", "Warp", "make_warps", "records", "wanted"]
 _SIDE = 32
 _START_US = 1_767_225_600_000_000  # 2026-01-01, when the first event was made
 _STEP_US = 1000
+_GROUPS_MOST = 1 << 24
 _PLANES = {"BAD": 0, "SAT": 1, "CR": 3, "DETECTED": 5, "DETECTED_NEGATIVE": 6, "NO_DATA": 8}
 
 Wanted = dict[str, dict[int, str]]
@@ -122,7 +123,7 @@ class Load:
     def arrival(
         self, number: int, visit: int, version: int = 0, expected: int | None = None
     ) -> Said:
-        """Announce a visit; versions and visits differ in their scale, and so in their digest."""
+        """Announce a visit; each has a scale of its own, and so a digest of its own."""
         warp = self.warps[(visit + version) % len(self.warps)]
         return self.say(
             schemas.WarpArrived(
@@ -132,7 +133,7 @@ class Load:
                 uri=warp.path.resolve().as_uri(),
                 checksum=warp.checksum,
                 size=warp.size,
-                scale=1.0 + visit / 1024 + version / 64,
+                scale=1.0 + visit / 1024 + version / 64 + number / _GROUPS_MOST,
                 unit="nJy",
                 expected=expected,
             )

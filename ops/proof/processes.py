@@ -29,10 +29,16 @@ class ProofError(Exception):
     """A run did not come to its end, so that it proves nothing either way."""
 
 
-def environment() -> dict[str, str]:
-    """Return an environment in which no setting of the caller's is left, and which finds `ops`."""
+def environment(tree: Path | None = None) -> dict[str, str]:
+    """Return an environment in which no setting of the caller's is left, and which finds `ops`.
+
+    Parameters
+    ----------
+    tree : Path, optional
+        A checkout whose packages are run instead of ours.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EVENSKY_")}
-    paths = [str(_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    paths = [str(tree or _ROOT), *filter(None, [kept.get("PYTHONPATH")])]
     changes = {"COLUMNS": "80", "PYTHONWARNINGS": "default", "PYTHONPATH": os.pathsep.join(paths)}
     return kept | changes
 
@@ -143,8 +149,20 @@ class Running:
         return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
 
 
-def launch(command: Sequence[str | Path], log: Path, cwd: Path | None = None) -> Running:
-    """Start a process that logs into a file, behind what is there; it dies with us."""
+def launch(
+    command: Sequence[str | Path], log: Path, tree: Path | None = None, home: Path | None = None
+) -> Running:
+    """Start a process that logs into a file, behind what is there; it dies with us.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+    log : Path
+    tree : Path, optional
+        A checkout whose packages are run instead of ours.
+    home : Path, optional
+        Its home folder: what a service keeps on its host, beside a log that is elsewhere.
+    """
     with log.open("ab") as out:
         begins = out.seek(0, os.SEEK_END)
         process = subprocess.Popen(  # noqa: S603 - our own program
@@ -152,8 +170,8 @@ def launch(command: Sequence[str | Path], log: Path, cwd: Path | None = None) ->
             stdin=subprocess.DEVNULL,
             stderr=out,
             stdout=out,
-            env=environment(),
-            cwd=cwd,
+            env=environment(tree) | ({} if home is None else {"HOME": str(home)}),
+            cwd=tree or _ROOT,  # where `python -c` looks first
         )
     return Running(process, log, begins)
 

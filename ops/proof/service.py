@@ -147,6 +147,7 @@ class TrappedLog:
         if self._naive and kind == "publish":
             models = [one for one in records if one.topic == self._topics.models]
             await self._log.transact(partition, models)
+            self._traps.reach("publish.between")
             records = [one for one in records if one.topic != self._topics.models]
         began = time.monotonic()
         await self._log.transact(partition, records, next_offset)
@@ -226,7 +227,8 @@ class TrappedPool:
     async def run(self, function: Callable[..., T], /, *args: object, **more: Any) -> T:
         """Run a job, perhaps the last one."""
         self._traps.reach("job.before")
-        warps = [one.visit for one in args if isinstance(one, jobs.WarpInput)]
+        inputs = [one for one in args if isinstance(one, jobs.WarpInput)]
+        warps = [one.visit for one in inputs]
         if set(warps[-1:]) & set(self._hooks.killers):
             _act(Trap("job.in"))
         burden = _Burden(
@@ -242,7 +244,8 @@ class TrappedPool:
         finally:
             job.cancel()
         if self._hooks.job_s:
-            os.write(2, f"job done: {function.__name__} {warps}\n".encode())
+            scales = [one.scale for one in inputs]
+            os.write(2, f"job done: {function.__name__} {warps} {scales}\n".encode())
         return answer[0]
 
 

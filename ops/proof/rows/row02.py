@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
 from ops.proof.fleet import Fleet
 from ops.proof.hooks import Hooks, Trap
-from ops.proof.judge import Progress, judge
+from ops.proof.judge import Progress, judge, published
 from ops.proof.load import Load, Said, records, wanted
 from ops.proof.row import Context, Row, RowResult, Terms
 
@@ -31,10 +34,10 @@ _OPTIONS: Final = (
 )
 
 
-def run(terms: Terms, context: Context) -> RowResult:
+def run(terms: Terms, context: Context, hooks: Sequence[str] = HOOKS) -> RowResult:
     """Give each process one trap and new work, until it has sprung; then let all be done."""
     random = Random(terms.seed)  # noqa: S311 - chance that can be had again
-    points = [point for point in HOOKS for _ in range(terms.rounds)]
+    points = [point for point in hooks for _ in range(terms.rounds)]
     random.shuffle(points)
     while points[0] == "restore":  # there is nothing to be read back before the first death
         points.append(points.pop(0))
@@ -54,9 +57,52 @@ def run(terms: Terms, context: Context) -> RowResult:
         fleet.restart("one")
         fleet.until(progress.done, 600, 0.5)
         found = judge(place)
-        violations = (*found.violations, *fleet.complaints())
-    figures = {"hooks": len(HOOKS), "kills": len(points), **found.figures}
-    return RowResult(figures, violations)
+        violations = [*found.violations, *fleet.complaints()]
+    deaths = _killer(terms, context, violations)
+    figures = {
+        "hooks": len(hooks),
+        "kills": len(points),
+        "deaths until a killer was given up": deaths,
+        **found.figures,
+    }
+    return RowResult(figures, tuple(violations))
+
+
+def _killer(terms: Terms, context: Context, violations: list[str]) -> int:
+    """Let one visit's job kill its process each time; return how often it did."""
+    with (
+        context.kafka(_PARTITIONS, *_OPTIONS) as place,
+        Fleet(place, context.folder) as fleet,
+    ):
+        load = Load(context.warps, 2, _MEMBERS, terms.seed, "killer")
+        said = [*load.plain(), load.arrival(0, _KILLER), load.manifest(0, _WITH_KILLER, version=1)]
+        place.publish(records(said, place.topics, _PARTITIONS))
+        progress = Progress(place, wanted((one.message, one.time_us) for one in said))
+        hooks = Hooks(killers=(_KILLER,))
+        fleet.start("one", hooks)
+        end = time.monotonic() + _DEATH_S
+        while not progress.done() and time.monotonic() < end:
+            fleet.tend({"one": hooks})
+            time.sleep(0.5)
+        deaths = fleet.exits[-signal.SIGKILL]
+        found = published(place)
+        failed = {
+            (one.group.key, member.visit)
+            for one in found.newest.values()
+            for member in one.members
+            if member.status == "failed"
+        }
+    if failed != {(load.group(0).key, _KILLER)}:
+        violations.append(f"given up were {sorted(failed)}, not the killer alone")
+    if not _ALONE <= deaths <= _MOST_DEATHS:
+        violations.append(f"the killer killed {deaths} times before it was given up")
+    return deaths
+
+
+_KILLER: Final = 10_001
+_WITH_KILLER: Final = (*range(1, 5), _KILLER)
+_ALONE: Final = 3
+_MOST_DEATHS: Final = 12
 
 
 def _die(fleet: Fleet, trap: Trap) -> None:

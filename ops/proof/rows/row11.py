@@ -26,7 +26,10 @@ from stream import fits
 from stream.log.seam import Outgoing
 from tests.schemas.hostile import HOSTILE
 
-__all__ = ["ROW"]
+__all__ = ["LARGER", "ROW"]
+
+LARGER: Final = "larger shape"
+"""A warp with more pixels than its neighbours has, which makes it their reference by its cost."""
 
 _PARTITIONS: Final = 2
 _MEMBERS: Final = 3
@@ -146,7 +149,8 @@ def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "truncated", whole[: len(whole) // 2]
     yield "no FITS", b"SIMPLE? no."
     yield "empty", b""
-    yield "wrong shape", make_warps(folder / "wide", 1, 48)[0].path.read_bytes()
+    yield "smaller shape", make_warps(folder / "small", 1, 24)[0].path.read_bytes()
+    yield LARGER, make_warps(folder / "large", 1, 48)[0].path.read_bytes()
     yield "all NaN", _all_nan()
     yield "gzip bomb", gzip.compress(bytes(64 * 2**20))
     yield (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -12,7 +13,7 @@ from ops.proof.load import Load, Said, records
 from ops.proof.place import Place
 from ops.proof.row import Context, Figure, Row, RowResult, Terms
 
-__all__ = ["ROW", "fill", "waiting"]
+__all__ = ["ROW", "fill", "still", "waiting"]
 
 _MEMBERS_ALL: Final = 500_000
 _MEMBERS: Final = 200
@@ -41,6 +42,14 @@ def fill(context: Context, place: Place, load: Load, partitions: int) -> int:
     return count
 
 
+def still(ingest: Sequence[float], ends: list[float], quiet_s: float = 5.0) -> bool:
+    """Note when the last transaction was seen; tell when there was none for a while."""
+    now = time.monotonic()
+    if not ends or len(ingest) != ends[1]:
+        ends[:] = [now, len(ingest)]
+    return bool(ingest) and now - ends[0] > quiet_s
+
+
 def run(terms: Terms, context: Context) -> RowResult:
     """Take very many members in, kill the service, and read them back, several times."""
     groups = terms.load(_MEMBERS_ALL) // _MEMBERS
@@ -49,8 +58,9 @@ def run(terms: Terms, context: Context) -> RowResult:
     took: list[float] = []
     with context.kafka(1, *_OPTIONS) as place, Fleet(place, context.folder) as fleet:
         count = fill(context, place, load, 1)
-        fleet.start(_NAME)
-        fleet.until(lambda: _members(place) >= count, _PATIENCE_S, 5.0)
+        running = fleet.start(_NAME, Hooks(timed=True))
+        ends: list[float] = []
+        fleet.until(lambda: still(running.took().get("ingest", []), ends), _PATIENCE_S, 0.5)
         for number in range(terms.rounds):
             fleet[_NAME].kill()
             running = fleet.restart(_NAME, Hooks(timed=True))
@@ -66,11 +76,6 @@ def run(terms: Terms, context: Context) -> RowResult:
         "members a second": count / max(took),
     }
     return RowResult(figures, tuple(violations))
-
-
-def _members(place: Place) -> int:
-    """Return how many records the changelog's end stands at: one a member and some more."""
-    return place.end("state")
 
 
 ROW: Final = Row(

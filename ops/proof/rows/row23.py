@@ -11,7 +11,7 @@ from ops.proof.judge import Progress, judge
 from ops.proof.load import Load, records, wanted
 from ops.proof.processes import quantile
 from ops.proof.row import Context, Figure, Row, RowResult, Terms
-from ops.proof.rows.row15 import fill
+from ops.proof.rows.row15 import fill, still
 
 __all__ = ["ROW"]
 
@@ -55,17 +55,9 @@ def _ingest(terms: Terms, context: Context) -> tuple[float, int, list[float]]:
         running.until_it_says("took restore", _PATIENCE_S)
         began = time.monotonic()
         ends: list[float] = []
-        fleet.until(lambda: _still(running.took().get("ingest", []), ends), _PATIENCE_S, 0.25)
+        fleet.until(lambda: still(running.took().get("ingest", []), ends), _PATIENCE_S, 0.25)
         seconds = ends[0] - began
         return count / seconds, count, running.took()["ingest"]
-
-
-def _still(ingest: list[float], ends: list[float], quiet_s: float = 3.0) -> bool:
-    """Note when the last transaction was seen; tell when there was none for a while."""
-    now = time.monotonic()
-    if not ends or len(ingest) != ends[1]:
-        ends[:] = [now, len(ingest)]
-    return bool(ingest) and now - ends[0] > quiet_s
 
 
 def _publish(terms: Terms, context: Context, violations: list[str]) -> list[float]:

@@ -51,7 +51,7 @@ def whole() -> Published:
         models += sent
         metric = changed(_of(schemas.BackgroundMetric), **place, revision=revision)
         metrics += [changed(metric, visit=visit) for visit in VISITS]
-        facts = {**place, "scope": "group", "revision": revision, "kind": "update"}
+        facts: dict[str, Any] = {**place, "scope": "group", "revision": revision, "kind": "update"}
         metrics.append(schemas.BackgroundMetric(**facts, status="complete"))
     events = tuple((one.message, one.time_us) for one in said)
     return Published(tuple(summaries), tuple(models), {}, tuple(metrics), (), events)
