@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -26,6 +27,7 @@ from stream.settings import Settings
 __all__ = ["command"]
 
 _MARK: Final = ".evensky-demo"
+_SETTINGS: Final = "evensky.toml"
 _PATIENCE_S: Final = 120.0
 
 
@@ -96,21 +98,27 @@ def _clear(directory: Path) -> None:
 
 
 def _settings(directory: Path, size: int) -> Settings:
-    """Return a night's settings with a day's waits made seconds, and eight bins a side or more."""
-    options = {
-        "log": directory / "evensky.db",
-        "allow": (directory / "survey",),
+    """Return a night's settings with a day's waits made seconds, and eight bins a side or more.
+
+    They are read from a file, which stays: whoever audits the night needs the same.
+    """
+    given = {
+        "log": str((directory / "evensky.db").resolve()),
+        "allow": [str((directory / "survey").resolve())],
         "http": "off",
         "quorum": 3,
         "quiet_s": 4,
         "deadline_s": 60,
         "update_quiet_s": 2,
         "update_max_s": 10,
-        "match": {"bin_size": min(64, size // 8)},
+        "match.bin_size": min(64, size // 8),
     }
+    file = directory / _SETTINGS
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in given.items()]
+    file.write_text("\n".join([*lines, ""]), encoding="utf-8")
     ours = ("EVENSKY_WORKERS", "EVENSKY_WORKER_MEMORY_BYTES")
     environment = {name: os.environ[name] for name in ours if name in os.environ}
-    return load_settings(options, environment=environment)
+    return load_settings({}, environment=environment, file=file)
 
 
 async def _write_messages(settings: Settings, path: Path) -> None:
@@ -136,6 +144,8 @@ def _tell(found: Report, directory: Path) -> None:
     click.echo(f"messages  {directory / 'messages.jsonl'}")
     click.echo(f"log       {directory / 'evensky.db'}")
     click.echo(f"          (evensky watch --once --log {directory / 'evensky.db'})")
+    click.echo(f"settings  {directory / _SETTINGS}")
+    click.echo(f"          (evensky audit --config {directory / _SETTINGS})")
     for fault in found.faults:
         click.echo(f"evensky: {fault}", err=True)
 

@@ -11,7 +11,7 @@ SMALL = ("--size", "192", "--visits", "3", "--patches", "1", "--bands", "r", "--
 
 
 def test_a_small_night(say: Say) -> None:
-    """The demo ends with 0, its pictures are pictures, and its messages are CloudEvents."""
+    """The demo ends with 0, its pictures are pictures, its messages CloudEvents, its log honest."""
     said = say("demo", "night", *SMALL)
     assert said.code == 0, said
     assert "times less" in said.out
@@ -24,6 +24,9 @@ def test_a_small_night(say: Say) -> None:
     assert types.count("group.matched.v1") == 1
     watched = say("watch", "--once", "--log", "night/evensky.db")
     assert "complete by manifest" in watched.out
+    audited = say("audit", "--config", "night/evensky.toml")
+    assert audited.code == 0, audited
+    assert "nothing is lost, nothing is doubled" in audited.out
 
 
 def test_only_its_own_folder_is_emptied(say: Say) -> None:
