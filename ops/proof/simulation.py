@@ -13,9 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import count, product
+from itertools import count
+from typing import Any
 
-from ops.proof.simulation_steps import POLICIES, Step, draw
+from ops.proof.simulation_steps import PARTITIONS, POLICIES, READ_ALL, Step, draw
 from ops.proof.simulation_world import World
 
 __all__ = ["Failure", "Simulation", "failure", "main", "minimised", "schedule", "simulate"]
@@ -73,7 +74,7 @@ def schedule(seed: int, episode: int, steps: int = EPISODE) -> tuple[str, tuple[
     """Draw the policy and the steps of an episode; the same for the same numbers, always."""
     chance = random.Random(f"{seed} {episode}")  # noqa: S311 - a schedule, not a secret
     policy = tuple(POLICIES)[episode % len(POLICIES)]
-    return policy, tuple(draw(chance) for _ in range(steps))
+    return policy, tuple(draw(chance, place) for place in range(steps))
 
 
 def failure(policy: str, steps: Sequence[Step], counts: Counter[str] | None = None) -> str | None:
@@ -119,17 +120,35 @@ def minimised(policy: str, steps: Sequence[Step]) -> Failure:
     """Make a schedule that breaks as small as it gets, by delta debugging.
 
     Chunks of steps are left out as long as something still breaks, then each step's numbers, its
-    time among them, are put to nothing where they do not matter. The same schedule gives the same
-    small one.
+    time among them, are put to nothing where they do not matter, and so on until neither helps. The
+    same schedule gives the same small one.
     """
-    kept = _shortened(policy, tuple(steps))
-    for place, one in product(range(len(kept)), fields(Step)[1:]):
-        simpler = replace(kept[place], **{one.name: one.default})
-        tried = (*kept[:place], simpler, *kept[place + 1 :])
-        if simpler != kept[place] and failure(policy, tried) is not None:
-            kept = tried
-    kept = _shortened(policy, kept)
+    kept, before = tuple(steps), None
+    while kept != before:
+        before = kept
+        kept = _simplified(policy, _shortened(policy, kept))
     return Failure(policy, kept, failure(policy, kept) or "nothing breaks")
+
+
+def _simplified(policy: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    for place in range(len(steps)):
+        for change in _simpler(steps[place]):
+            simpler = replace(steps[place], **change)
+            tried = (*steps[:place], simpler, *steps[place + 1 :])
+            if simpler != steps[place] and failure(policy, tried) is not None:
+                steps = tried
+    return steps
+
+
+def _simpler(step: Step) -> Iterator[dict[str, Any]]:
+    """Put a number to nothing; who reads reads all, however much there is."""
+    for one in fields(step)[1:]:
+        if (step.kind, one.name) != ("read", "number"):
+            yield {one.name: one.default}
+            if one.name in {"group", "number"}:
+                yield {one.name: getattr(step, one.name) % PARTITIONS}
+    if step.kind == "read":
+        yield {"number": READ_ALL + step.number % PARTITIONS}
 
 
 def _shortened(policy: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -281,4 +281,5 @@ def _member(plain: PlainGroup, visit: int, member: Member, frozen: str | None) -
         withdrawn=not isinstance(event, Arrived),
         payload=event.payload,
         frozen=frozen,
+        suspicion=plain.suspicions.get(visit),
     )

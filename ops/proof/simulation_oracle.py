@@ -18,6 +18,7 @@ from core.groups import (
     Reopened,
     Sealed,
     Suspected,
+    Suspicion,
     Trigger,
     Withdrawn,
 )
@@ -67,6 +68,7 @@ class PlainGroup:
     opened: int | None = None
     changes: tuple[int, int] | None = None
     arrival: int | None = None
+    suspicions: dict[int, Suspicion] = field(default_factory=dict)
     revisions: list[PlainRevision] = field(default_factory=list)
 
     # -- what stands -------------------------------------------------------------------------------
@@ -101,6 +103,7 @@ class PlainGroup:
         if isinstance(event, Sealed | Reopened):
             return self._take_seal(at, event)
         if isinstance(event, Suspected):
+            self._suspect(event)
             return True
         if self.sealed_at is not None:
             return False
@@ -108,6 +111,16 @@ class PlainGroup:
         self._follow(at, event, old, news=news)
         self.fire(at, closing=news and isinstance(event, Closed))
         return True
+
+    def _suspect(self, event: Suspected) -> None:
+        """Count the deaths of a job that ran alone."""
+        known = self.suspicions.get(event.visit)
+        known_later = known is not None and event.event_time <= known.last
+        if known_later or not isinstance(self.best.get(event.visit), Arrived):
+            return
+        same = known is not None and known.job == event.job
+        deaths = (known.deaths if known is not None and same else 0) + event.alone
+        self.suspicions[event.visit] = Suspicion(event.job, deaths, event.event_time)
 
     def _note(self, at: int, event: Event) -> bool:
         """Keep what an event says; tell whether it says anything new of the members or sets."""
@@ -135,6 +148,8 @@ class PlainGroup:
         known = self.best.get(event.visit)
         if known is not None and _rank(event) <= _rank(known):
             return False
+        if known is None or known.digest != event.digest:
+            self.suspicions.pop(event.visit, None)
         self.best[event.visit] = event
         self.arrival = at if isinstance(event, Arrived) else self.arrival
         return True

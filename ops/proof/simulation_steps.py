@@ -21,9 +21,21 @@ from core.groups import (
     Withdrawn,
 )
 
-__all__ = ["GROUPS", "OWNERS", "PARTITIONS", "POLICIES", "VISITS", "Step", "draw", "event_of"]
+__all__ = [
+    "GROUPS",
+    "OWNERS",
+    "PARTITIONS",
+    "POLICIES",
+    "READ_ALL",
+    "VISITS",
+    "Step",
+    "draw",
+    "event_of",
+]
 
 PARTITIONS, OWNERS, GROUPS, VISITS = 2, 3, 6, 8
+READ_ALL = 8_000
+"""The number of a read to the end: eight for each record."""
 
 _BASE = Policy(
     quorum=3,
@@ -80,7 +92,7 @@ POLICIES: MappingProxyType[str, Policy] = MappingProxyType(
         "plain": _BASE,
         "unpinned": _policy(reference_margin=0.0, min_members=3, quiet_ms=None),
         "sealing": _policy(seal_after_ms=1500, seal_retention_ms=900),
-        "hasty": _policy(seal_after_ms=700, reference_margin=float("inf"), update_max_ms=20),
+        "hasty": _policy(seal_after_ms=150, reference_margin=float("inf"), update_max_ms=20),
     }
 )
 
@@ -164,11 +176,11 @@ _WAITS: tuple[int, ...] = (*_SOON * 25, -30, 200, 400, 1000)
 _PATIENCE: Sequence[int] = (0, 20, 60, 200)
 
 
-def draw(chance: random.Random) -> Step:
-    """Draw a step; it means something in whatever state it falls."""
+def draw(chance: random.Random, place: int) -> Step:
+    """Draw the step at a place of a schedule; it means something in whatever state it falls."""
     kind = _one_of(chance, _ALL)
     if kind in _MESSAGES:
-        return _message(chance, kind)
+        return _message(chance, kind, place)
     return Step(
         kind,
         wait=chance.choice(_PATIENCE if kind == "tick" else _WAITS),
@@ -178,21 +190,21 @@ def draw(chance: random.Random) -> Step:
     )
 
 
-def _message(chance: random.Random, kind: str) -> Step:
+def _message(chance: random.Random, kind: str, place: int) -> Step:
+    """Draw a message; what has one version a group mostly rises, the versions of visits do not."""
     wide = kind in {"manifest", "again"}
-    versions = _FEW if kind in {"arrived", "withdrawn"} else _MANY
+    rising = max(0, place // 10 + chance.randrange(-3, 4))
     return Step(
         kind,
         wait=chance.choice(_WAITS),
         group=chance.randrange(GROUPS),
         visit=chance.randrange(VISITS),
-        version=chance.choice(versions),
+        version=chance.choice(_FEW) if kind in {"arrived", "withdrawn"} else rising,
         number=chance.randrange(1 << VISITS if wide else 4),
     )
 
 
 _FEW: Sequence[int] = (0, 0, 0, 0, 1, 1, 2, 3)
-_MANY: Sequence[int] = range(40)
 
 
 def _one_of(chance: random.Random, weights: MappingProxyType[str, int]) -> str:

@@ -18,7 +18,7 @@ from core.groups import (
 from ops.proof.simulation_judge import Judge
 from ops.proof.simulation_log import FencedError, Log, Puts, Transaction, UnknownError, puts
 from ops.proof.simulation_matching import Output, measure, work_out
-from ops.proof.simulation_steps import GROUPS, OWNERS, PARTITIONS, Step, event_of
+from ops.proof.simulation_steps import GROUPS, OWNERS, PARTITIONS, READ_ALL, Step, event_of
 
 __all__ = ["World", "replay"]
 
@@ -274,8 +274,7 @@ class World:
 
     def _work_off(self, partition: int, owner: int) -> None:
         """Read to the end and publish all."""
-        shelf = self.log.shelves[partition]
-        self.act(Step("read", number=partition + PARTITIONS * 8 * len(shelf.input)))
+        self.act(Step("read", number=READ_ALL + partition))
         held = self._memory[owner, partition]
         while any(group.frozen for group in held.state.groups.values()):
             self.act(Step("publish", number=partition))

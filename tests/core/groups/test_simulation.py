@@ -79,7 +79,7 @@ def test_planted_bug_is_found_and_made_small(bug: str, monkeypatch: pytest.Monke
     target = place if isinstance(place, type) else __import__(place, fromlist=[name])
     with monkeypatch.context() as planted:
         planted.setattr(target, name, broken)
-        found = simulate(20_000, seed=5).failure
+        found = simulate(20_000, seed=6).failure
         assert found is not None
         assert found.why == failure(found.policy, found.steps)
     assert len(found.steps) <= 8
