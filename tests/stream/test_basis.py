@@ -37,7 +37,7 @@ def test_each_input_has_its_part() -> None:
     warps = [None, *(member(v, d) for v, d in product((1, 2), "ab"))]
     names = {(warp, one): basis.of(warp, one) for warp, one in product(warps, warps)}
     assert len(set(names.values())) == len(names)
-    assert all(len(name) == 64 for name in names.values())
+    assert all(len(name) == 32 for name in names.values())
 
 
 @pytest.mark.parametrize(
