@@ -40,11 +40,11 @@ from stream.audit.terms import Terms
 from stream.log.seam import LogRefusedError, Places, ReaderLog, Record
 from stream.log.starts import passing_over
 
-__all__ = ["Line", "Reader", "Reading", "Stand"]
+__all__ = ["Line", "Reading", "Stand"]
 
 _AHEAD: Final = "state_ahead"
 
-Reader = Callable[[Record], Row]
+_Read = Callable[[Record], Row]
 
 
 @dataclass(slots=True)
@@ -197,7 +197,7 @@ class Reading:
 
     def _published(self, record: Record) -> None:
         topics = self.topics
-        readers: dict[str, Reader] = {
+        readers: dict[str, _Read] = {
             topics.groups: of_summary,
             topics.models: of_model,
             topics.metrics: of_metric,
@@ -205,7 +205,7 @@ class Reading:
         }
         self._keep(record, readers[record.topic], "unreadable")
 
-    def _keep(self, record: Record, read: Reader, otherwise: str) -> None:
+    def _keep(self, record: Record, read: _Read, otherwise: str) -> None:
         try:
             row = read(record)
         except (UnreadableError, schemas.SchemaError) as error:
@@ -246,7 +246,7 @@ class Reading:
     def _hold_position(self, record: Record, stand: Stand) -> None:
         """Hold that the last record that was read is the one that the state knows."""
         position = stand.position
-        if record.offset != position.next_offset - 1 or stand.position.timestamp is None:
+        if record.offset != position.next_offset - 1 or position.timestamp is None:
             return
         if record.timestamp != position.timestamp:
             place = Place(record.topic, record.partition, record.offset)

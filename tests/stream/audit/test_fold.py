@@ -92,8 +92,7 @@ def _apart(line: Sequence[Record]) -> tuple[dict[str, Fold], list[int]]:
             key,
             Fold(key, _policy, position, record.topic, record.partition, published=False),
         )
-        fate = fold.take(of_input(record, clock), [], whole=True)
-        if fate.dead is not None:
+        if fold.take(of_input(record, clock), [], whole=True) is not None:
             dead.append(record.offset)
     for fold in folds.values():
         fold.advance_to(Stand(position, line[-1].offset, clock))
@@ -108,6 +107,5 @@ def test_what_an_earlier_release_put_aside_stays_aside() -> None:
     key = group_of_key(record.key).decode()
     fold = Fold(key, lambda _: FAST, position, record.topic, record.partition, published=False)
     letter = Letter(0, 0, "unsupported_type", "group")
-    fate = fold.take(row, [letter], whole=True)
-    assert fate.dead is schemas.DeadReason.UNSUPPORTED_TYPE
+    assert fold.take(row, [letter], whole=True) is schemas.DeadReason.UNSUPPORTED_TYPE
     assert fold.now == groups.Group()
