@@ -23,14 +23,17 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "announce": "Publish the arrival of warps.",
+    "audit": "Prove from the log that nothing is lost or doubled.",
     "dead-letters": "List, show and replay what could not be used.",
     "demo": "Watch a simulated night being levelled, from warps to models and pictures.",
     "match": "Match warps in batch: the same mathematics, no log.",
+    "reopen": "Let a sealed group take events again.",
     "run": "Run the service.",
     "schemas": "Print or write the JSON Schemas of the messages.",
     "simulate": "Write a simulated survey: warps, truth, manifest.",
     "topics": "Create the topics on a Kafka cluster, or check them.",
     "watch": "Follow what is published.",
+    "why": "Say what a group waits for.",
 }
 
 _EPILOG: Final = (

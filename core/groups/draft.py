@@ -26,6 +26,7 @@ class Draft:
     members: tuple[Member, ...] = ()
     frozen: tuple[Frozen, ...] = ()
     released: tuple[int, ...] = ()
+    forgotten: tuple[int, ...] = ()
 
     @property
     def at(self) -> int:
@@ -52,6 +53,7 @@ class Draft:
             expected=None if self.expected is group.expected else self.expected,
             frozen=self.frozen,
             released=self.released,
+            forgotten=self.forgotten,
         )
 
 

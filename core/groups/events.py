@@ -89,8 +89,8 @@ class Reopened:
 class Suspected:
     """A process died while a job on this visit ran in it; `alone` if nothing ran beside it.
 
-    `event_time` (microseconds) names the death: a report that is not later than the newest one
-    of the same job was counted.
+    `event_time` (microseconds) names the death: a report on the visit that is not later than the
+    newest one was counted.
     """
 
     at: int

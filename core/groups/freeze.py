@@ -48,6 +48,7 @@ def freeze(draft: Draft, trigger: Trigger) -> Draft:
         frozen=frozen.revision,
         size=len(frozen.members),
         named=None if draft.expected is None else draft.expected.reference,
+        settled_at=draft.at,
     )
     return replace(draft, header=header, members=marked, frozen=(frozen,))
 

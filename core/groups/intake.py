@@ -21,29 +21,46 @@ from core.groups.events import (
     TimerFired,
     Withdrawn,
 )
-from core.groups.values import Expected, Header, Member, Outcome
+from core.groups.rules import is_over
+from core.groups.values import Expected, Header, Member, Outcome, Seal, Suspicion
 
 __all__ = ["is_pending", "take"]
 
 
 def take(draft: Draft) -> Draft:
     """Lay over the draft what its event says, before any rule is looked at."""
+    if draft.header.seal is not Seal.LIVE and isinstance(draft.event, _REFUSABLE):
+        return replace(draft, outcome=Outcome.REFUSED)
     match draft.event:
         case Arrived() as event:
             taken = _take_arrived(draft, event)
         case Withdrawn() as event:
             taken = _take_member(draft, _member(event), Outcome.WITHDRAWN)
-        case Measured() as event:
-            taken = _take_measured(draft, event)
-        case Published() as event:
-            taken = _take_published(draft, event)
         case ManifestSet() as event:
             taken = _take_manifest(draft, event)
         case Closed() as event:
             taken = _take_closed(draft, event)
-        case Sealed() | Reopened() | Suspected() | TimerFired():
-            taken = draft
+        case Sealed() | Reopened() as event:
+            taken = _take_seal(draft, event)
+        case Suspected() | TimerFired() | Measured() | Published() as event:
+            taken = _take_job(draft, event)
     return taken
+
+
+def _take_job(draft: Draft, event: Suspected | TimerFired | Measured | Published) -> Draft:
+    """Take in what speaks of work, or of nothing but time."""
+    match event:
+        case Suspected():
+            return _take_suspected(draft, event)
+        case Measured():
+            return _take_measured(draft, event)
+        case Published():
+            return _take_published(draft, event)
+        case TimerFired():
+            return draft
+
+
+_REFUSABLE = (Arrived, Withdrawn, ManifestSet, Closed)
 
 
 def _take_arrived(draft: Draft, event: Arrived) -> Draft:
@@ -68,8 +85,10 @@ def _take_member(draft: Draft, new: Member, outcome: Outcome) -> Draft:
 
 
 def _inherit(new: Member, old: Member) -> Member:
-    same = new.digest == old.digest
-    return replace(new, frozen=old.frozen, measurement=old.measurement if same else None)
+    new = replace(new, frozen=old.frozen, sent=old.sent)
+    if new.digest != old.digest:
+        return new
+    return replace(new, measurement=old.measurement, suspicion=old.suspicion)
 
 
 def _counted(draft: Draft, old: Member | None, new: Member) -> Header:
@@ -158,6 +177,35 @@ def _take_closed(draft: Draft, event: Closed) -> Draft:
         lower = Outcome.DUPLICATE if event.version == header.closed else Outcome.SUPERSEDED
         return replace(draft, outcome=lower)
     return replace(draft, outcome=Outcome.CLOSED, header=replace(header, closed=event.version))
+
+
+def _take_seal(draft: Draft, event: Sealed | Reopened) -> Draft:
+    """Let the highest version stand, and of one version the reopening, in whatever order."""
+    header, reopens = draft.header, isinstance(event, Reopened)
+    known = None if header.sealing is None else (header.sealing, header.reopened)
+    told = (event.version, reopens)
+    if known is not None and told <= known:
+        lower = Outcome.DUPLICATE if told == known else Outcome.SUPERSEDED
+        return replace(draft, outcome=lower)
+    if reopens and is_over(header, draft.policy, draft.at):
+        return replace(draft, outcome=Outcome.REFUSED)
+    outcome = Outcome.REOPENED if reopens else Outcome.SEALED
+    header = replace(header, sealing=event.version, reopened=reopens)
+    return replace(draft, outcome=outcome, header=header)
+
+
+def _take_suspected(draft: Draft, event: Suspected) -> Draft:
+    """Count the deaths of one job; another job of the visit begins at none."""
+    member = draft.group.members.get(event.visit)
+    if member is None or member.withdrawn:
+        return replace(draft, outcome=Outcome.SUPERSEDED)
+    known = member.suspicion
+    if known is not None and event.event_time <= known.last:
+        return replace(draft, outcome=Outcome.DUPLICATE)
+    before = known.deaths if known is not None and known.job == event.job else 0
+    suspicion = Suspicion(event.job, before + event.alone, event.event_time)
+    suspected = replace(member, suspicion=suspicion)
+    return replace(draft, outcome=Outcome.SUSPECTED, members=(suspected,))
 
 
 def _take_measured(draft: Draft, event: Measured) -> Draft:

@@ -17,7 +17,8 @@ __all__ = ["Partition"]
 class Partition:
     """The fold of one partition: for each record first `advance`, then `feed`.
 
-    Reading it back: the `load_*` calls in the order of the changelog, then `restored` once.
+    Reading it back: the `load_*` calls, of one record's values in the order of the changelog, of
+    different records in any; then `restored` once.
 
     Parameters
     ----------
@@ -105,10 +106,25 @@ class Partition:
         """Forget a frozen revision whose tombstone was read back."""
         self._load(key, Transition(Outcome.TICK, released=(revision,)))
 
+    def load_forgotten(self, key: str, visit: int) -> None:
+        """Forget a member whose tombstone was read back."""
+        self._load(key, Transition(Outcome.TICK, forgotten=(visit,)))
+
+    def load_forgotten_set(self, key: str) -> None:
+        """Forget the expected set whose tombstone was read back."""
+        self.groups.setdefault(key, Group()).expected = None
+
     def restored(self) -> None:
-        """Rebuild the timers; what is due fires with the next record."""
+        """Rebuild the timers; what is due fires with the next record.
+
+        A changelog may have lost a tombstone whose record it still shows: what a header says is
+        forgotten is.
+        """
         self._timers = Timers()
-        for key in self.groups:
+        for key, group in self.groups.items():
+            if group.header.forgotten:
+                group.members.clear()
+                group.expected = None
             self._arm(key)
 
     def _load(self, key: str, put: Transition) -> None:

@@ -18,20 +18,29 @@ __all__ = [
     "closed_due",
     "count_due",
     "deadline_due",
+    "forget_due",
+    "is_over",
     "manifest_due",
     "quiet_due",
+    "seal_due",
+    "sealed_due",
     "update_due",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that a rule may look at; `closing` while the closing itself is taken in."""
+    """All that a rule may look at.
+
+    `closing` while the closing itself is taken in; `sealing` is the stream time of a seal that
+    is.
+    """
 
     header: Header
     expected: Expected | None
     policy: Policy
     closing: bool = False
+    sealing: int | None = None
 
 
 Due = Callable[[Standing], int | None]
@@ -91,3 +100,39 @@ def update_due(now: Standing) -> int | None:
         return None
     quiet = header.last_change + policy.update_quiet_ms
     return min(quiet, header.first_change + policy.update_max_ms)
+
+
+def sealed_due(now: Standing) -> int | None:
+    """Fire when the group is sealed: what is pending is frozen first."""
+    return now.sealing
+
+
+def seal_due(now: Standing) -> int | None:
+    """Seal `seal_after_ms` after the newest freeze or reopening, unless something is pending.
+
+    Whether the newest revision is published does not matter: that must not decide what is refused.
+    """
+    header, after = now.header, now.policy.seal_after_ms
+    if after is None or header.settled_at is None or header.frozen == 0:
+        return None
+    if header.sealed_at is not None or header.opened_at is not None:
+        return None
+    return header.settled_at + after if header.first_change is None else None
+
+
+def forget_due(now: Standing) -> int | None:
+    """Forget `seal_retention_ms` after the seal, once nothing is due."""
+    header = now.header
+    if header.sealed_at is None or header.forgotten or header.frozen > header.published:
+        return None
+    return header.sealed_at + now.policy.seal_retention_ms
+
+
+def is_over(header: Header, policy: Policy, at: int) -> bool:
+    """Tell whether a seal cannot be taken back any more, forgotten or not.
+
+    Stream time decides, since what is forgotten hangs on what is published.
+    """
+    if header.sealed_at is None:
+        return False
+    return header.forgotten or at >= header.sealed_at + policy.seal_retention_ms

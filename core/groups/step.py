@@ -1,8 +1,8 @@
 """The state machine of a group: what an event changes, when its timer is due, how it is applied.
 
 `step` is pure, total and deterministic: any event in any state gives a transition. It first takes
-what the event says (`intake`), then asks whether the group opens, whether a rule is due and
-whether a revision was published, and does what the table's row says.
+what the event says (`intake`), then asks whether the group opens, whether a rule is due, whether
+a revision was published and whether the history ends, and does what the table's row says.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from core.groups.draft import Draft
-from core.groups.events import Event, Measured, Published
+from core.groups.events import Event, Measured, Published, TimerFired
 from core.groups.freeze import freeze, holds_change
 from core.groups.intake import is_pending, take
 from core.groups.policy import Policy
-from core.groups.rules import Standing
-from core.groups.table import COMPLETION, TABLE, UPDATING, Action, Cause
-from core.groups.values import Group, Outcome, Transition, Trigger
+from core.groups.release import release
+from core.groups.rules import Standing, forget_due, seal_due
+from core.groups.table import COMPLETION, SEALING, TABLE, UPDATING, Action, Cause, Row
+from core.groups.values import Group, Outcome, Seal, Transition, Trigger
 
 __all__ = ["apply", "next_timer", "step"]
 
@@ -29,7 +30,8 @@ def step(group: Group, event: Event, policy: Policy) -> Transition:
     Parameters
     ----------
     group : Group
-        Only read. The cost does not grow with its members, except at a freeze or manifest.
+        Only read. The cost does not grow with its members, except at a freeze, at a manifest and
+        when it is forgotten.
     event : Event
         With `at` not before the events that came earlier.
     policy : Policy
@@ -41,18 +43,25 @@ def step(group: Group, event: Event, policy: Policy) -> Transition:
     """
     start = Draft(group, policy, event, group.header, group.expected, Outcome.TICK)
     draft = take(start)
-    for cause_of in (_opening, _ripe, _publishing):
-        cause = cause_of(draft)
-        row = None if cause is None else TABLE.get((draft.header.phase, cause))
+    for cause_of in (_opening, _ripe, _publishing, _ending):
+        row = _row(draft, cause_of(draft))
         if row is not None:
             draft = _ACTIONS[row.action](draft)
     return draft.transition()
 
 
+def _row(draft: Draft, cause: Cause | None) -> Row | None:
+    if cause is None:
+        return None
+    header = draft.header
+    return TABLE.get((header.phase, cause)) or TABLE.get((header.seal, cause))
+
+
 def next_timer(group: Group, policy: Policy) -> int | None:
     """Return the stream time (ms) at which the group must be woken, or None."""
-    due = _first_due(Standing(group.header, group.expected, policy))
-    return None if due is None else due[0]
+    now = Standing(group.header, group.expected, policy)
+    due = _first_due(now)
+    return _end_due(now) if due is None else due[0]
 
 
 def apply(group: Group, transition: Transition) -> None:
@@ -67,6 +76,10 @@ def apply(group: Group, transition: Transition) -> None:
         group.frozen[frozen.revision] = frozen
     for revision in transition.released:
         group.frozen.pop(revision, None)
+    for visit in transition.forgotten:
+        group.members.pop(visit, None)
+    if transition.forgets:
+        group.expected = None
 
 
 _HEARD = frozenset({Outcome.ACCEPTED, Outcome.REPLACED, Outcome.MANIFEST})
@@ -95,6 +108,8 @@ def _ripe(draft: Draft) -> Cause | None:
         return None
     if not holds_change(draft):
         return Cause.UNCHANGED if header.frozen else Cause.EMPTY
+    if due[1] is Trigger.SEALED:
+        return Cause.ENDING
     return Cause.UPDATE if header.opened_at is None else Cause.COMPLETE
 
 
@@ -107,15 +122,42 @@ def _publishing(draft: Draft) -> Cause | None:
     return Cause.PUBLISHED_LAST if header.opened_at is None else Cause.PUBLISHED_OPEN
 
 
+def _ending(draft: Draft) -> Cause | None:
+    """End the history, take that back, or forget; what comes from inside does none of it."""
+    named = _ENDINGS.get(draft.outcome)
+    if named is not None or isinstance(draft.event, Measured | Published):
+        return named
+    due = _end_due(_standing(draft))
+    if due is None or due > draft.at:
+        return None
+    if draft.header.seal is Seal.LIVE:
+        return Cause.SEALED
+    return Cause.EXPIRED if isinstance(draft.event, TimerFired) else None
+
+
+_ENDINGS = MappingProxyType({Outcome.SEALED: Cause.SEALED, Outcome.REOPENED: Cause.REOPENED})
+
+
 def _standing(draft: Draft) -> Standing:
-    closing = draft.outcome is Outcome.CLOSED
-    return Standing(draft.header, draft.expected, draft.policy, closing)
+    outcome, live = draft.outcome, draft.header.seal is Seal.LIVE
+    return Standing(
+        draft.header,
+        draft.expected,
+        draft.policy,
+        closing=outcome is Outcome.CLOSED,
+        sealing=draft.at if outcome is Outcome.SEALED and live else None,
+    )
+
+
+def _end_due(now: Standing) -> int | None:
+    """Return when the group is to be sealed or forgotten; only one of them can be due."""
+    return seal_due(now) if now.header.seal is Seal.LIVE else forget_due(now)
 
 
 def _first_due(now: Standing) -> tuple[int, Trigger] | None:
     """Return the earliest of the rules that now apply; ties go to their order in the table."""
     rules = UPDATING if now.header.opened_at is None else COMPLETION
-    dues = ((rule.due(now), rule.trigger) for rule in rules)
+    dues = ((rule.due(now), rule.trigger) for rule in (*rules, *SEALING))
     known = [(due, trigger) for due, trigger in dues if due is not None]
     return min(known, key=lambda pair: pair[0], default=None)
 
@@ -129,24 +171,34 @@ def _freeze(draft: Draft) -> Draft:
     return draft if due is None else freeze(draft, due[1])
 
 
-def _release(draft: Draft) -> Draft:
-    reference = draft.event.reference if isinstance(draft.event, Published) else None
-    published = draft.header.published + 1
-    header = replace(draft.header, published=published, reference=reference)
-    return replace(draft, header=header, released=(published,))
-
-
 def _rest(draft: Draft) -> Draft:
     """Wait for nothing until something new comes."""
     header = replace(draft.header, opened_at=None, first_change=None, last_change=None)
     return replace(draft, header=header)
 
 
+def _seal(draft: Draft) -> Draft:
+    return replace(draft, header=replace(draft.header, sealed_at=draft.at))
+
+
+def _unseal(draft: Draft) -> Draft:
+    header = replace(draft.header, sealed_at=None, settled_at=draft.at)
+    return replace(draft, header=header)
+
+
+def _forget(draft: Draft) -> Draft:
+    header = replace(draft.header, forgotten=True)
+    return replace(draft, header=header, forgotten=tuple(sorted(draft.group.members)))
+
+
 _ACTIONS: MappingProxyType[Action, Callable[[Draft], Draft]] = MappingProxyType(
     {
+        Action.FORGET: _forget,
         Action.FREEZE: _freeze,
         Action.OPEN: _open,
-        Action.RELEASE: _release,
+        Action.RELEASE: release,
         Action.REST: _rest,
+        Action.SEAL: _seal,
+        Action.UNSEAL: _unseal,
     }
 )

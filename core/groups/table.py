@@ -17,11 +17,24 @@ from core.groups.rules import (
     deadline_due,
     manifest_due,
     quiet_due,
+    sealed_due,
     update_due,
 )
-from core.groups.values import Phase, Trigger
+from core.groups.values import Phase, Seal, Trigger
 
-__all__ = ["COMPLETION", "ROWS", "TABLE", "UPDATING", "Action", "Cause", "Row", "Rule", "diagram"]
+__all__ = [
+    "COMPLETION",
+    "ROWS",
+    "SEALING",
+    "STARTS",
+    "TABLE",
+    "UPDATING",
+    "Action",
+    "Cause",
+    "Row",
+    "Rule",
+    "diagram",
+]
 
 
 class Cause(StrEnum):
@@ -30,21 +43,28 @@ class Cause(StrEnum):
     COMPLETE = "manifest, count, closed, quiet or deadline"
     UPDATE = "update_quiet or update_max"
     EMPTY = "a rule fires with no members"
+    ENDING = "sealed with changes pending"
     UNCHANGED = "a rule fires with no change"
     OPENS = "first event"
     REOPENS = "more comes for an incomplete revision"
     PUBLISHED = "published while another waits in line"
     PUBLISHED_LAST = "published"
     PUBLISHED_OPEN = "published but opened again meanwhile"
+    SEALED = "sealed or seal_after"
+    REOPENED = "reopened"
+    EXPIRED = "seal_retention and nothing due"
 
 
 class Action(StrEnum):
     """What is done to the group when it moves."""
 
+    FORGET = "forget"
     FREEZE = "freeze"
     OPEN = "open"
     RELEASE = "release"
     REST = "rest"
+    SEAL = "seal"
+    UNSEAL = "unseal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +77,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """From `source`, because of `cause`, by `action`, to `target`."""
+    """From `source`, because of `cause`, by `action`, to `target`: two phases or two seals."""
 
-    source: Phase
+    source: Phase | Seal
     cause: Cause
     action: Action
-    target: Phase
+    target: Phase | Seal
 
 
 COMPLETION = (
@@ -77,22 +97,34 @@ COMPLETION = (
 UPDATING = (Rule(Trigger.UPDATE, update_due),)
 """While it does not, changes to the newest frozen revision are gathered into the next."""
 
+SEALING = (Rule(Trigger.SEALED, sealed_due),)
+"""A seal ends both; what was due before it keeps its own name."""
+
 ROWS = (
     Row(Phase.OPEN, Cause.OPENS, Action.OPEN, Phase.OPEN),
     Row(Phase.OPEN, Cause.COMPLETE, Action.FREEZE, Phase.DUE),
+    Row(Phase.OPEN, Cause.ENDING, Action.FREEZE, Phase.DUE),
     Row(Phase.OPEN, Cause.EMPTY, Action.REST, Phase.OPEN),
     Row(Phase.OPEN, Cause.UNCHANGED, Action.REST, Phase.PUBLISHED),
     Row(Phase.DUE, Cause.REOPENS, Action.OPEN, Phase.DUE),
     Row(Phase.DUE, Cause.COMPLETE, Action.FREEZE, Phase.DUE),
     Row(Phase.DUE, Cause.UPDATE, Action.FREEZE, Phase.DUE),
+    Row(Phase.DUE, Cause.ENDING, Action.FREEZE, Phase.DUE),
     Row(Phase.DUE, Cause.UNCHANGED, Action.REST, Phase.DUE),
     Row(Phase.DUE, Cause.PUBLISHED, Action.RELEASE, Phase.DUE),
     Row(Phase.DUE, Cause.PUBLISHED_OPEN, Action.RELEASE, Phase.OPEN),
     Row(Phase.DUE, Cause.PUBLISHED_LAST, Action.RELEASE, Phase.PUBLISHED),
     Row(Phase.PUBLISHED, Cause.REOPENS, Action.OPEN, Phase.OPEN),
     Row(Phase.PUBLISHED, Cause.UPDATE, Action.FREEZE, Phase.DUE),
+    Row(Phase.PUBLISHED, Cause.ENDING, Action.FREEZE, Phase.DUE),
     Row(Phase.PUBLISHED, Cause.UNCHANGED, Action.REST, Phase.PUBLISHED),
+    Row(Seal.LIVE, Cause.SEALED, Action.SEAL, Seal.SEALED),
+    Row(Seal.SEALED, Cause.REOPENED, Action.UNSEAL, Seal.LIVE),
+    Row(Seal.SEALED, Cause.EXPIRED, Action.FORGET, Seal.FORGOTTEN),
 )
+
+STARTS = (Phase.OPEN, Seal.LIVE)
+"""How a group begins: its phase, and beside it its seal."""
 
 TABLE = MappingProxyType({(row.source, row.cause): row for row in ROWS})
 
@@ -105,6 +137,6 @@ def diagram() -> str:
     str
         Text for a ``mermaid`` code block, without the fence, ending in a newline.
     """
-    lines = ["stateDiagram-v2", f"    [*] --> {Phase.OPEN.name}"]
+    lines = ["stateDiagram-v2", *(f"    [*] --> {start.name}" for start in STARTS)]
     lines += [f"    {r.source.name} --> {r.target.name}: {r.cause} / {r.action}" for r in ROWS]
     return "\n".join(lines) + "\n"

@@ -20,6 +20,7 @@ __all__ = [
     "Member",
     "Outcome",
     "Phase",
+    "Seal",
     "Sent",
     "Suspicion",
     "Transition",
@@ -37,6 +38,17 @@ class Phase(StrEnum):
     OPEN = "open"
     DUE = "due"
     PUBLISHED = "published"
+
+
+class Seal(StrEnum):
+    """Whether a group's history has ended, a flag beside its phase.
+
+    `LIVE`: it has not. `SEALED`: it has, and can be taken up again. `FORGOTTEN`: for good.
+    """
+
+    LIVE = "live"
+    SEALED = "sealed"
+    FORGOTTEN = "forgotten"
 
 
 class Trigger(StrEnum):
@@ -278,6 +290,13 @@ class Header:
             return Phase.OPEN
         return Phase.PUBLISHED
 
+    @property
+    def seal(self) -> Seal:
+        """Whether the group's history has ended."""
+        if self.forgotten:
+            return Seal.FORGOTTEN
+        return Seal.LIVE if self.sealed_at is None else Seal.SEALED
+
 
 @dataclass(frozen=True, slots=True)
 class FrozenMember:
@@ -362,7 +381,7 @@ class Transition:
     released : tuple of int
         Frozen revisions that are published now and are to be forgotten.
     forgotten : tuple of int
-        Visits whose members are to be forgotten, and with them the expected set.
+        Visits whose members are to be forgotten; the expected set is too if it `forgets`.
     """
 
     outcome: Outcome
@@ -373,3 +392,8 @@ class Transition:
     frozen: tuple[Frozen, ...] = ()
     released: tuple[int, ...] = ()
     forgotten: tuple[int, ...] = ()
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the expected set is to be forgotten, and all members; those are `forgotten`."""
+        return self.header is not None and self.header.forgotten

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.config import MatchConfig
 from core.errors import NoReferenceError
-from core.groups.values import Frozen, Group, Kind
+from core.groups.policy import Policy
+from core.groups.values import Frozen, Group, Kind, Member
 from core.reference import SelectionStatistics, reference_costs
 
 __all__ = [
@@ -21,10 +22,13 @@ __all__ = [
     "MatchThese",
     "MatchedTo",
     "MeasureThese",
+    "Pinned",
     "Ready",
     "Statistics",
     "Work",
+    "given_up",
     "next_work",
+    "pinned",
     "superseded",
 ]
 
@@ -62,6 +66,24 @@ class Failed:
     """A member whose pixels cannot be had: it is no candidate and is not matched."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The reference of the published revision, which the next one keeps if it can.
+
+    Attributes
+    ----------
+    visit : int
+    digest : str
+        Of the input that it had.
+    margin : float
+        `Policy.reference_margin`: it gives way to a cost that is lower by more than this.
+    """
+
+    visit: int
+    digest: str
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +128,13 @@ def next_work(
     measured: Mapping[int, Statistics | Failed],
     matched: Mapping[int, MatchedTo],
     config: MatchConfig,
+    pinned: Pinned | None = None,
 ) -> Work:
     """Plan what is missing for one frozen revision.
+
+    The reference is the one that a manifest names, if it can be read. Else the pinned one, if the
+    revision holds it as it was, it can be read, and no other's cost is lower by more than
+    its margin. Else the one of least cost, of equal costs the smallest visit.
 
     Parameters
     ----------
@@ -122,6 +149,8 @@ def next_work(
         chosen reference does not count.
     config : core.MatchConfig
         Weights of the reference choice.
+    pinned : Pinned, optional
+        What `pinned` gives once the revision before is published.
 
     Returns
     -------
@@ -134,8 +163,9 @@ def next_work(
     unmeasured = tuple(visit for visit in visits if visit not in measured)
     if unmeasured:
         return MeasureThese(unmeasured)
-    choice = _choose(frozen.reference, {v: measured[v] for v in visits}, config)
-    reference = choice.reference
+    choice = _costs(measured, visits, config)
+    reference = _choose(frozen, measured, choice, pinned)
+    choice = replace(choice, reference=reference)
     usable = (v for v in visits if v != reference and not isinstance(measured[v], Failed))
     missing = tuple(v for v in usable if v not in matched or matched[v].reference != reference)
     return MatchThese(reference, missing) if missing and reference is not None else choice
@@ -154,19 +184,61 @@ def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
     )
 
 
-def _choose(
-    named: int | None, measured: Mapping[int, Statistics | Failed], config: MatchConfig
+def pinned(group: Group, policy: Policy) -> Pinned | None:
+    """Return the reference that the next revision keeps, unless something speaks against it."""
+    visit, digest = group.header.reference, group.header.reference_digest
+    if visit is None or digest is None or policy.reference_margin == 0:
+        return None
+    return Pinned(visit, digest, policy.reference_margin)
+
+
+def given_up(member: Member, policy: Policy) -> bool:
+    """Tell whether jobs on this version of a warp killed so many processes that none is tried."""
+    return member.suspicion is not None and member.suspicion.deaths >= policy.max_attempts
+
+
+def _readable(visit: int, measured: Mapping[int, Statistics | Failed]) -> bool:
+    return not isinstance(measured[visit], Failed)
+
+
+def _costs(
+    measured: Mapping[int, Statistics | Failed], visits: tuple[int, ...], config: MatchConfig
 ) -> Ready:
-    """Choose what the manifest names if it can be read, else the first of the least cost."""
-    if named is not None and isinstance(measured[named], Failed):
-        named = None
-    visits = tuple(measured)
+    """Return the costs of all members, and as the reference the first of the least cost."""
     try:
-        choice = reference_costs([_statistics(one) for one in measured.values()], config)
+        choice = reference_costs([_statistics(measured[visit]) for visit in visits], config)
     except NoReferenceError as error:
-        return Ready(named, dict.fromkeys(visits, math.nan), (str(error),))
-    best = visits[choice.index] if named is None else named
-    return Ready(best, dict(zip(visits, choice.costs, strict=True)), choice.warnings)
+        return Ready(None, dict.fromkeys(visits, math.nan), (str(error),))
+    costs = dict(zip(visits, choice.costs, strict=True))
+    return Ready(visits[choice.index], costs, choice.warnings)
+
+
+def _choose(
+    frozen: Frozen,
+    measured: Mapping[int, Statistics | Failed],
+    best: Ready,
+    pinned: Pinned | None,
+) -> int | None:
+    """Choose what the manifest names, else what is pinned, else what is best."""
+    named = frozen.reference
+    if named is not None and _readable(named, measured):
+        return named
+    if pinned is None or not _holds(frozen, pinned) or not _readable(pinned.visit, measured):
+        return best.reference
+    return best.reference if _is_beaten(pinned, best) else pinned.visit
+
+
+def _holds(frozen: Frozen, pinned: Pinned) -> bool:
+    """Tell whether the revision has the pinned reference, as it was."""
+    return any((m.visit, m.digest) == (pinned.visit, pinned.digest) for m in frozen.members)
+
+
+def _is_beaten(pinned: Pinned, best: Ready) -> bool:
+    if best.reference is None:
+        return False
+    cost = best.costs[pinned.visit]
+    bar = math.inf if math.isnan(cost) else cost  # without a cost it is no reference to hold on to
+    return best.costs[best.reference] < bar - pinned.margin
 
 
 def _statistics(one: Statistics | Failed) -> SelectionStatistics | None:

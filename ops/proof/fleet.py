@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections import Counter
@@ -21,11 +22,13 @@ STARTED: Final = '"event": "started"'
 """What a copy logs when its log is open and its workers are ready."""
 
 _START: Final = "import sys; from ops.proof.service import main; main(sys.argv[1:])"
+_PLAIN: Final = "from stream.cli import main; main()"
 """Not ``-m``: multiprocessing would import that module again in each worker."""
 
 _OPTIONS: Final = ("--http", "off", "--log-format", "json", "-c", "bin_size=8")
 _SMALL: Final = ("--workers", "1", "--worker-memory-bytes", "1GiB", "--max-warp-side-px", "512")
 _FETCH: Final = ("--max-warp-bytes", "1MiB", "--fetch-in-flight-bytes", "64MiB")
+_EXPECTED: Final = (0, -signal.SIGKILL)
 _CLIENT: Final = '"logger": "aiokafka.'
 _LOOK_S = 0.05
 _FIRST_START_S = 400.0
@@ -46,6 +49,8 @@ class Copy:
     kept_up : bool
         Whether it is started again when it ends.
     starts : int
+    tree : Path or None
+        The checkout that it is run from, if not ours; it has no hooks.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Copy:
     running: Running
     kept_up: bool = True
     starts: int = 1
+    tree: Path | None = None
 
 
 class Fleet:
@@ -98,10 +104,12 @@ class Fleet:
         """Go through the copies."""
         return iter(list(self.copies.values()))
 
-    def start(self, name: str, hooks: Hooks | None = None, *options: str) -> Running:
+    def start(
+        self, name: str, hooks: Hooks | None = None, *options: str, tree: Path | None = None
+    ) -> Running:
         """Start a copy; its restarts have no hooks but those of `restart`."""
-        running = self._launch(name, options, hooks)
-        self.copies[name] = Copy(name, options, running)
+        running = self._launch(name, options, hooks, tree)
+        self.copies[name] = Copy(name, options, running, tree=tree)
         return running
 
     def start_all(self, *names: str) -> None:
@@ -114,14 +122,20 @@ class Fleet:
     def restart(self, name: str, hooks: Hooks | None = None) -> Running:
         """Start a copy again that has ended."""
         copy = self.copies[name]
-        copy.running = self._launch(name, copy.options, hooks)
+        copy.running = self._launch(name, copy.options, hooks, copy.tree)
         copy.starts += 1
         return copy.running
 
-    def _launch(self, name: str, options: tuple[str, ...], hooks: Hooks | None) -> Running:
-        words = [sys.executable, "-c", _START, (hooks or Hooks()).text()]
+    def _launch(
+        self, name: str, options: tuple[str, ...], hooks: Hooks | None, tree: Path | None
+    ) -> Running:
+        program = [_START, (hooks or Hooks()).text()] if tree is None else [_PLAIN, "run"]
+        words = [sys.executable, "-c", *program]
         words += [*self.place.options, *self.place.service, *_OPTIONS, *_SMALL, *_FETCH]
-        return launch([*words, *self.options, *options], self.folder / f"{name}.txt")
+        home = self.folder / "homes" / name
+        home.mkdir(parents=True, exist_ok=True)
+        words += [*self.options, *options]
+        return launch(words, self.folder / f"{name}.txt", tree, home)
 
     def tend(self, hooks: Mapping[str, Hooks] | None = None) -> list[str]:
         """Start again those that ended; return their names.
@@ -144,6 +158,14 @@ class Fleet:
         self.exits[running.buried()] += 1
         if self.copies[name].kept_up:
             self.restart(name)
+
+    def stop(self, name: str) -> tuple[int, float]:
+        """Ask a copy to stop, for good; return its exit code and what that took, seconds."""
+        self.copies[name].kept_up = False
+        began = time.monotonic()
+        code = self[name].stop()
+        self.exits[code] += 1
+        return code, time.monotonic() - began
 
     def until(self, holds: Callable[[], object], within: float, look_s: float = _LOOK_S) -> None:
         """Keep all copies up until something holds.
@@ -175,10 +197,13 @@ class Fleet:
     def complaints(self) -> list[str]:
         """Return what no copy should ever have logged: errors of ours, tracebacks of anybody.
 
-        The client's own errors do not count: it logs as such what it mends itself.
+        The client's own errors do not count: it logs as such what it mends itself. An end of its
+        own accord counts, wherever `tend` saw it.
         """
+        ends = [code for code in self.exits if code not in _EXPECTED]
+        told = [f"a copy ended by itself with exit code {code}" for code in sorted(ends)]
         bad = ('"level": "error"', '"level": "critical"', "Traceback", "was never retrieved")
-        return [
+        return told + [
             f"{one.name} logged: {line[:500]}"
             for one in self
             for line in (self.folder / f"{one.name}.txt").read_text(errors="replace").splitlines()

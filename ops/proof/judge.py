@@ -6,15 +6,21 @@ shares no code with it and reads nothing but the topics. What either finds is a 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import msgspec
+
 import schemas
+import stream.audit
 from ops.proof.load import Wanted, wanted
 from ops.proof.place import Place, Tail, messages
+from stream.audit import Report
 from stream.log.seam import Record
+from stream.wiring import reader_log
 
 __all__ = ["Judgement", "Progress", "Published", "judge", "published", "standing"]
 
@@ -63,6 +69,13 @@ class Published:
         """The last summary of each group."""
         ordered = sorted(self.summaries, key=lambda one: one.revision)
         return {one.group.key: one for one in ordered}
+
+    def told(self) -> dict[str, list[tuple[object, ...]]]:
+        """Return what summaries say but when they were written: what the log alone decides."""
+        found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
+        for one in self.summaries:
+            found[one.group.key].append(tuple(getattr(one, name) for name in _DECIDED))
+        return dict(found)
 
     # -- kinds of violations: each yields what it is about -----------------------------------------
 
@@ -127,6 +140,10 @@ class Published:
                 yield one.group.key, one.visit
 
 
+_DECIDED = (
+    *("revision", "kind", "trigger", "status", "completed_at", "expected", "missing"),
+    *("reference", "reference_changed", "members"),
+)
 _MEMBERS = (schemas.WarpArrived, schemas.WarpWithdrawn)
 
 
@@ -136,19 +153,31 @@ def _doubled(found: Iterator[tuple[object, ...]]) -> Iterator[tuple[object, ...]
 
 
 def published(place: Place) -> Published:
-    """Read what a place holds."""
-    models = place.records("models")
+    """Read what a place holds; of models all but the arrays, which would not fit into memory."""
+    newest: dict[str, bytes] = {}
     return Published(
-        tuple(messages(place.records("groups"), schemas.GroupMatched)),
-        tuple(messages(models, schemas.BackgroundModel)),
-        {(one.key or b"").decode(): one.value or b"" for one in models},
-        tuple(messages(place.records("metrics"), schemas.BackgroundMetric)),
-        tuple(messages(place.records("dead_letters"), schemas.DeadLetter)),
-        tuple(_events(place.records("warps"))),
+        tuple(messages(place.each("groups"), schemas.GroupMatched)),
+        tuple(_light(messages(_noting(place.each("models"), newest), schemas.BackgroundModel))),
+        newest,
+        tuple(messages(place.each("metrics"), schemas.BackgroundMetric)),
+        tuple(messages(place.each("dead_letters"), schemas.DeadLetter)),
+        tuple(_events(place.each("warps"))),
     )
 
 
-def _events(found: Sequence[Record]) -> Iterator[tuple[schemas.Message, int]]:
+def _noting(found: Iterable[Record], newest: dict[str, bytes]) -> Iterator[Record]:
+    for record in found:
+        newest[(record.key or b"").decode()] = record.value or b""
+        yield record
+
+
+def _light(models: Iterable[schemas.BackgroundModel]) -> Iterator[schemas.BackgroundModel]:
+    for one in models:
+        msgspec.structs.force_setattr(one, "model", None)
+        yield one
+
+
+def _events(found: Iterable[Record]) -> Iterator[tuple[schemas.Message, int]]:
     for record in found:
         try:
             attributes, message = schemas.decode(record.key, record.headers, record.value)
@@ -188,9 +217,21 @@ def judge(place: Place, *, settled: bool = True) -> Judgement:
 
 
 def audit(place: Place) -> list[str]:
-    """Return the violations that `evensky audit` finds."""
-    del place
-    return []
+    """Return the violations that `evensky audit` finds with the service's settings."""
+    report = asyncio.run(_audited(place))
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
+    named = [str(one) for one in report.violations[:_NAMED]]
+    return [] if report.ok else [f"audit: {counts}: {named}"]
+
+
+async def _audited(place: Place) -> Report:
+    settings = place.service_settings
+    log = reader_log(settings)
+    try:
+        await log.start()
+        return await stream.audit.audit(log, stream.audit.Terms.of(settings))
+    finally:
+        await log.close()
 
 
 class Progress:
@@ -223,11 +264,12 @@ class Progress:
                 self._newest[one.group.key] = one
         for model in messages(self._models.more(), schemas.BackgroundModel):
             self._digests[model.model_id] = model.input_digest
-        self.left = sum(
-            standing(self._newest.get(key), self._digests) != members
-            for key, members in self._due.items()
-        )
+        self.left = sum(not self._whole(key) for key in self._due)
         return self.left
+
+    def _whole(self, key: str) -> bool:
+        held, due = standing(self._newest.get(key), self._digests), self._due[key]
+        return held.keys() == due.keys() and all(held[v] in (None, due[v]) for v in due)
 
     def done(self) -> bool:
         """Tell whether all is published."""
@@ -247,5 +289,7 @@ def standing(
     """
     members = () if summary is None else summary.members
     return {
-        one.visit: digests.get(one.model_id or "") for one in members if one.status != "withdrawn"
+        one.visit: None if one.model_id is None else digests.get(one.model_id, "unseen")
+        for one in members
+        if one.status != "withdrawn"
     }

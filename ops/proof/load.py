@@ -22,6 +22,7 @@ __all__ = ["Load", "Said", "Wanted", "Warp", "make_warps", "records", "wanted"]
 _SIDE = 32
 _START_US = 1_767_225_600_000_000  # 2026-01-01, when the first event was made
 _STEP_US = 1000
+_GROUPS_MOST = 1 << 24
 _PLANES = {"BAD": 0, "SAT": 1, "CR": 3, "DETECTED": 5, "DETECTED_NEGATIVE": 6, "NO_DATA": 8}
 
 Wanted = dict[str, dict[int, str]]
@@ -119,8 +120,10 @@ class Load:
         visits = tuple(sorted(chosen))
         return self.say(schemas.GroupManifest(**fields, visits=visits, version=version))
 
-    def arrival(self, number: int, visit: int, version: int = 0) -> Said:
-        """Announce a visit; versions and visits differ in their scale, and so in their digest."""
+    def arrival(
+        self, number: int, visit: int, version: int = 0, expected: int | None = None
+    ) -> Said:
+        """Announce a visit; each has a scale of its own, and so a digest of its own."""
         warp = self.warps[(visit + version) % len(self.warps)]
         return self.say(
             schemas.WarpArrived(
@@ -130,8 +133,9 @@ class Load:
                 uri=warp.path.resolve().as_uri(),
                 checksum=warp.checksum,
                 size=warp.size,
-                scale=1.0 + visit / 1024 + version / 64,
+                scale=1.0 + visit / 1024 + version / 64 + number / _GROUPS_MOST,
                 unit="nJy",
+                expected=expected,
             )
         )
 
@@ -167,6 +171,28 @@ class Load:
         for number in range(self.groups):
             said += [*self._plain(number), *self._later(number)]
         return [again for one in said for again in self._doubled(one)]
+
+    def mixed(self) -> list[Said]:
+        """Return groups that are complete by each of the rules, and some late changes."""
+        return [one for number in range(self.groups) for one in self._mixed(number)]
+
+    def _mixed(self, number: int) -> list[Said]:
+        visits = range(1, self.members + 1)
+        match number % 5:
+            case 0:  # manifest
+                said = [self.manifest(number), *(self.arrival(number, v) for v in visits)]
+            case 1:  # closed
+                said = [*(self.arrival(number, v) for v in visits), self.closing(number)]
+            case 2:  # count
+                said = [self.arrival(number, v, expected=self.members) for v in visits]
+            case 3:  # deadline: one more is expected than comes
+                said = [self.manifest(number, range(1, self.members + 2))]
+                said += [self.arrival(number, v) for v in visits]
+            case _:  # quiet
+                said = [self.arrival(number, v) for v in visits]
+        if self._random.random() < 0.5:  # noqa: PLR2004 - every other
+            said.append(self.arrival(number, 1, version=1))
+        return said
 
     def _later(self, number: int) -> Iterator[Said]:
         visit = self._random.randint(1, self.members)

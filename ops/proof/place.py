@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -22,6 +23,7 @@ __all__ = ["Place", "Tail", "messages"]
 T = TypeVar("T")
 
 _BATCH = 500
+_CHUNK = 20_000
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,12 @@ class Place:
     @property
     def settings(self) -> Settings:
         """The settings of whoever publishes there or reads."""
-        names = [word.removeprefix("--").replace("-", "_") for word in self.options[::2]]
-        given: Mapping[str, object] = dict(zip(names, self.options[1::2], strict=True))
+        return load_settings(_given(self.options), environment={})
+
+    @property
+    def service_settings(self) -> Settings:
+        """The settings of its service."""
+        given = _given((*self.options, *self.service))
         return load_settings(given, environment={})
 
     @property
@@ -69,7 +75,13 @@ class Place:
 
     def records(self, topic: str) -> list[Record]:
         """Return what stands in one of our topics, such as ``models``."""
-        return Tail(self, topic).more()
+        return list(self.each(topic))
+
+    def each(self, topic: str) -> Iterator[Record]:
+        """Yield what stands in one of our topics, some thousand records in memory at once."""
+        tail = Tail(self, topic)
+        while records := tail.more(_CHUNK):
+            yield from records
 
     def publish(self, records: Sequence[Outgoing]) -> None:
         """Append records to the input, durably, in their order."""
@@ -84,6 +96,14 @@ class Place:
                 await log.close()
 
         asyncio.run(send())
+
+
+def _given(words: Sequence[str]) -> Mapping[str, object]:
+    """Return options, each with one value, as settings; folders may be named several times."""
+    names = [word.removeprefix("--").replace("-", "_") for word in words[::2]]
+    given: dict[str, object] = dict(zip(names, words[1::2], strict=True))
+    allowed = [value for name, value in zip(names, words[1::2], strict=True) if name == "allow"]
+    return given | ({"allow": allowed} if allowed else {})
 
 
 class Tail:
@@ -101,18 +121,22 @@ class Tail:
         self._topic: str = getattr(our_topics(self._settings), topic)
         self._next: dict[tuple[str, int], int] = {}
 
-    def more(self) -> list[Record]:
-        """Return the records that no look has returned yet."""
+    def more(self, most: int | None = None) -> list[Record]:
+        """Return the records that no look has returned yet, or the first so many of them."""
         if not self._settings.brokers and not self._settings.log.exists():
             return []
-        return asyncio.run(self._more(dict(self._next)))
+        return asyncio.run(self._more(dict(self._next), most))
 
-    async def _more(self, starts: Places) -> list[Record]:
+    async def _more(self, starts: Places, most: int | None) -> list[Record]:
+        records: list[Record] = []
         log = reader_log(self._settings)
         await log.start()
         try:
-            found = log.read([self._topic], follow=False, starts=starts)
-            records = [record async for record in found]
+            async with aclosing(log.read([self._topic], follow=False, starts=starts)) as found:
+                async for record in found:
+                    records.append(record)
+                    if len(records) == most:
+                        break
         finally:
             await log.close()
         for one in records:
@@ -120,7 +144,7 @@ class Tail:
         return records
 
 
-def messages(records: Sequence[Record], kind: type[T]) -> Iterator[T]:
+def messages(records: Iterable[Record], kind: type[T]) -> Iterator[T]:
     """Decode records that must all be of one kind."""
     for record in records:
         message = schemas.decode(record.key, record.headers, record.value)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from typing import Final
 
 import psutil
 
-__all__ = ["PATIENCE_S", "ProofError", "Running", "environment", "launch", "until"]
+__all__ = ["PATIENCE_S", "ProofError", "Running", "environment", "launch", "quantile", "until"]
 
 PATIENCE_S: Final = 150.0
 """For whatever must come at last; machines that run tests are slow now and then."""
@@ -28,10 +29,16 @@ class ProofError(Exception):
     """A run did not come to its end, so that it proves nothing either way."""
 
 
-def environment() -> dict[str, str]:
-    """Return an environment in which no setting of the caller's is left, and which finds `ops`."""
+def environment(tree: Path | None = None) -> dict[str, str]:
+    """Return an environment in which no setting of the caller's is left, and which finds `ops`.
+
+    Parameters
+    ----------
+    tree : Path, optional
+        A checkout whose packages are run instead of ours.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EVENSKY_")}
-    paths = [str(_ROOT), *filter(None, [kept.get("PYTHONPATH")])]
+    paths = [str(tree or _ROOT), *filter(None, [kept.get("PYTHONPATH")])]
     changes = {"COLUMNS": "80", "PYTHONWARNINGS": "default", "PYTHONPATH": os.pathsep.join(paths)}
     return kept | changes
 
@@ -83,11 +90,24 @@ class Running:
         """Tell whether something was logged."""
         return words in self.text()
 
+    def took(self) -> dict[str, list[float]]:
+        """Return what a timed service told: durations in seconds, by what took them."""
+        found: dict[str, list[float]] = {}
+        for line in self.text().splitlines():
+            match line.split():
+                case ["took", what, seconds]:
+                    found.setdefault(what, []).append(float(seconds))
+        return found
+
     def until_it_says(self, words: str, within: float = PATIENCE_S) -> None:
         """Wait until something is logged; its death ends the wait."""
-        until(lambda: self.says(words) or not self.alive, within)
+        self.until_it_says_or_ends(words, within)
         if not self.says(words):
             raise ProofError(f"it ended without {words!r}: {self.text()[-_TAIL:]}")
+
+    def until_it_says_or_ends(self, words: str, within: float = PATIENCE_S) -> None:
+        """Wait until something is logged or the process ends."""
+        until(lambda: self.says(words) or not self.alive, within)
 
     def family(self) -> list[psutil.Process]:
         """Return the processes that live by this one."""
@@ -113,7 +133,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop and return its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(2 * PATIENCE_S)
 
     def freeze(self) -> None:
         """Stop it in its tracks: a zombie to be."""
@@ -129,8 +149,20 @@ class Running:
         return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
 
 
-def launch(command: Sequence[str | Path], log: Path, cwd: Path | None = None) -> Running:
-    """Start a process that logs into a file, behind what is there; it dies with us."""
+def launch(
+    command: Sequence[str | Path], log: Path, tree: Path | None = None, home: Path | None = None
+) -> Running:
+    """Start a process that logs into a file, behind what is there; it dies with us.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+    log : Path
+    tree : Path, optional
+        A checkout whose packages are run instead of ours.
+    home : Path, optional
+        Its home folder: what a service keeps on its host, beside a log that is elsewhere.
+    """
     with log.open("ab") as out:
         begins = out.seek(0, os.SEEK_END)
         process = subprocess.Popen(  # noqa: S603 - our own program
@@ -138,10 +170,16 @@ def launch(command: Sequence[str | Path], log: Path, cwd: Path | None = None) ->
             stdin=subprocess.DEVNULL,
             stderr=out,
             stdout=out,
-            env=environment(),
-            cwd=cwd,
+            env=environment(tree) | ({} if home is None else {"HOME": str(home)}),
+            cwd=tree or _ROOT,  # where `python -c` looks first
         )
     return Running(process, log, begins)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the value below which a share of all lies; of no values NaN."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else math.nan
 
 
 def _dies_with_us() -> Sequence[str]:

@@ -7,6 +7,7 @@ clock by ones that wrap what they make; nothing else of the service knows that i
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -15,25 +16,28 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from aiokafka import AIOKafkaProducer
 
-from ops.proof.hooks import Hooks, Trap
+from ops.proof.hooks import Harm, Hooks, Trap
 from stream import cli, jobs, wiring
 from stream.commands import run
 from stream.log import kafka_client
-from stream.log.seam import Outgoing, OwnerLog, Record
+from stream.log.seam import Outgoing, OwnerLog, Poll, Record
 from stream.log.topics import Topics
 from stream.pool import WorkerPool
 from stream.settings import Settings
 from stream.telemetry import Telemetry
 
-__all__ = ["TrappedLog", "TrappedPool", "Traps", "main"]
+__all__ = ["Pace", "TrappedLog", "TrappedPool", "Traps", "main"]
 
 T = TypeVar("T")
 
+_BEAT_S = 0.05
+_MORE_THAN_ANY = 1 << 36
 _ACTIONS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 _kind: ContextVar[str] = ContextVar("kind", default="other")
@@ -77,22 +81,43 @@ class TrappedLog:
     log : OwnerLog
     traps : Traps
     topics : Topics
-    naive : bool
-        Write a revision's models in a transaction before its own: the planted bug.
+    hooks : Hooks
     """
 
-    def __init__(self, log: OwnerLog, traps: Traps, topics: Topics, *, naive: bool) -> None:
+    def __init__(self, log: OwnerLog, traps: Traps, topics: Topics, hooks: Hooks) -> None:
         self._log = log
         self._traps = traps
         self._topics = topics
-        self._naive = naive
+        self._naive = hooks.naive
+        self._pace = Pace(hooks.speed) if hooks.speed else None
+        self._timed = hooks.timed
+        self._taken: dict[int, float] = {}
+        self._beat: asyncio.Task[None] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
 
+    async def start(self) -> None:
+        """Open the log, and begin to feel the loop's pulse."""
+        await self._log.start()
+        if self._timed:
+            self._beat = asyncio.create_task(_feel_pulse())
+
+    async def close(self) -> None:
+        """Close the log."""
+        if self._beat is not None:
+            self._beat.cancel()
+        await self._log.close()
+
+    async def poll(self, max_records: int, wait: float) -> Poll:
+        """Bring records, perhaps not sooner than they came the first time."""
+        poll = await self._log.poll(max_records, wait)
+        return poll if self._pace is None else self._pace.held_back(poll)
+
     async def take(self, partition: int) -> None:
         """Take, or come no further than to the door."""
         self._traps.reach("take.before")
+        self._taken[partition] = time.monotonic()
         await self._log.take(partition)
 
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
@@ -102,6 +127,15 @@ class TrappedLog:
             async for record in records:
                 self._traps.reach("restore")
                 yield record
+
+    async def resume(self, partition: int, offset: int) -> None:
+        """Deliver from an offset on: the partition is restored."""
+        await self._log.resume(partition, offset)
+        self._tell("restore", time.monotonic() - self._taken[partition])
+
+    def _tell(self, what: str, seconds: float) -> None:
+        if self._timed:
+            os.write(2, f"took {what} {seconds:.6f}\n".encode())
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
@@ -113,8 +147,11 @@ class TrappedLog:
         if self._naive and kind == "publish":
             models = [one for one in records if one.topic == self._topics.models]
             await self._log.transact(partition, models)
+            self._traps.reach("publish.between")
             records = [one for one in records if one.topic != self._topics.models]
+        began = time.monotonic()
         await self._log.transact(partition, records, next_offset)
+        self._tell(kind, time.monotonic() - began)
         self._traps.reach(f"{kind}.after")
 
     def _kind(self, records: Sequence[Outgoing], next_offset: int | None) -> str:
@@ -124,6 +161,49 @@ class TrappedLog:
         if self._topics.groups in topics:
             return "publish"
         return "tick" if self._topics.warps in topics else "results"
+
+
+async def _feel_pulse() -> None:
+    while True:
+        due = time.monotonic() + _BEAT_S
+        await asyncio.sleep(_BEAT_S)
+        os.write(2, f"took lag {max(0.0, time.monotonic() - due):.6f}\n".encode())
+
+
+class Pace:
+    """Delivers records at the speed of their stamps.
+
+    Parameters
+    ----------
+    speed : float
+        1: as they came.
+    """
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._held: dict[int, list[Record]] = {}
+        self._began: tuple[float, int] | None = None
+
+    def held_back(self, poll: Poll) -> Poll:
+        """Return a poll with what is due by now, and keep the rest."""
+        for partition in poll.revoked:
+            self._held.pop(partition, None)
+        for partition, records in poll.records.items():
+            self._held.setdefault(partition, []).extend(records)
+        until = self._until()
+        due = {p: [one for one in held if one.timestamp <= until] for p, held in self._held.items()}
+        for partition, records in due.items():
+            del self._held[partition][: len(records)]
+        return replace(poll, records={p: records for p, records in due.items() if records})
+
+    def _until(self) -> float:
+        first = min((held[0].timestamp for held in self._held.values() if held), default=None)
+        if self._began is None and first is not None:
+            self._began = time.monotonic(), first
+        if self._began is None:
+            return 0.0
+        since, stamp = self._began
+        return stamp + 1000 * self._speed * (time.monotonic() - since)
 
 
 class TrappedPool:
@@ -147,25 +227,48 @@ class TrappedPool:
     async def run(self, function: Callable[..., T], /, *args: object, **more: Any) -> T:
         """Run a job, perhaps the last one."""
         self._traps.reach("job.before")
-        warps = [one.visit for one in args if isinstance(one, jobs.WarpInput)]
+        inputs = [one for one in args if isinstance(one, jobs.WarpInput)]
+        warps = [one.visit for one in inputs]
         if set(warps[-1:]) & set(self._hooks.killers):
             _act(Trap("job.in"))
-        job: asyncio.Future[T] = asyncio.ensure_future(
-            self._pool.run(_slowly, self._hooks.job_s, function, *args, **more)
-            if self._hooks.job_s
-            else self._pool.run(function, *args, **more)
+        burden = _Burden(
+            self._hooks.job_s,
+            self._hooks.ballast_bytes,
+            self._hooks.harms.get(warps[-1]) if warps else None,
         )
+        job = asyncio.ensure_future(self._pool.run(_burdened, burden, function, *args, **more))
         await asyncio.sleep(0)
         self._traps.reach("job.in")
         try:
-            return await job
+            answer: tuple[T, bytes] = await job
         finally:
             job.cancel()
+        if self._hooks.job_s:
+            scales = [one.scale for one in inputs]
+            os.write(2, f"job done: {function.__name__} {warps} {scales}\n".encode())
+        return answer[0]
 
 
-def _slowly(seconds: float, function: Callable[..., T], *args: object) -> T:
-    time.sleep(seconds)
-    return function(*args)
+@dataclass(frozen=True)
+class _Burden:
+    """What a job has to bear, in its worker."""
+
+    seconds: float
+    ballast_bytes: int
+    harm: Harm | None
+
+
+def _burdened(burden: _Burden, function: Callable[..., T], *args: object) -> tuple[T, bytes]:
+    time.sleep(burden.seconds)
+    match burden.harm:
+        case "memory":
+            raise MemoryError(len(bytearray(_MORE_THAN_ANY)))
+        case "segfault":
+            ctypes.string_at(0)
+        case "loop":
+            while True:
+                pass
+    return function(*args), bytes(burden.ballast_bytes)
 
 
 def main(words: Sequence[str]) -> None:
@@ -181,7 +284,7 @@ def _plant(hooks: Hooks, traps: Traps) -> None:
 
     def owner_log(settings: Settings) -> OwnerLog:
         topics = wiring.our_topics(settings)
-        log = TrappedLog(make_log(settings), traps, topics, naive=hooks.naive)
+        log = TrappedLog(make_log(settings), traps, topics, hooks)
         return cast("OwnerLog", log)  # what it does not meddle with it passes on
 
     def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> WorkerPool:

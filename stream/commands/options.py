@@ -16,6 +16,7 @@ from stream.settings import Settings
 
 __all__ = [
     "LOG_SETTINGS",
+    "POLICY_SETTINGS",
     "SECTIONS",
     "TRANSPORT_SETTINGS",
     "VERDICT_SETTINGS",
@@ -69,6 +70,7 @@ SECTIONS: Final = {
         "broker_grace_s",
         "session_timeout_s",
         "max_message_bytes",
+        "state_format",
     ),
     "The way to the brokers": TRANSPORT_SETTINGS,
     "When a group is complete": (
@@ -78,6 +80,9 @@ SECTIONS: Final = {
         "min_members",
         "update_quiet_s",
         "update_max_s",
+        "reference_margin",
+        "seal_after_s",
+        "seal_retention_s",
     ),
     "The matching": ("match",),
     "The verdict on a match": VERDICT_SETTINGS,
@@ -104,6 +109,9 @@ SECTIONS: Final = {
 }
 """The settings under the headings and in the order of the help texts."""
 
+POLICY_SETTINGS: Final = SECTIONS["When a group is complete"]
+"""Settings by which groups are gathered: with the input they decide every revision."""
+
 _SECTION_OF: Final = {name: heading for heading, names in SECTIONS.items() for name in names}
 
 _METAVARS: Final = {
@@ -115,6 +123,8 @@ _METAVARS: Final = {
     "ssl_certificate_file": "FILE",
     "ssl_key_file": "FILE",
     "sasl_password_file": "FILE",
+    "reference_margin": "NUMBER",
+    "state_format": "N",
 }
 _UNITS: Final = {"_s": "SECONDS", "_ms": "MILLISECONDS", "_bytes": "BYTES", "_px": "PIXELS"}
 

@@ -15,7 +15,7 @@ from stream.log.kafka_settings import KafkaSettings
 from stream.log.seam import LogUnavailableError, Places, Record
 from stream.log.starts import refuse_beyond
 
-__all__ = ["ends", "read"]
+__all__ = ["begins", "ends", "read"]
 
 _WAIT_MS = 200
 _RECORDS = 1000
@@ -39,6 +39,13 @@ async def ends(settings: KafkaSettings, places: Sequence[tuple[str, int]]) -> Pl
     """Return the last stable offsets of some partitions."""
     async with _connected(settings) as client:
         found = await client.end_offsets([TopicPartition(*place) for place in places])
+    return _places(found)
+
+
+async def begins(settings: KafkaSettings, places: Sequence[tuple[str, int]]) -> Places:
+    """Return the log start offsets of some partitions."""
+    async with _connected(settings) as client:
+        found = await client.beginning_offsets([TopicPartition(*place) for place in places])
     return _places(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from stream.log.kafka_link import translated
-from stream.log.kafka_read import ends, read
+from stream.log.kafka_read import begins, ends, read
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.kafka_topics import count_partitions
 from stream.log.rights import Operation
@@ -45,6 +45,11 @@ class KafkaReader:
         """Return the last stable offsets."""
         with translated(self._settings):
             return await ends(self._settings, await self._every(topics))
+
+    async def begins(self, topics: Sequence[str]) -> Places:
+        """Return the log start offsets."""
+        with translated(self._settings):
+            return await begins(self._settings, await self._every(topics))
 
     async def _every(self, topics: Sequence[str]) -> list[tuple[str, int]]:
         counts = await count_partitions(self._settings, topics, Operation.READ)

@@ -336,6 +336,18 @@ class ReaderLog(Protocol):
         """
         ...
 
+    async def begins(self, topics: Sequence[str]) -> Places:
+        """Return the offset before which nothing is held any more, for every partition.
+
+        0 where no record was ever deleted by age; what compaction took does not count.
+
+        Raises
+        ------
+        LogRefusedError
+            A topic is missing.
+        """
+        ...
+
     def read(
         self,
         topics: Sequence[str],

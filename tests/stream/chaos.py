@@ -41,7 +41,17 @@ from stream.telemetry import Telemetry
 from stream.workshop import Workshop
 from tests.stream.night import CONFIG, FAST, START_S, Clock, InlinePool
 
-__all__ = ["POISONED", "FlakyLog", "Lived", "Script", "Storm", "StubPool", "StubStore", "read_back"]
+__all__ = [
+    "PARTITIONS",
+    "POISONED",
+    "FlakyLog",
+    "Lived",
+    "Script",
+    "Storm",
+    "StubPool",
+    "StubStore",
+    "read_back",
+]
 
 POISONED = "x-poisoned"
 """Header by which a test knows a record that nothing can be done with."""

@@ -13,6 +13,7 @@ import pytest
 
 import schemas
 from core import groups
+from tests.stream.audit.damage import audited
 from tests.stream.chaos import POISONED, Lived, Storm, read_back
 
 SEEDS = range(30)
@@ -201,6 +202,13 @@ def _told(lived: Lived) -> dict[str, list[tuple[Any, ...]]]:
         ]
         for key, summaries in _history(lived).items()
     }
+
+
+def test_the_audit_finds_nothing(lived: Lived) -> None:
+    """A log that was written in a storm is honest, by the audit's word too."""
+    report = audited(lived.path)
+    assert report.ok, report.violations
+    assert report.checked["revisions"] == len(lived.records[lived.topics.groups])
 
 
 def test_the_storm_was_one(lived: Lived) -> None:

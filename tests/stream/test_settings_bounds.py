@@ -132,7 +132,7 @@ def test_a_time_is_a_finite_number(name: str, value: object) -> None:
 @pytest.mark.parametrize("text", ["off", " OFF ", "Off"])
 def test_quiet_may_be_off_and_nothing_else(text: str) -> None:
     """Off switches the quiet rule off, however it is written; a deadline cannot be off."""
-    assert make(quiet_s=text).policy_values()["quiet_ms"] is None
+    assert make(quiet_s=text).policy_values()["quiet_s"] is None
     with pytest.raises(ValidationError, match="deadline_s"):
         make(deadline_s=text)
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from ops.proof.fleet import Fleet
-from ops.proof.judge import Judgement, Progress, judge
+from ops.proof.judge import Progress, judge
 from ops.proof.load import Load, records, wanted
 from ops.proof.place import Place
 from ops.proof.row import Context, Row, RowResult, Terms
@@ -46,52 +46,49 @@ class _Wave:
 
 def run(terms: Terms, context: Context) -> RowResult:
     """Work a load off undisturbed, then, killing, as many as the kills take."""
-    undisturbed, calm = _undisturbed(terms, context)
-    with context.kafka(_PARTITIONS, *_OPTIONS, *_UPDATES) as place:
+    with (
+        context.kafka(_PARTITIONS, *_OPTIONS, *_UPDATES) as place,
+        Fleet(place, context.folder) as fleet,
+    ):
+        fleet.start_all(*_OWNERS)
+        undisturbed = _undisturbed(terms, context, fleet)
         context.say(f"undisturbed: {undisturbed:.0f} s; now with kills")
-        with Fleet(place, context.folder) as fleet:
-            waves, kills, seconds = _killed(terms, context, fleet)
-            complaints = fleet.complaints()
+        waves, kills, seconds = _killed(terms, context, fleet)
         found = judge(place)
+        violations = [*found.violations, *fleet.complaints()]
     slower = seconds / (waves * undisturbed)
-    violations = [*found.violations, *complaints, *calm.violations]
     if terms.rounds >= ROW.rounds and slower > _SLOWEST:
         violations.append(f"{slower:.2f} times the undisturbed time, more than {_SLOWEST:g}")
     figures = {
         "owners": len(_OWNERS),
-        "groups": waves * terms.load(_GROUPS),
+        "groups": (waves + 1) * terms.load(_GROUPS),
         "kills": kills,
         "undisturbed s": undisturbed,
         "with kills s": seconds,
+        "waves of the load with kills": waves,
         "times the undisturbed": slower,
         **found.figures,
     }
     return RowResult(figures, tuple(violations))
 
 
-def _undisturbed(terms: Terms, context: Context) -> tuple[float, Judgement]:
-    with (
-        context.kafka(_PARTITIONS, *_OPTIONS, *_UPDATES) as place,
-        Fleet(place, context.folder) as fleet,
-    ):
-        fleet.start_all(*(f"calm-{name}" for name in _OWNERS))
-        began = time.monotonic()
-        progress = _Wave(terms, context, place, 0).announce()
-        fleet.until(progress.done, 3600, _LOOK_S)
-        return time.monotonic() - began, judge(place)
+def _undisturbed(terms: Terms, context: Context, fleet: Fleet) -> float:
+    began = time.monotonic()
+    progress = _Wave(terms, context, fleet.place, 0).announce()
+    fleet.until(progress.done, 3600, _LOOK_S)
+    return time.monotonic() - began
 
 
 def _killed(terms: Terms, context: Context, fleet: Fleet) -> tuple[int, int, float]:
     """Kill one owner every 1 to 5 s; announce anew as long as there were not enough kills."""
     random = Random(terms.seed)  # noqa: S311 - chance that can be had again
-    fleet.start_all(*_OWNERS)
     began = time.monotonic()
     waves = kills = 0
     while kills < terms.rounds:
         waves += 1
         progress = _Wave(terms, context, fleet.place, waves).announce()
         while progress.look():
-            fleet.tend_for(random.uniform(1, 5))
+            fleet.tend_for(random.uniform(1, 5) if kills < terms.rounds else _LOOK_S)
             if kills < terms.rounds:
                 fleet.kill(random.choice(_OWNERS))
                 kills += 1

@@ -20,6 +20,10 @@ from core.groups import (
     Partition,
     Policy,
     Published,
+    Reopened,
+    Sealed,
+    Sent,
+    Suspected,
     Transition,
     Withdrawn,
 )
@@ -38,8 +42,12 @@ __all__ = [
     "manifest",
     "measured",
     "published",
+    "reopened",
     "run",
+    "sealed",
+    "sent",
     "standing",
+    "suspected",
     "withdrawn",
 ]
 
@@ -82,9 +90,33 @@ def measured(visit: int, digest: str = "") -> Measured:
     return Measured(0, visit, digest or f"warp-{visit}-0", Measurement(1.0, 2.0, float(visit)))
 
 
-def published(revision: int, reference: int | None = None) -> Published:
-    """Make the end of a publishing transaction."""
-    return Published(0, revision, reference)
+def sealed(version: int = 1) -> Sealed:
+    """Make a seal."""
+    return Sealed(0, version)
+
+
+def reopened(version: int = 1) -> Reopened:
+    """Make what takes a seal of the same version back."""
+    return Reopened(0, version)
+
+
+def suspected(visit: int, job: str = "job", *, alone: bool = True, time: int = 1) -> Suspected:
+    """Make the report of a death."""
+    return Suspected(0, visit, job, alone, time)
+
+
+def sent(basis: str) -> Sent:
+    """Make what is remembered of a model that was sent."""
+    return Sent(basis, f"model-of-{basis}", "matched", "accept")
+
+
+def published(
+    revision: int, reference: int | None = None, told: dict[int, str] | None = None
+) -> Published:
+    """Make the end of a publishing transaction that sent models of these bases, by visit."""
+    bases = {} if told is None else told
+    models = tuple((visit, sent(basis)) for visit, basis in bases.items())
+    return Published(0, revision, reference, models)
 
 
 @dataclass
@@ -107,6 +139,10 @@ class Changelog:
         self.frozen.update({(key, one.revision): one for one in put.frozen})
         for revision in put.released:
             del self.frozen[key, revision]
+        for visit in put.forgotten:
+            del self.members[key, visit]
+        if put.forgets:
+            self.expected.pop(key, None)
 
     def restore(self, policy_for: Callable[[str], Policy]) -> Partition:
         """Read it back, members before headers to show that the order does not matter."""

@@ -15,10 +15,13 @@ from tests.core.groups.drive import (
     manifest,
     measured,
     published,
+    reopened,
+    sealed,
+    suspected,
     withdrawn,
 )
 
-__all__ = ["events", "inside", "law", "logs", "one_group", "policies"]
+__all__ = ["events", "inside", "law", "logs", "one_group", "policies", "unsealed"]
 
 law = settings(deadline=None, max_examples=60)
 """How hard a law is tried; a busy machine may take its time over one example."""
@@ -35,6 +38,8 @@ policies = st.builds(
     min_members=st.integers(1, 3),
     update_quiet_ms=st.just(20),
     update_max_ms=st.sampled_from([20, 60]),
+    seal_after_ms=st.sampled_from([None, None, 30, 100]),
+    seal_retention_ms=st.sampled_from([50, 1000]),
 )
 
 _arrivals = st.builds(
@@ -56,11 +61,31 @@ _manifests = st.builds(
     st.sampled_from([None, None, 0, 30, 1000]),
 )
 
-events: st.SearchStrategy[Event] = st.one_of(
+unsealed: st.SearchStrategy[Event] = st.one_of(
     *[_arrivals] * 5, _withdrawals, _manifests, st.builds(closed, st.integers(1, 2))
 )
+"""What comes to a group whose history never ends."""
+
+events: st.SearchStrategy[Event] = st.one_of(
+    *[unsealed] * 6,
+    st.builds(sealed, st.integers(1, 3)),
+    st.builds(reopened, st.integers(1, 3)),
+    st.builds(
+        suspected,
+        _VISITS,
+        st.sampled_from("xy"),
+        alone=st.booleans(),
+        time=st.integers(1, 4),
+    ),
+)
 inside: st.SearchStrategy[Event] = st.one_of(
-    st.builds(measured, _VISITS), st.builds(published, st.integers(0, 4), st.none() | _VISITS)
+    st.builds(measured, _VISITS),
+    st.builds(
+        published,
+        st.integers(0, 4),
+        st.none() | _VISITS,
+        st.dictionaries(_VISITS, st.sampled_from(["a", "b"]), max_size=2),
+    ),
 )
 
 
@@ -72,15 +97,19 @@ def _timed(steps: Sequence[tuple[int, str, Event | None]]) -> list[Record]:
     return log
 
 
-def logs(keys: str = "ab", max_size: int = 25) -> st.SearchStrategy[list[Record]]:
+def logs(
+    keys: str = "ab", max_size: int = 25, told: st.SearchStrategy[Event] = events
+) -> st.SearchStrategy[list[Record]]:
     """Make logs of input records, ticks among them, with a last tick long after."""
-    record = st.tuples(_STEPS, st.sampled_from(keys), st.none() | events)
+    record = st.tuples(_STEPS, st.sampled_from(keys), st.none() | told)
     ended = st.lists(record, min_size=5, max_size=max_size).map(
         lambda made: [*made, (5000, keys[0], None)]
     )
     return ended.map(_timed)
 
 
-def one_group(max_size: int = 14) -> st.SearchStrategy[list[Record]]:
+def one_group(
+    max_size: int = 14, told: st.SearchStrategy[Event] = events
+) -> st.SearchStrategy[list[Record]]:
     """Make logs of a single group."""
-    return logs("a", max_size)
+    return logs("a", max_size, told)

@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from core.groups import Event, Group, Member, Partition, Policy, apply, step
-from tests.core.groups.drive import arrived, closed, manifest, measured, published, withdrawn
+from tests.core.groups.drive import (
+    arrived,
+    closed,
+    manifest,
+    measured,
+    published,
+    reopened,
+    sealed,
+    suspected,
+    withdrawn,
+)
 
 _POLICY = Policy()
 
@@ -62,6 +72,9 @@ _EVENTS: list[Event] = [
     withdrawn(6000),
     measured(1),
     closed(0),
+    suspected(3),
+    sealed(),
+    reopened(),
 ]
 
 
@@ -77,11 +90,11 @@ def test_event_does_not_walk_through_the_members(event: Event) -> None:
 
 
 def test_publishing_does_not_walk_through_the_members() -> None:
-    """The end of a revision rewrites the header and forgets the frozen set, no more."""
+    """The end of a revision rewrites the header and what was sent, and forgets the frozen set."""
     group = _group(1000, frozen=True)
     group.members = _NeverWalked(group.members)
-    put = step(group, published(1), _POLICY)
-    assert (put.members, put.released) == ((), (1,))
+    put = step(group, published(1, 3, {3: "a", 4: "b"}), _POLICY)
+    assert ([m.visit for m in put.members], put.released) == ([3, 4], (1,))
 
 
 def test_expected_set_is_searched_and_not_walked() -> None:

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from core.groups import Arrived, Event, Measurement, Outcome, Withdrawn
+from core.groups import Arrived, Event, Measurement, Outcome, Suspicion, Withdrawn
 from tests.core.groups.drive import (
     Run,
     arrived,
@@ -15,7 +15,10 @@ from tests.core.groups.drive import (
     counters,
     manifest,
     measured,
+    published,
     run,
+    sent,
+    suspected,
     withdrawn,
 )
 
@@ -23,6 +26,10 @@ from tests.core.groups.drive import (
 def _counters(told: Run) -> dict[str, int]:
     header = told.header
     return {name: getattr(header, name) for name in ("heard", "accounted", "present", "changed")}
+
+
+def _suspicion(told: Run) -> Suspicion | None:
+    return told.group.members[1].suspicion
 
 
 def test_redelivery_changes_nothing() -> None:
@@ -128,3 +135,88 @@ def test_counters_follow_the_expected_set() -> None:
     told = run((0, arrived(1)), (0, arrived(2)), (0, withdrawn(3)), (0, manifest(1, 3, 4)))
     assert _counters(told) == counters(told.group)
     assert _counters(told) == {"heard": 3, "accounted": 2, "present": 1, "changed": 1}
+
+
+def test_what_was_sent_is_kept_with_the_visit() -> None:
+    """Publishing puts what it sent into the members, and survives versions and withdrawals."""
+    told = run((0, arrived(1)), (0, arrived(2)), (0, arrived(3)), (0, closed()))
+    told.at(1, withdrawn(3))
+    put = told.at(2, published(1, 1, {1: "a", 3: "c"}))
+    assert [(m.visit, m.sent, m.withdrawn) for m in put.members] == [
+        (1, sent("a"), False),
+        (3, sent("c"), True),
+    ]
+    told.at(3, arrived(1, 1), withdrawn(1, 2), arrived(1, 3))
+    assert told.group.members[1].sent == sent("a")
+    assert told.group.members[2].sent is None
+
+
+def test_publishing_leaves_alone_what_was_not_sent_again() -> None:
+    """A visit that is not named keeps what was sent of it; an unknown one makes no member."""
+    told = run((0, arrived(1)), (0, arrived(2)), (0, closed()))
+    told.at(1, published(1, 1, {1: "a", 2: "b"}))
+    told.at(2, arrived(2, 1))
+    told.tick(30)
+    put = told.at(31, published(2, 1, {2: "new", 77: "x"}))
+    assert [(m.visit, m.sent) for m in put.members] == [(2, sent("new"))]
+    assert told.group.members[1].sent == sent("a")
+
+
+def test_published_reference_has_the_digest_that_was_frozen() -> None:
+    """The digest is the revision's, whatever the visit has become since."""
+    told = run((0, arrived(1)), (0, arrived(2)), (0, closed()), (1, arrived(2, 1)))
+    told.at(2, published(1, 2))
+    assert (told.header.reference, told.header.reference_digest) == (2, "warp-2-0")
+    told.tick(30)
+    told.at(31, published(2))
+    assert (told.header.reference, told.header.reference_digest) == (None, None)
+
+
+def test_deaths_alone_are_counted_of_one_job() -> None:
+    """A death in company makes a suspect, only those alone count, and another job begins anew."""
+    told = run((0, arrived(1)))
+    steps = [
+        (suspected(1, "x", alone=False, time=1), Suspicion("x", 0, 1)),
+        (suspected(1, "x", time=2), Suspicion("x", 1, 2)),
+        (suspected(1, "x", time=5), Suspicion("x", 2, 5)),
+        (suspected(1, "y", time=6), Suspicion("y", 1, 6)),
+        (suspected(1, "x", alone=False, time=7), Suspicion("x", 0, 7)),
+    ]
+    for event, after in steps:
+        put = told.at(1, event)
+        assert (put.outcome, put.header, put.late) == (Outcome.SUSPECTED, None, False)
+        assert told.group.members[1].suspicion == after
+
+
+def test_report_of_a_death_that_was_counted_is_a_duplicate() -> None:
+    """A report that is no later than the newest of its visit counts nothing, for any job."""
+    told = run((0, arrived(1)), (1, suspected(1, "x", time=5)))
+    for event in (suspected(1, "x", time=5), suspected(1, "x", time=4), suspected(1, "y", time=5)):
+        put = told.at(2, event)
+        assert (put.outcome, put.members) == (Outcome.DUPLICATE, ())
+
+
+def test_suspicion_goes_with_the_version() -> None:
+    """Another warp of the visit is innocent; the same one announced again is not."""
+    told = run((0, arrived(1)), (1, suspected(1)))
+    told.at(2, arrived(1, 1, digest="warp-1-0"))
+    assert _suspicion(told) == Suspicion("job", 1, 1)
+    told.at(3, arrived(1, 2))
+    assert _suspicion(told) is None
+    told.at(4, suspected(1), withdrawn(1, 3))
+    assert _suspicion(told) is None
+
+
+def test_suspicion_of_whom_nobody_knows_leaves_no_trace() -> None:
+    """A visit that never came, or was withdrawn, cannot be suspected."""
+    told = run((0, arrived(1)), (0, withdrawn(2)))
+    for visit in (2, 3):
+        put = told.at(1, suspected(visit))
+        assert (put.outcome, put.members) == (Outcome.SUPERSEDED, ())
+
+
+def test_suspicion_changes_no_revision() -> None:
+    """Who is suspected is a member as before: a freeze keeps what is known of it."""
+    told = run((0, arrived(1)), (0, arrived(2)), (1, suspected(1)), (2, closed()))
+    assert len(told.last().members) == 2
+    assert told.group.members[1].suspicion is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 
 import msgspec
 import pytest
@@ -18,6 +20,8 @@ from tests.core.groups.drive import (
     measured,
     published,
     run,
+    sealed,
+    suspected,
     withdrawn,
 )
 
@@ -120,6 +124,49 @@ def test_tombstones_of_frozen_revisions_are_read_back() -> None:
     assert again.groups == told.partition.groups
 
 
+def test_tombstones_of_forgotten_members_are_read_back() -> None:
+    """A changelog that was not yet compacted holds members and a set, then their tombstones."""
+    told = _busy()
+    members, expected = dict(told.group.members), told.group.expected
+    assert expected is not None
+    told.at(11, sealed(), published(1), published(2))
+    told.tick(11 + POLICY.seal_retention_ms)
+    assert told.header.forgotten
+    loads: list[Callable[[Partition], None]] = [
+        lambda again: _load_and_forget(again, members),
+        lambda again: _load_set_and_forget(again, expected),
+        lambda again: again.load_header(KEY, told.header),
+    ]
+    for order in permutations(loads):
+        again = Partition(lambda _: POLICY)
+        for load in order:
+            load(again)
+        again.restored()
+        assert again.groups[KEY] == told.group
+        assert again.timers() == {}
+
+
+def _load_and_forget(again: Partition, members: dict[int, Member]) -> None:
+    for visit, member in members.items():
+        again.load_member(KEY, member)
+        again.load_forgotten(KEY, visit)
+
+
+def _load_set_and_forget(again: Partition, expected: Expected) -> None:
+    again.load_expected(KEY, expected)
+    again.load_forgotten_set(KEY)
+
+
+def test_record_whose_tombstone_was_compacted_away_is_forgotten_all_the_same() -> None:
+    """A header that says so is enough, whatever is still read beside it."""
+    told = _busy()
+    again = Partition(lambda _: POLICY)
+    again.load_header(KEY, Header(frozen=1, published=1, sealed_at=1, forgotten=True))
+    again.load_member(KEY, told.group.members[1])
+    again.restored()
+    assert again.groups[KEY].members == {}
+
+
 def test_what_is_due_at_restore_fires_with_the_next_record() -> None:
     """Reading back fires nothing by itself."""
     told = _busy()
@@ -149,7 +196,9 @@ def test_policy_is_asked_by_group() -> None:
 @pytest.mark.parametrize("kind", [Header, Member, Expected, Frozen])
 def test_state_survives_a_codec(kind: type[object]) -> None:
     """Each record of the state is plain values: written and read back it is equal."""
-    group = _busy().group
+    told = _busy()
+    told.at(11, published(1, 2, {1: "a", 2: "b"}), suspected(2), sealed())
+    group = told.group
     values = [group.header, *group.members.values(), group.expected, *group.frozen.values()]
     some = [value for value in values if isinstance(value, kind)]
     assert some

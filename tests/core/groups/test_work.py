@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,13 +18,18 @@ from core.groups import (
     MatchThese,
     Measurement,
     MeasureThese,
+    Pinned,
+    Policy,
     Ready,
     Statistics,
     Trigger,
     Work,
+    given_up,
     next_work,
+    pinned,
 )
 from core.reference import SelectionStatistics, reference_costs
+from tests.core.groups.drive import arrived, closed, published, run, suspected
 from tests.core.groups.strategies import law
 
 _CONFIG = MatchConfig()
@@ -139,6 +145,145 @@ def test_costs_are_those_of_the_choice() -> None:
     assert isinstance(ready, Ready)
     stats = [SelectionStatistics(m.mean, m.variance, m.count) for m in measured.values()]
     assert tuple(ready.costs.values()) == reference_costs(stats, _CONFIG).costs
+
+
+def _costing(**costs: float) -> dict[int, Statistics | Failed]:
+    """Measure so that visit vN costs what is said: only the variance weighs, the largest is 1."""
+    return {int(name[1:]): Measurement(1.0, cost, 1.0) for name, cost in costs.items()}
+
+
+_BY_VARIANCE = MatchConfig(
+    best_ref_weight_variance=1.0, best_ref_weight_level=0.0, best_ref_weight_coverage=0.0
+)
+_PIN = Pinned(2, "d2", 0.2)
+_FAST = Pinned(2, "d2", math.inf)
+
+
+def _reference(
+    frozen: Frozen, measured: dict[int, Statistics | Failed], pin: Pinned | None = _PIN
+) -> int | None:
+    """Say which reference the plan ends with when each match works out."""
+    work = next_work(frozen, measured, {}, _BY_VARIANCE, pin)
+    assert not isinstance(work, MeasureThese)
+    return work.reference
+
+
+@pytest.mark.parametrize(
+    ("best", "margin", "chosen"),
+    [
+        (0.31, 0.2, 2),
+        (0.29, 0.2, 1),
+        (0.3, 0.2, 2),
+        (0.49, 1e-9, 1),
+        (0.01, math.inf, 2),
+    ],
+    ids=["within", "beyond", "just", "hardly-pinned", "never"],
+)
+def test_pinned_reference_stays_within_the_margin(best: float, margin: float, chosen: int) -> None:
+    """It gives way only to a cost that is lower by more than the margin."""
+    costs = _costing(v1=best, v2=0.5, v3=1.0)
+    assert _reference(_frozen(1, 2, 3), costs, Pinned(2, "d2", margin)) == chosen
+
+
+def test_pinned_reference_that_is_gone_is_chosen_anew() -> None:
+    """Withdrawn or put out it is no member, replaced it has another digest, lost it is none."""
+    costs = _costing(v1=0.4, v2=0.5, v3=1.0)
+    assert _reference(_frozen(1, 3), _costing(v1=0.4, v3=1.0)) == 1
+    assert _reference(_frozen(1, 2, 3), costs, replace(_PIN, digest="older")) == 1
+    assert _reference(_frozen(1, 2, 3), {**costs, 2: Failed("missing")}) == 1
+    assert _reference(_frozen(1, 2, 3), costs, None) == 1
+    assert _reference(_frozen(1, 2, 3), costs) == 2
+
+
+def test_manifest_goes_before_the_pin() -> None:
+    """A named reference that can be read wins whatever it costs; if it cannot, the pin stays."""
+    costs = _costing(v1=0.4, v2=0.5, v3=1.0)
+    assert _reference(_frozen(1, 2, 3, named=3), costs, _FAST) == 3
+    assert _reference(_frozen(1, 2, 3, named=3), {**costs, 3: Failed("missing")}) == 2
+
+
+def test_pinned_reference_without_a_cost_gives_way_to_any_that_has_one() -> None:
+    """What could not be chosen is not held on to, unless cost shall never decide."""
+    costs = {**_costing(v1=0.9, v3=1.0), 2: Measurement(math.nan, math.nan, 0.0)}
+    assert _reference(_frozen(1, 2, 3), costs) == 1
+    assert _reference(_frozen(1, 2, 3), costs, _FAST) == 2
+
+
+def test_pinned_reference_stays_if_no_member_has_a_cost() -> None:
+    """With nothing to choose from the published zero point stays."""
+    empty = Measurement(math.nan, math.nan, 0.0)
+    measured: dict[int, Statistics | Failed] = dict.fromkeys((1, 2), empty)
+    assert _reference(_frozen(1, 2), measured) == 2
+    assert _reference(_frozen(1, 2), measured, None) is None
+
+
+def test_pinned_revision_has_the_costs_of_all_members() -> None:
+    """Who stays because it is pinned is no reason to hide what the others cost."""
+    costs = _costing(v1=0.4, v2=0.5, v3=1.0)
+    matched = {visit: _Against(2) for visit in (1, 3)}
+    ready = next_work(_frozen(1, 2, 3), costs, matched, _BY_VARIANCE, _PIN)
+    assert isinstance(ready, Ready)
+    assert ready.reference == 2
+    assert ready.costs == pytest.approx({1: 0.4, 2: 0.5, 3: 1.0})
+
+
+def test_pinned_is_what_the_newest_published_revision_had() -> None:
+    """The pin is the published reference as it was frozen; without one there is none."""
+    told = run((0, arrived(1)), (0, arrived(2)), (0, closed()))
+    assert pinned(told.group, Policy()) is None
+    told.at(1, published(1, 2))
+    assert pinned(told.group, Policy(reference_margin=0.3)) == Pinned(2, "warp-2-0", 0.3)
+    assert pinned(told.group, Policy(reference_margin=0)) is None
+
+
+def test_member_is_given_up_after_so_many_deaths_alone() -> None:
+    """The limit is the policy's; another version of the warp is tried again."""
+    told, policy = run((0, arrived(1))), Policy(max_attempts=2)
+    for death, over in ((1, False), (2, True)):
+        told.at(death, suspected(1, time=death))
+        assert given_up(told.group.members[1], policy) is over
+    told.at(3, arrived(1, 1))
+    assert not given_up(told.group.members[1], policy)
+
+
+def _plain_choice(
+    costs: dict[int, float | None], named: int | None, kept: int | None, margin: float
+) -> int | None:
+    """Choose by going through the sentences of the design; a cost of None cannot be read."""
+    readable = [visit for visit in sorted(costs) if costs[visit] is not None]
+    ranked = sorted((cost, v) for v in readable if (cost := costs[v]) is not None and cost >= 0)
+    if named in readable:
+        return named
+    if kept in readable:
+        others = [cost for cost, visit in ranked if visit != kept]
+        own = [cost for cost, visit in ranked if visit == kept]
+        if not others or margin == math.inf:
+            return kept
+        return kept if own and others[0] >= own[0] - margin else ranked[0][1]
+    return ranked[0][1] if ranked else None
+
+
+@law
+@given(
+    st.dictionaries(
+        st.integers(1, 4), st.sampled_from([0.1, 0.3, 0.5, math.nan, None]), min_size=2
+    ),
+    st.none() | st.integers(1, 4),
+    st.none() | st.integers(1, 5),
+    st.sampled_from([0.1, 0.3, math.inf]),
+)
+def test_choice_is_that_of_the_sentences(
+    costs: dict[int, float | None], named: int | None, pin: int | None, margin: float
+) -> None:
+    """For any costs, name, pin and margin the reference is the one that the design's words give."""
+    measured: dict[int, Statistics | Failed] = {
+        v: Failed("lost") if c is None else Measurement(1.0, c, 1.0) for v, c in costs.items()
+    }
+    measured[9] = Measurement(1.0, 1.0, 1.0)
+    frozen = _frozen(*sorted(measured), named=named if named in costs else None)
+    kept = None if pin is None else Pinned(pin, f"d{pin}", margin)
+    chosen = _reference(frozen, measured, kept)
+    assert chosen == _plain_choice({**costs, 9: 1.0}, frozen.reference, pin, margin)
 
 
 _measurements = st.builds(

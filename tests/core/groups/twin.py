@@ -6,12 +6,23 @@ what it froze.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from core.groups import Arrived, Closed, Event, ManifestSet, Policy, Trigger, Withdrawn
+from core.groups import (
+    Arrived,
+    Closed,
+    Event,
+    ManifestSet,
+    Policy,
+    Reopened,
+    Sealed,
+    Suspected,
+    Trigger,
+    Withdrawn,
+)
 
-__all__ = ["Revision", "history"]
+__all__ = ["Revision", "Story", "deaths", "tell"]
 
 Timed = tuple[int, Event | None]
 
@@ -34,6 +45,16 @@ class _Mark:
 
     seen: int
     froze: Revision | None
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the twin says of a group in the end."""
+
+    revisions: list[Revision]
+    refused: list[int]
+    sealed_at: int | None
+    members: dict[int, Arrived | Withdrawn]
 
 
 class _View:
@@ -117,6 +138,41 @@ class _Twin:
         self.policy = policy
         self.events: list[tuple[int, Event]] = []
         self.marks: list[_Mark] = []
+        self.seals: list[Sealed | Reopened] = []
+        self.sealed_at: int | None = None
+        self.reopened_at: list[int] = []
+
+    def refuses(self, at: int, event: Event) -> bool:
+        """Tell whether an event goes to the dead letters."""
+        if self.sealed_at is None or isinstance(event, Sealed | Suspected):
+            return False
+        over = at >= self.sealed_at + self.policy.seal_retention_ms
+        return not isinstance(event, Reopened) or (over and self.outranks(event))
+
+    def outranks(self, event: Sealed | Reopened) -> bool:
+        """Tell whether a seal or reopening stands above all that came."""
+        return all(_seal_rank(event) > _seal_rank(one) for one in self.seals)
+
+    def take_seal(self, at: int, event: Sealed | Reopened) -> None:
+        """Seal, or take that back."""
+        if not self.outranks(event):
+            return
+        self.seals.append(event)
+        if isinstance(event, Sealed) and self.sealed_at is None:
+            self.mark(Trigger.SEALED, at)
+            self.sealed_at = at
+        elif isinstance(event, Reopened) and self.sealed_at is not None:
+            self.sealed_at = None
+            self.reopened_at.append(at)
+
+    def seal_due(self) -> int | None:
+        """Say when the group is sealed by itself: it was frozen, and waits for nothing."""
+        frozen = [mark.froze.at for mark in self.marks if mark.froze is not None]
+        if self.policy.seal_after_ms is None or self.sealed_at is not None or not frozen:
+            return None
+        if self.opened() is not None or self.changes() is not None:
+            return None
+        return max(frozen + self.reopened_at) + self.policy.seal_after_ms
 
     def newest(self) -> Revision | None:
         """Find the newest frozen revision."""
@@ -219,6 +275,9 @@ class _Twin:
             due, trigger = min(dues, key=lambda pair: pair[0])
             self.mark(trigger, max(due, clock))
             closing = False
+        seal = self.seal_due()
+        if seal is not None and seal <= until:
+            self.sealed_at = max(seal, clock)
 
     def mark(self, trigger: Trigger, at: int) -> None:
         """Freeze what there is, or rest."""
@@ -236,14 +295,42 @@ class _Twin:
         self.marks.append(_Mark(len(self.events), froze if worth else None))
 
 
-def history(events: list[Timed], policy: Policy) -> list[Revision]:
-    """Tell all revisions of one group from its records, whose times do not go back."""
-    twin = _Twin(policy)
-    for at, event in events:
+def _seal_rank(event: Sealed | Reopened) -> tuple[int, bool]:
+    return event.version, isinstance(event, Reopened)
+
+
+def tell(events: list[Timed], policy: Policy) -> Story:
+    """Tell all of one group from its records, whose times do not go back."""
+    twin, refused = _Twin(policy), list[int]()
+    for number, (at, event) in enumerate(events):
         twin.fire_until(at, 0)
         if event is None:
             continue
-        twin.events.append((at, event))
-        closes = isinstance(event, Closed) and _View(twin.events).accepts_last()
+        closes = False
+        if twin.refuses(at, event):
+            refused.append(number)
+        elif isinstance(event, Sealed | Reopened):
+            twin.take_seal(at, event)
+        elif not isinstance(event, Suspected):
+            twin.events.append((at, event))
+            closes = isinstance(event, Closed) and _View(twin.events).accepts_last()
         twin.fire_until(at, at, closing=closes)
-    return [mark.froze for mark in twin.marks if mark.froze is not None]
+    revisions = [mark.froze for mark in twin.marks if mark.froze is not None]
+    return Story(revisions, refused, twin.sealed_at, _View(twin.events).best())
+
+
+def deaths(events: Sequence[Event], visit: int) -> dict[str, int]:
+    """Count the deaths alone of the job that a visit's newest version is suspected of, if any."""
+    counted: list[Suspected] = []
+    for number, event in enumerate(events):
+        view, old = (_View([(0, e) for e in events[:end]]) for end in (number + 1, number))
+        now, before = view.best().get(visit), old.best().get(visit)
+        if before is None or now is None or now.digest != before.digest:
+            counted = []
+        elif isinstance(event, Suspected) and event.visit == visit and isinstance(now, Arrived):
+            counted += [event] if all(event.event_time > one.event_time for one in counted) else []
+    if not counted:
+        return {}
+    job = counted[-1].job
+    others = [place for place, one in enumerate(counted) if one.job != job]
+    return {job: sum(one.alone for one in counted[max(others, default=-1) + 1 :])}
