@@ -141,6 +141,11 @@ async def restore(
         found, count = await _fold(records, state)
     except schemas.StateError as error:
         raise LogRefusedError(f"the state cannot be read back: {error}") from error
+    if count and found is None:
+        raise LogRefusedError(
+            "the state has records and no position, which is written with the first of them: "
+            "some of it is missing; restore it as it was"
+        )
     position = found or schemas.Position(next_offset=0, partitions=partitions, state_format=chosen)
     if position.partitions != partitions:
         raise LogRefusedError(

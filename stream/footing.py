@@ -43,10 +43,6 @@ def refuse_other_log(topics: Topics, partition: int, restored: Restored, footing
 def _faults(topics: Topics, restored: Restored, footing: Footing) -> Iterator[str]:
     at = restored.position.next_offset
     told = f"the state in {topics.state} goes on at offset {at} of {topics.warps}"
-    if restored.records and restored.position == schemas.Position(
-        next_offset=0, partitions=restored.position.partitions
-    ):
-        yield f"{topics.state} holds state and no position: restore it as it was"
     if not restored.records and footing.written:
         yield (
             f"{topics.state} is empty and {topics.groups} is not: the changelog was emptied or "

@@ -21,6 +21,7 @@ __all__ = ["Kind", "Proxy", "Trouble", "proxied"]
 
 _SIZE = struct.Struct(">i")
 _HEAD = struct.Struct(">hhi")
+_START_S = 10.0
 _LARGEST = 128 * 1024 * 1024
 
 
@@ -70,7 +71,7 @@ class Proxy:
     troubles : callable
         May be set at any time.
     away : bool
-        While it is, nobody is let through.
+        While it is, nobody new is let through.
     made : Counter
         How much trouble was made, by the kind of the request.
     """
@@ -78,8 +79,15 @@ class Proxy:
     troubles: Troubles = lambda _: None
     away: bool = False
     made: Counter[int] = field(default_factory=Counter)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     _links: set[asyncio.StreamWriter] = field(default_factory=set, repr=False)
     _serving: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
+
+    def go_away(self) -> None:
+        """End every connection and let nobody through; may be called from any thread."""
+        self.away = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.cut_all)
 
     def cut_all(self) -> None:
         """End every connection (from the proxy's own loop)."""
@@ -95,6 +103,7 @@ class Proxy:
         routes : mapping of int to int
             The broker's port by the port to listen on, all of the loopback interface.
         """
+        self._loop = asyncio.get_running_loop()
         servers = [
             await asyncio.start_server(self._through(target), "127.0.0.1", port)
             for port, target in routes.items()
@@ -209,20 +218,18 @@ def proxied(routes: Mapping[int, int], troubles: Troubles = lambda _: None) -> I
     """Run a proxy in a thread of its own for the time of a block."""
     proxy = Proxy(troubles)
     ready, done = threading.Event(), asyncio.Event()
-    loops: list[asyncio.AbstractEventLoop] = []
 
     async def run() -> None:
-        loops.append(asyncio.get_running_loop())
         async with proxy.listening(routes):
             ready.set()
             await done.wait()
 
     thread = threading.Thread(target=asyncio.run, args=(run(),), name="proxy", daemon=True)
     thread.start()
-    if not ready.wait(10):
+    if not ready.wait(_START_S) or proxy._loop is None:  # noqa: SLF001 - ours
         raise OSError("the proxy's ports are taken")
     try:
         yield proxy
     finally:
-        loops[0].call_soon_threadsafe(done.set)
+        proxy._loop.call_soon_threadsafe(done.set)  # noqa: SLF001 - the same
         thread.join()

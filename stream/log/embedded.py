@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
+from stream.log.lane import Lane, acquired
 from stream.log.seam import (
     Footing,
     LogRefusedError,
-    LogUnavailableError,
     Outgoing,
     PartitionLostError,
     Places,
@@ -31,59 +29,10 @@ from stream.log.topics import Topics, refuse_strays
 
 __all__ = ["EmbeddedOwner", "EmbeddedPublisher", "EmbeddedReader", "create_topics"]
 
-T = TypeVar("T")
-
 _LOOK_S = 0.02
 _CHUNK_RECORDS = 1000
 _CHUNK_BYTES = 4 * 1024 * 1024
 _ANEW = "begin anew in another file"
-
-
-async def _acquired(
-    executor: ThreadPoolExecutor | None, acquire: Callable[[], T], release: Callable[[T], None]
-) -> T:
-    """Acquire something in a thread; if cancelled meanwhile, let go of it again."""
-    acquiring = asyncio.get_running_loop().run_in_executor(executor, acquire)
-    try:
-        return await asyncio.shield(acquiring)
-    except asyncio.CancelledError:
-        await asyncio.wait({acquiring})
-        if acquiring.exception() is None:
-            release(acquiring.result())
-        raise
-
-
-class _Lane:
-    """One connection to the file and the one thread that uses it, so the event loop never waits."""
-
-    def __init__(self, open_file: Callable[[], LogFile]) -> None:
-        self._open_file = open_file
-        self._executor: ThreadPoolExecutor | None = None
-        self._file: LogFile | None = None
-
-    async def open(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="evensky-log")
-        self._file = await _acquired(self._executor, self._open_file, LogFile.close)
-
-    async def run(self, call: Callable[[LogFile], T]) -> T:
-        file = self._file
-        if file is None:
-            raise LogUnavailableError("the log is not open")
-        return await self._submit(lambda: call(file))
-
-    async def _submit(self, call: Callable[[], T]) -> T:
-        if self._executor is None:
-            raise LogUnavailableError("the log is not open")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
-
-    async def close(self) -> None:
-        executor, file = self._executor, self._file
-        if executor is None:
-            return
-        if file is not None:
-            await self._submit(file.close)
-        self._file = self._executor = None
-        executor.shutdown(wait=False)
 
 
 async def create_topics(path: Path, topics: Sequence[TopicSpec]) -> None:
@@ -106,7 +55,7 @@ async def create_topics(path: Path, topics: Sequence[TopicSpec]) -> None:
         raise LogRefusedError("topics of one log need one partition count")
     partitions = counts.pop()
     names = [spec.name for spec in topics]
-    lane = _Lane(lambda: LogFile(path, partitions))
+    lane = Lane(lambda: LogFile(path, partitions))
     try:
         await lane.open()
         if await lane.run(lambda file: file.partitions) != partitions:
@@ -146,8 +95,8 @@ class EmbeddedOwner:
         self._topics = topics
         self._max_poll_bytes = max_poll_bytes
         # Two lanes: a commit waits for the disk, and nothing that only reads should wait with it.
-        self._writer = _Lane(lambda: LogFile(path, partitions, clock))
-        self._reader = _Lane(lambda: LogFile(path))
+        self._writer = Lane(lambda: LogFile(path, partitions, clock))
+        self._reader = Lane(lambda: LogFile(path))
         self._lock: OwnerLock | None = None
         self._partitions = 0
         self._claim = 0
@@ -174,7 +123,7 @@ class EmbeddedOwner:
     async def start(self) -> None:
         """Lock, create or check the file."""
         try:
-            self._lock = await _acquired(None, partial(OwnerLock, self._path), OwnerLock.release)
+            self._lock = await acquired(None, partial(OwnerLock, self._path), OwnerLock.release)
             await self._writer.open()
             await self._writer.run(lambda file: file.ensure_topics(self._topics.names))
             self._claim = await self._writer.run(LogFile.claim)
@@ -373,7 +322,7 @@ class EmbeddedPublisher:
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._topics = topics
-        self._lane = _Lane(lambda: LogFile(path, partitions, clock))
+        self._lane = Lane(lambda: LogFile(path, partitions, clock))
         self._partitions = 0
 
     @property
@@ -417,7 +366,7 @@ class EmbeddedReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lane = _Lane(lambda: LogFile(path))
+        self._lane = Lane(lambda: LogFile(path))
         self._partitions = 0
 
     @property

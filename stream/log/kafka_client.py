@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.protocol.group import HeartbeatRequest
 
 from stream.log.holdings import Strikes
 from stream.log.kafka_link import options
@@ -171,15 +172,28 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
     async def start(self) -> None:
         """Connect, without joining yet."""
         await self._consumer.start()
-        beat = self._coordinator._do_heartbeat  # noqa: SLF001 - no public way to know of its answers
+        send = self._coordinator._send_req  # noqa: SLF001 - no public way to know of the group's answers
 
-        async def noted() -> bool:
-            alive: bool = await beat()
-            if alive:
-                self._seen = monotonic()
-            return alive
+        async def heard(request: Any) -> Any:
+            answer = await send(request)
+            if isinstance(request, HeartbeatRequest):
+                self._heard(answer.error_code)
+            return answer
 
-        self._coordinator._do_heartbeat = noted  # noqa: SLF001 - the same
+        self._coordinator._send_req = heard  # noqa: SLF001 - the same
+
+    def _heard(self, code: int) -> None:
+        """Look at the answer to a heartbeat.
+
+        The group forgets a member that is silent for the session timeout. One that has a name and
+        is forgotten sooner was replaced by another of that name.
+        """
+        now = monotonic()
+        soon = now - self._seen < self._session_s / 2
+        if code == kafka_errors.NoError.errno:
+            self._seen = now
+        elif code == kafka_errors.UnknownMemberIdError.errno and self._named and soon:
+            self._count_replaced()
 
     @property
     def _coordinator(self) -> Any:
@@ -212,11 +226,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Hand on that all is gone: rebalances are eager."""
         del revoked
-        # The group forgets a member that is silent for the session timeout. One that has a name
-        # and is forgotten sooner was replaced by another of that name.
-        silent_s = monotonic() - self._seen
-        if self._named and not self._coordinator.member_id and silent_s < self._session_s / 2:
-            self._count_replaced()
         self._tell_revoked()
         if self.ousted:  # the client joins when this returns, and would throw the other one out
             await self._left.wait()
@@ -339,6 +348,7 @@ class Writer:
         """Write all or nothing; after any error the outcome is unknown."""
         async with self._busy:
             await self._producer.begin_transaction()
+            self._end.add_done_callback(_seen)  # an error in it comes to us with a record's as well
             # Records before offsets: while the broker ends the transaction before, the client asks
             # again after 20 ms for a partition, but after 100 ms for offsets.
             sent = await _send(self._producer, records)
@@ -352,10 +362,12 @@ class Writer:
         """Stop, after what is under way; what is left open the next fence aborts."""
         async with self._busy:
             await _stop_producer(self._producer)
-        # Its error came to us with a record's; asyncio would tell the one that nobody asked for.
-        ended = self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - no public way
-        if ended is not None and ended.done():
-            _seen(ended)
+        if self._end is not None and self._end.done():
+            _seen(self._end)
+
+    @property
+    def _end(self) -> Any:
+        return self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - no public way
 
 
 class Publisher:

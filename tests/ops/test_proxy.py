@@ -132,8 +132,7 @@ async def test_a_late_answer_comes_and_none_overtakes_it(line: _Line) -> None:
 
 async def test_who_is_away_lets_nobody_through(line: _Line) -> None:
     """Open connections can be ended, and new ones come to nothing."""
-    line.proxy.away = True
-    line.proxy.cut_all()
+    line.proxy.go_away()
     assert await line.reader.read() == b""
     reader, writer = await line.connect()  # type: ignore[misc]  # a connection's two ends
     assert await reader.read() == b""

@@ -82,6 +82,13 @@ async def test_nothing_written_is_a_new_partition() -> None:
     assert (restored.position.next_offset, restored.records) == (0, 0)
 
 
+async def test_state_without_a_position_is_refused() -> None:
+    """A position is written with the first state and never deleted: without it some is missing."""
+    put = (schemas.header_key(KEYS["a"]), schemas.pack_state(groups.Header()))
+    with pytest.raises(LogRefusedError, match="has records and no position"):
+        await restore(_records([put]), lambda _: groups.Policy(), 4)
+
+
 async def test_another_number_of_partitions() -> None:
     """State of another number of partitions is refused, since the same keys are elsewhere now."""
     with pytest.raises(LogRefusedError, match="5 partitions and the log has 4"):

@@ -22,7 +22,8 @@ EMPTY = Footing(first=0, end=0, committed=None, before=None, written=0, anew=ANE
 
 
 def _hold(position: schemas.Position, footing: Footing, records: int = 5) -> None:
-    restored = Restored(groups.Partition(lambda _: groups.Policy()), position, False, records)
+    state = groups.Partition(lambda _: groups.Policy())
+    restored = Restored(state, position, raised=False, records=records)
     refuse_other_log(Topics(), 2, restored, footing)
 
 
@@ -85,9 +86,3 @@ def test_a_changelog_that_is_gone_is_no_new_partition(footing: Footing, said: st
     """An empty state where something was read, or where records are gone, is no beginning."""
     with pytest.raises(LogRefusedError, match=said):
         _hold(NEW, footing, records=0)
-
-
-def test_state_without_a_position_is_refused() -> None:
-    """A position is written with the first state and never deleted: without it some is missing."""
-    with pytest.raises(LogRefusedError, match="holds state and no position"):
-        _hold(NEW, EMPTY, records=1)

@@ -339,32 +339,6 @@ async def _kill_for_good(cluster: Cluster, bench: KafkaBench) -> None:
         await bench.close()
 
 
-async def test_one_of_three_brokers_may_be_killed(kafka: str, name: str) -> None:
-    """With three copies, what was acknowledged outlives any one broker, and work goes on."""
-    del kafka  # only to have java and the jars asked for
-    calm = {"session_timeout_ms": 10_000, "rebalance_timeout_ms": 10_000}
-    with running(nodes=3) as cluster:
-        bench = KafkaBench(Topics(name), quick_settings(cluster.bootstrap, name, **calm))
-        await bench.create(bench.topics.specs(PARTITIONS))
-        try:
-            owner = await bench.started_owner()
-            await assignment(owner)
-            await activate(owner, *ALL)
-            await _write_each(owner, bench, b"before")
-            cluster.kill(1)
-            await asyncio.gather(_write_each(owner, bench, b"after"), _poll_for(owner, 3))
-            for partition in ALL:
-                found = values([record async for record in owner.changelog(partition)])
-                assert found == [b"before", b"after"]
-        finally:
-            await bench.close()
-
-
-async def _write_each(owner: OwnerLog, bench: KafkaBench, value: bytes) -> None:
-    for partition in ALL:
-        await owner.transact(partition, [bench.state(b"k", value, partition)])
-
-
 async def _is_given_up(call: Callable[[], Awaitable[object]]) -> None:
     async def again_and_again() -> None:
         while True:
