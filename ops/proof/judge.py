@@ -71,10 +71,16 @@ class Published:
         return {one.group.key: one for one in ordered}
 
     def told(self) -> dict[str, list[tuple[object, ...]]]:
-        """Return what summaries say but when they were written: what the log alone decides."""
+        """Return of each group what the log alone decides: revisions, triggers, frozen sets.
+
+        What became of a member is not of it: a job whose warp was replaced meanwhile fails if it
+        had not ended by then.
+        """
         found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
         for one in self.summaries:
-            found[one.group.key].append(tuple(getattr(one, name) for name in _DECIDED))
+            facts = (getattr(one, name) for name in _DECIDED)
+            visits = tuple(member.visit for member in one.members)
+            found[one.group.key].append((*facts, visits))
         return dict(found)
 
     # -- kinds of violations: each yields what it is about -----------------------------------------
@@ -140,10 +146,7 @@ class Published:
                 yield one.group.key, one.visit
 
 
-_DECIDED = (
-    *("revision", "kind", "trigger", "status", "completed_at", "expected", "missing"),
-    *("reference", "reference_changed", "members"),
-)
+_DECIDED = ("revision", "kind", "trigger", "completed_at", "expected", "missing")
 _MEMBERS = (schemas.WarpArrived, schemas.WarpWithdrawn)
 
 
