@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import Any, Literal, cast
 
 import msgspec
@@ -182,7 +183,8 @@ class Assembler:
     def _sent(self, case: _Case, visit: int, basis: str) -> _Made:
         """Make a model; it is not sent if it says what the last one said."""
         model, before = self._model(case, visit), case.past.sent.get(visit)
-        sent = groups.Sent(basis, model.model_id, model.status, model.verdict, _why(model))
+        status, verdict = intern(model.status), intern(model.verdict)  # one text for many visits
+        sent = groups.Sent(basis, model.model_id, status, verdict, _why(model))
         said = before is not None and before.model_id == model.model_id
         return sent, None if said else model
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import core
 import schemas
 from core import groups
 
 __all__ = ["Basis", "Past"]
+
+_DIGITS: Final = 32  # each member of the state has one, and nobody gains by two that are alike
 
 
 class Basis:
@@ -49,10 +52,11 @@ class Basis:
         Returns
         -------
         str
-            A sha256. Whether a match could be made is no part of it: who failed is tried again.
+            128 bits of a sha256. Whether a match could be made is no part of it: who failed is
+            tried again.
         """
         inputs = [None if one is None else (one.visit, one.digest) for one in (warp, reference)]
-        return hashlib.sha256(schemas.pack_state((self._rules, *inputs))).hexdigest()
+        return hashlib.sha256(schemas.pack_state((self._rules, *inputs))).hexdigest()[:_DIGITS]
 
 
 def _unknown(_visit: int, _reference: int) -> str:

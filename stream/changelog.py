@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -196,12 +197,22 @@ def _load(state: groups.Partition, record: Record) -> schemas.Position | None:
         case schemas.StateKind.HEADER:
             state.load_header(key.group, schemas.unpack_state(record.value, groups.Header))
         case schemas.StateKind.MEMBER:
-            state.load_member(key.group, schemas.unpack_state(record.value, groups.Member))
+            member = schemas.unpack_state(record.value, groups.Member)
+            state.load_member(key.group, _lean(member))
         case schemas.StateKind.EXPECTED:
             state.load_expected(key.group, schemas.unpack_state(record.value, groups.Expected))
         case schemas.StateKind.FROZEN:
             state.load_frozen(key.group, schemas.unpack_state(record.value, groups.Frozen))
     return None
+
+
+def _lean(member: groups.Member) -> groups.Member:
+    """Let equal texts be one: a partition may hold half a million members."""
+    sent, frozen = member.sent, member.frozen
+    if sent is not None:
+        status, verdict = intern(sent.status), intern(sent.verdict)
+        sent = groups.Sent(sent.basis, sent.model_id, status, verdict, sent.reason)
+    return replace(member, sent=sent, frozen=member.digest if frozen == member.digest else frozen)
 
 
 def _bury(state: groups.Partition, key: schemas.StateKey) -> None:

@@ -165,6 +165,7 @@ class Owner:
         log.warning("partition lost", partition=self.partition, why=why)
         self._lines.clear()
         self._waiting.clear()
+        self._recalls.clear()
         for task in self._tasks.values():
             task.cancel()
 
@@ -331,7 +332,7 @@ class Owner:
                 frozen, self._known(key, frozen), partial(self._keep, key, frozen), past, recall
             )
         finally:
-            del self._recalls[key]
+            self._recalls.pop(key, None)
         return await self._publish(key, frozen, done, past)
 
     def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:

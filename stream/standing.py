@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import schemas
 from core import groups
 from stream.log.seam import LogRefusedError, ReaderLog
+from stream.log.starts import passing_over
 
 __all__ = ["PartitionStanding", "Standing", "Standings", "read_partition"]
 
@@ -60,8 +61,7 @@ async def read_partition(
     LogRefusedError
         There is no state, or it was written by a newer version.
     """
-    ends = await log.ends([topic])
-    others = {place: end for place, end in ends.items() if place[1] != partition}
+    others = passing_over(await log.ends([topic]), [partition])
     found = PartitionStanding()
     async with aclosing(log.read([topic], follow=False, starts=others)) as records:
         async for record in records:

@@ -19,6 +19,7 @@ from core.groups.table import COMPLETION, UPDATING
 from stream.changelog import Restored, restore
 from stream.letters import Found, read_letters
 from stream.log.seam import LogRefusedError, Places, ReaderLog, Record
+from stream.log.starts import passing_over
 from stream.log.topics import Topics
 
 __all__ = ["Changes", "Situation", "Unknown", "find", "look"]
@@ -191,9 +192,7 @@ async def _only(
     log: ReaderLog, topic: str, partitions: Sequence[int], starts: Places | None = None
 ) -> Places:
     """Return starts by which only some partitions are read."""
-    ends = await log.ends([topic])
-    passed = {place: end for place, end in ends.items() if place[1] not in partitions}
-    return {**(starts or {}), **passed}
+    return {**(starts or {}), **passing_over(await log.ends([topic]), partitions)}
 
 
 def _state_key(record: Record) -> schemas.StateKey | None:

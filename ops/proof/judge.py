@@ -22,7 +22,7 @@ from stream.audit import Report
 from stream.log.seam import Record
 from stream.wiring import reader_log
 
-__all__ = ["Judgement", "Progress", "Published", "judge", "published", "standing"]
+__all__ = ["Judgement", "Progress", "Published", "audit", "judge", "published", "standing"]
 
 _NAMED = 5
 
@@ -215,13 +215,17 @@ def judge(place: Place, *, settled: bool = True) -> Judgement:
         **{kind: len(cases) for kind, cases in kinds.items()},
     }
     told = [f"{len(cases)} {kind}: {cases[:_NAMED]}" for kind, cases in kinds.items() if cases]
-    audited = audit(place)
-    return Judgement(figures | {"audit": len(audited)}, (*told, *audited))
+    report = audit(place)
+    figures["audit"] = report.counts.total()
+    return Judgement(figures, (*told, *_told(report)))
 
 
-def audit(place: Place) -> list[str]:
-    """Return the violations that `evensky audit` finds with the service's settings."""
-    report = asyncio.run(_audited(place))
+def audit(place: Place) -> Report:
+    """Audit a place as `evensky audit` does, with its service's settings."""
+    return asyncio.run(_audited(place))
+
+
+def _told(report: Report) -> list[str]:
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
     named = [str(one) for one in report.violations[:_NAMED]]
     return [] if report.ok else [f"audit: {counts}: {named}"]

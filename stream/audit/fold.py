@@ -17,23 +17,16 @@ import schemas
 from core import groups
 from stream.audit.facts import Letter, Raw, Row
 from stream.audit.reading import Stand
+from stream.changelog import policy_within
 from stream.ingest import Batch
 from stream.log.seam import Record
 
-__all__ = ["Fate", "Fold"]
+__all__ = ["Fold"]
 
 _RELEASE: Final = frozenset(
     reason for reason, remedy in schemas.REMEDIES.items() if remedy.cure is schemas.Cure.RELEASE
 )
 """Reasons that a later release may not have: what an earlier one put aside stays put aside."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What became of a record in the fold: `dead` is the reason, or None."""
-
-    dead: schemas.DeadReason | None
-    stage: str | None = None
 
 
 @dataclass(slots=True)
@@ -44,7 +37,8 @@ class Fold:
     ----------
     group : str
     policy_for : callable
-    partitions : int
+    position : Position
+        Of its partition, for the format of the state and the number of partitions.
     topic : str
         The input.
     partition : int
@@ -61,7 +55,7 @@ class Fold:
 
     group: str
     policy_for: Callable[[str], groups.Policy]
-    partitions: int
+    position: schemas.Position
     topic: str
     partition: int
     published: bool
@@ -71,15 +65,19 @@ class Fold:
     _state: groups.Partition = field(init=False)
 
     def __post_init__(self) -> None:
-        self._state = groups.Partition(self.policy_for)
+        self._state = groups.Partition(
+            lambda key: policy_within(self.policy_for(key), self.position.state_format)
+        )
 
     @property
     def now(self) -> groups.Group:
         """The group as it stands; to be read only."""
         return self._state.groups.get(self.group) or groups.Group()
 
-    def take(self, row: Row, letters: Sequence[Letter], *, whole: bool) -> Fate:
-        """Let a record happen.
+    def take(
+        self, row: Row, letters: Sequence[Letter], *, whole: bool
+    ) -> schemas.DeadReason | None:
+        """Let a record happen; return why it is dead, if it is.
 
         Parameters
         ----------
@@ -99,12 +97,12 @@ class Fold:
         for letter in letters:
             if letter.reason in _RELEASE or (letter.stage == "group" and not whole):
                 self.advance(raw.clock)
-                return Fate(schemas.DeadReason(letter.reason), letter.stage)
-        batch = Batch(self._state, self.partitions)
+                return schemas.DeadReason(letter.reason)
+        batch = Batch(self._state, self.position.partitions, self.position.state_format)
         batch.take(record)
         self._note(batch.frozen)
         self._announce(batch.puts)
-        return next((Fate(dead.error.reason, dead.stage) for _, dead in batch.dead), Fate(None))
+        return next((dead.error.reason for _, dead in batch.dead), None)
 
     def advance_to(self, stand: Stand) -> None:
         """Let time pass to where the service had come, if other groups' records brought it."""

@@ -83,6 +83,8 @@ def _header(case: Case, found: groups.Header, made: groups.Header) -> Iterator[V
         one.name for one in fields(found) if getattr(found, one.name) != getattr(made, one.name)
     ]
     names = [name for name in names if name not in _OF_JOBS]
+    if found.settled_at is None and "settled_at" in names:
+        names.remove("settled_at")  # which format 1 of the state could not remember
     if not names:
         return
     kind = "history_differs" if _OF_POLICY.issuperset(names) else "state_differs"

@@ -11,7 +11,7 @@ import schemas
 from core import groups
 from stream.audit.case import Case
 from stream.audit.facts import Letter, Role, Row
-from stream.audit.fold import Fate, Fold
+from stream.audit.fold import Fold
 from stream.audit.history import judge_digests, judge_revisions, judge_state
 from stream.audit.published import drop_deleted, judge_metrics, judge_published
 from stream.audit.reading import Line
@@ -108,10 +108,10 @@ class Judge:
 
     def _fold(self, case: Case, partition: int) -> Fold:
         if partition not in self._folds:
-            partitions = self.lines[partition].before.position.partitions
+            position = self.lines[partition].after.position
             gone = case.before is not None and case.before.header.forgotten
             self._folds[partition] = Fold(
-                case.key, self.terms.policy_for, partitions, self.topics.warps, partition, gone
+                case.key, self.terms.policy_for, position, self.topics.warps, partition, gone
             )
         return self._folds[partition]
 
@@ -125,13 +125,14 @@ class Judge:
                 self._compare(case, fold, whole=whole)
                 compared = True
             letters, record = _apart(rows)
+            self.findings.checked["dead letters"] += len(letters)
             self._hold(_doubled(case, letters, self.topics))
             if record is None or offset >= line.after.position.next_offset:
                 self._hold(self._without_record(case, letters, record, partition, offset))
                 continue
-            fate = fold.take(record, letters, whole=whole)
+            dead = fold.take(record, letters, whole=whole)
             self.findings.checked["events"] += 1
-            self._hold(self._letter(case, letters, record, fate))
+            self._hold(self._letter(case, letters, record, dead))
         return compared
 
     def _compare(self, case: Case, fold: Fold, *, whole: bool) -> None:
@@ -152,15 +153,15 @@ class Judge:
             yield Violation("letter_foreign", what, case.key, place=self._at(letter))
 
     def _letter(
-        self, case: Case, letters: list[Letter], record: Row, fate: Fate
+        self, case: Case, letters: list[Letter], record: Row, dead: schemas.DeadReason | None
     ) -> Iterator[Violation]:
         about = Place(self.topics.warps, record.partition, record.offset)
-        if fate.dead is None:
+        if dead is None:
             for letter in letters[:1]:
                 what = f"it is about {about}, which is good ({letter.reason}, it says)"
                 yield Violation("letter_foreign", what, case.key, place=self._at(letter))
         elif not letters and self._should_be_there(record):
-            what = f"the record cannot be used ({fate.dead}), and has no dead letter"
+            what = f"the record cannot be used ({dead}), and has no dead letter"
             yield Violation("letter_missing", what, case.key, place=about)
 
     def _should_be_there(self, record: Row) -> bool:

@@ -37,13 +37,14 @@ from stream.audit.facts import (
 from stream.audit.report import Findings, Horizon, Place, Violation
 from stream.audit.spool import Spool
 from stream.audit.terms import Terms
-from stream.log.seam import Places, ReaderLog, Record
+from stream.log.seam import LogRefusedError, Places, ReaderLog, Record
+from stream.log.starts import passing_over
 
-__all__ = ["Line", "Reader", "Reading", "Stand"]
+__all__ = ["Line", "Reading", "Stand"]
 
-_AHEAD: Final = "state_behind_input"
+_AHEAD: Final = "state_ahead"
 
-Reader = Callable[[Record], Row]
+_Read = Callable[[Record], Row]
 
 
 @dataclass(slots=True)
@@ -157,8 +158,7 @@ class Reading:
         known = {place: offset for place, offset in self._next.items() if place[0] in topics}
         if len(self.lines) == self.log.partitions:
             return known
-        ends = await self.log.ends(topics)
-        return known | {place: end for place, end in ends.items() if place[1] not in self.lines}
+        return known | passing_over(await self.log.ends(topics), self.lines)
 
     # -- the state ---------------------------------------------------------------------------------
 
@@ -175,15 +175,29 @@ class Reading:
             self._keep(record, partial(of_state, role=role), "state_unreadable")
             return
         try:
-            stand.position = schemas.unpack_position(record.value or b"")
+            stand.position = schemas.unpack_state(record.value or b"", schemas.Position)
         except schemas.StateError as error:
             self._refuse(record, "state_unreadable", str(error))
+        self._refuse_other(stand.position)
+
+    def _refuse_other(self, position: schemas.Position) -> None:
+        """Refuse a state that another version wrote, or for another number of partitions."""
+        if position.state_format > schemas.STATE_FORMAT:
+            raise LogRefusedError(
+                f"the state has format {position.state_format} and this version reads up to "
+                f"{schemas.STATE_FORMAT}: audit it with the version that wrote it"
+            )
+        if position.partitions != self.log.partitions:
+            raise LogRefusedError(
+                f"the state was written for {position.partitions} partitions and the log has "
+                f"{self.log.partitions}: the same keys are elsewhere now; restore the former number"
+            )
 
     # -- what was published ------------------------------------------------------------------------
 
     def _published(self, record: Record) -> None:
         topics = self.topics
-        readers: dict[str, Reader] = {
+        readers: dict[str, _Read] = {
             topics.groups: of_summary,
             topics.models: of_model,
             topics.metrics: of_metric,
@@ -191,7 +205,7 @@ class Reading:
         }
         self._keep(record, readers[record.topic], "unreadable")
 
-    def _keep(self, record: Record, read: Reader, otherwise: str) -> None:
+    def _keep(self, record: Record, read: _Read, otherwise: str) -> None:
         try:
             row = read(record)
         except (UnreadableError, schemas.SchemaError) as error:
@@ -232,7 +246,7 @@ class Reading:
     def _hold_position(self, record: Record, stand: Stand) -> None:
         """Hold that the last record that was read is the one that the state knows."""
         position = stand.position
-        if record.offset != position.next_offset - 1 or stand.position.timestamp is None:
+        if record.offset != position.next_offset - 1 or position.timestamp is None:
             return
         if record.timestamp != position.timestamp:
             place = Place(record.topic, record.partition, record.offset)
@@ -244,12 +258,21 @@ class Reading:
         topic = self.topics.warps
         ends = await self.log.ends([topic])
         for number, line in self.lines.items():
+            self._hold_read(number, line)
             last = line.after.position.next_offset - 1
             if line.begins[topic] <= last != line.after.last and last >= 0:
                 place = Place(topic, number, last)
                 what = f"the state has read up to it, and the input ends at {ends[topic, number]}"
                 kind = _AHEAD if ends[topic, number] <= last else "input_missing"
                 self.findings.add(Violation(kind, what, place=place))
+
+    def _hold_read(self, number: int, line: Line) -> None:
+        """Hold that nothing was deleted by age before it was read."""
+        topic, position = self.topics.warps, line.after.position
+        if 0 < position.next_offset < line.begins[topic]:
+            place = Place(topic, number, position.next_offset)
+            what = f"the state has read up to it, and the input begins at {line.begins[topic]}"
+            self.findings.add(Violation("input_unread", what, place=place))
 
     # -- what was not there to be read -------------------------------------------------------------
 

@@ -49,11 +49,14 @@ class Kind:
         What it means for those who rely on the log.
     advice : str
         What to do.
+    late : bool
+        Looks the same where the end of a transaction is late in one topic, as brokers may be.
     """
 
     law: Law
     meaning: str
     advice: str
+    late: bool = False
 
 
 _RESEND: Final = (
@@ -74,12 +77,17 @@ _REREAD: Final = (
 
 KINDS: Final = {
     "member_not_published": Kind(
-        Law.WHOLE, "a warp that was accepted has no part in the published revision", _RESEND
+        Law.WHOLE,
+        "a warp that was accepted has no part in the published revision",
+        _RESEND,
+        late=True,
     ),
     "member_stale": Kind(
         Law.WHOLE, "the published model is of another version of the warp", _RESEND
     ),
-    "model_missing": Kind(Law.WHOLE, _READERS, f"{_RESEND}, or restore the topic from a copy"),
+    "model_missing": Kind(
+        Law.WHOLE, _READERS, f"{_RESEND}, or restore the topic from a copy", late=True
+    ),
     "model_not_named": Kind(
         Law.WHOLE, "a model is there that its revision does not name, so no reader uses it", _WRITER
     ),
@@ -89,9 +97,14 @@ KINDS: Final = {
     "model_doubled": Kind(
         Law.ONCE, "a model was published twice: two services work on one log", _WRITER
     ),
-    "revision_missing": Kind(Law.ONCE, "a revision that counts as published is not there", _RESEND),
+    "revision_missing": Kind(
+        Law.ONCE, "a revision that counts as published is not there", _RESEND, late=True
+    ),
     "revision_not_published": Kind(
-        Law.ONCE, "something of a revision is there that the service has not published", _WRITER
+        Law.ONCE,
+        "something of a revision is there that the service has not published",
+        _WRITER,
+        late=True,
     ),
     "model_id_wrong": Kind(
         Law.NAMES, "the model's bytes are not those that were published", _RESEND
@@ -108,15 +121,21 @@ KINDS: Final = {
     "group_foreign": Kind(
         Law.FOREIGN, "something was published of a group that was never announced", _WRITER
     ),
-    "metric_missing": Kind(Law.METRICS, "dashboards miss it", "nothing is lost but the number"),
+    "metric_missing": Kind(
+        Law.METRICS, "dashboards miss it", "nothing is lost but the number", late=True
+    ),
     "metric_doubled": Kind(Law.METRICS, "dashboards count it twice", _WRITER),
-    "metric_foreign": Kind(Law.METRICS, "a metric tells of what is not there", _WRITER),
+    "metric_foreign": Kind(Law.METRICS, "a metric tells of what is not there", _WRITER, late=True),
     "input_missing": Kind(
         Law.FOLD, "a record of the input is gone, so the log tells another history", _RESTORE
     ),
-    "state_behind_input": Kind(
-        Law.FOLD, "the state has read further than the input goes", _RESTORE
+    "input_unread": Kind(
+        Law.FOLD,
+        "records were deleted by age before the service read them: what they announced is lost",
+        "let upstream announce what it announced since the service stopped, and lengthen the "
+        "input's retention.ms",
     ),
+    "state_ahead": Kind(Law.FOLD, "the state has read further than the input goes", _RESTORE),
     "position_wrong": Kind(Law.FOLD, "the state belongs to another input", _REREAD),
     "state_missing": Kind(Law.FOLD, "what was announced is not in the state: it is lost", _REREAD),
     "state_foreign": Kind(Law.FOLD, "the state has what the input does not", _REREAD),
@@ -131,11 +150,14 @@ KINDS: Final = {
         Law.FOLD, "it stands in a partition that its group does not belong to", _WRITER
     ),
     "letter_missing": Kind(
-        Law.LETTERS, "a record was dropped without a word", "send the event anew, mended"
+        Law.LETTERS, "a record was dropped without a word", "send the event anew, mended", late=True
     ),
     "letter_doubled": Kind(Law.LETTERS, "a dead letter is there more than once", _WRITER),
     "letter_foreign": Kind(
-        Law.LETTERS, "a dead letter tells of a record that is good, or is not there", _WRITER
+        Law.LETTERS,
+        "a dead letter tells of a record that is good, or is not there",
+        _WRITER,
+        late=True,
     ),
 }
 """What can be found, by the name that programs know it by."""
@@ -232,6 +254,11 @@ class Report:
     def ok(self) -> bool:
         """Whether nothing was found."""
         return not self.counts
+
+    @property
+    def maybe_late(self) -> bool:
+        """Whether something was found that may be gone when one looks again."""
+        return any(KINDS[kind].late for kind in self.counts)
 
 
 @dataclass(slots=True)

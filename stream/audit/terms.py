@@ -10,11 +10,12 @@ from core import groups
 from stream.log.topics import Topics
 from stream.settings import Settings
 
-__all__ = ["MEMORY_BYTES", "MOST", "SETTLE_S", "Terms"]
+__all__ = ["AGAIN_S", "MEMORY_BYTES", "MOST", "SETTLE_S", "Terms"]
 
 MEMORY_BYTES: Final = 128 * 2**20
 MOST: Final = 1000
 SETTLE_S: Final = 1.0
+AGAIN_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +55,8 @@ class Terms:
     def settle_s(self) -> float:
         """How long to wait between what must be seen in order, seconds."""
         return 0.0 if self.gapless else SETTLE_S
+
+    @property
+    def again_s(self) -> float:
+        """How long to wait before looking again for what may be late, seconds."""
+        return AGAIN_S

@@ -14,7 +14,7 @@ from stream.commands.output import count_of, printable
 __all__ = ["facts", "lines"]
 
 _WIDTH: Final = 80
-_CHECKED: Final = ("groups", "revisions", "members", "models", "metrics", "events")
+_CHECKED: Final = ("group", "revision", "member", "model", "metric", "dead letter", "event")
 
 
 def facts(report: Report, terms: Terms) -> dict[str, object]:
@@ -120,7 +120,7 @@ def _reach(report: Report) -> Iterator[str]:
 
 
 def _counts(report: Report, terms: Terms) -> Iterator[str]:
-    told = [f"{report.checked[name]} {name}" for name in _CHECKED]
+    told = [count_of(report.checked[f"{name}s"], name) for name in _CHECKED]
     about = "" if terms.group is None else f" of {terms.group}"
     yield from _wrapped(f"checked{about}: {', '.join(told)}", "", "  ")
     if report.exempt["groups"]:

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from core import groups
 from stream.commands.help import SectionedCommand
 from stream.commands.options import (
     LOG_SETTINGS,
@@ -61,13 +60,12 @@ def command(*, group: str, json_: bool, **values: Any) -> int:
 
 async def _look(settings: Settings, group: str) -> Situation | Unknown:
     topics, log = Topics(settings.topic_prefix), reader_log(settings)
-    policy: dict[str, Any] = settings.policy_values()
     try:
         await log.start()
         found = await find(log, topics, group)
         if isinstance(found, Unknown):
             return found
-        return await look(log, topics, found, groups.Policy(**policy))
+        return await look(log, topics, found, settings.policy_for()(found))
     finally:
         await log.close()
 

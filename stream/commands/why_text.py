@@ -286,12 +286,16 @@ def _suspected(situation: Situation) -> Iterator[str]:
 
 
 def _sealed(situation: Situation, now: int) -> Iterator[str]:
-    header, policy = situation.group.header, situation.policy
+    header, end = situation.group.header, _seal_end(situation)
     if header.sealed_at is None:
         return
-    end = header.sealed_at + policy.seal_retention_ms
     can = "can be reopened until" if now < end else "could be reopened until"
     yield f"since {_when(header.sealed_at, now)}; {can} {_moment(end)}"
+
+
+def _seal_end(situation: Situation) -> int:
+    """Tell until when a sealed group can be reopened, ms."""
+    return (situation.group.header.sealed_at or 0) + situation.policy.seal_retention_ms
 
 
 def _letters(situation: Situation) -> Iterator[str]:
@@ -325,7 +329,7 @@ def _advice(situation: Situation, now: int) -> Iterator[str]:
     yield from _of_waiting(situation)
     yield from _of_members(situation)
     header = situation.group.header
-    if header.seal is Seal.SEALED:
+    if header.seal is Seal.SEALED and now < _seal_end(situation):
         yield f"to let it take events again: `evensky reopen {situation.key}`"
     if situation.letters_total:
         place = situation.letters[-1].place

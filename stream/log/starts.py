@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from stream.log.seam import LogRefusedError, Places
 
-__all__ = ["refuse_beyond"]
+__all__ = ["passing_over", "refuse_beyond"]
 
 
 def refuse_beyond(starts: Places, ends: Places, where: str) -> None:
@@ -28,3 +30,15 @@ def refuse_beyond(starts: Places, ends: Places, where: str) -> None:
                 f"{where} holds {topic} [{partition}] to offset {ends[place]} only, and reading "
                 f"should start at {starts[place]}: those positions are of another log"
             )
+
+
+def passing_over(ends: Places, wanted: Container[int]) -> dict[tuple[str, int], int]:
+    """Return the ends of all partitions but some, to start at: nothing of them is then read.
+
+    Parameters
+    ----------
+    ends : mapping of (str, int) to int
+    wanted : container of int
+        The partitions that are to be read.
+    """
+    return {place: end for place, end in ends.items() if place[1] not in wanted}

@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 
 from stream.simulate import SurveyManifest
-from tests.e2e.processes import MATCHING, Place, evensky, model_files, published, running, until
+from tests.e2e.processes import (
+    MATCHING,
+    Place,
+    evensky,
+    honest,
+    model_files,
+    published,
+    running,
+    until,
+)
 from tests.shared import shared_path
 
 SDSS = ("-c", "bin_size=64")
@@ -62,7 +71,7 @@ def live(place: Place, files: Sequence[Path], folder: Path, *more: str) -> Mappi
         until(lambda: len(published(place).summaries) == len(groups))
         assert service.stop() == 0
     found = published(place)
-    found.hold_exactly_once()
+    honest(place)
     return found.bytes_of_models
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream.simulate import GroupEntry, SurveyManifest
-from tests.e2e.processes import Place, evensky, published, running, until
+from tests.e2e.processes import Place, evensky, honest, published, running, until
 
 _KILLS = 6
 
@@ -36,11 +36,12 @@ def test_kills_at_any_moment_lose_and_double_nothing(
                 service.until_it_says("started")
             _idle(chance.uniform(0.0, 1.0))
             service.kill()
-        published(place).hold_exactly_once()
+        honest(place)
     with running(place, tmp_path) as service:
         service.until_it_says("started")
-        until(lambda: len(published(place).summaries) == len(survey.groups))
+        until(lambda: honest(place).checked["revisions"] == len(survey.groups))
         assert service.stop() == 0
+    honest(place)
     published(place).hold_complete(_expected(survey))
 
 
@@ -62,6 +63,7 @@ def test_killed_right_after_the_announcement(survey: SurveyManifest, tmp_path: P
         until(lambda: published(place).summaries)
     first = survey.groups[0]
     visits = [warp.visit for warp in survey.warps_of(first)]
+    honest(place)
     published(place).hold_complete({first.key: visits})
 
 
@@ -73,10 +75,11 @@ def test_killed_in_the_middle_of_its_work(survey: SurveyManifest, tmp_path: Path
         service.until_it_says("group frozen")
         assert service.family()
         service.kill()  # holds that the family is gone
-    published(place).hold_exactly_once()
+    honest(place)
     with running(place, tmp_path) as service:
         service.until_it_says("partition restored")
         until(lambda: len(published(place).summaries) == len(survey.groups))
+    honest(place)
     published(place).hold_complete(_expected(survey))
 
 
@@ -89,11 +92,12 @@ def test_stopped_gently(survey: SurveyManifest, tmp_path: Path, number: signal.S
         service.until_it_says("group frozen")
         assert service.stop(number) == 0
         assert '"event": "stopped"' in service.text()
-    published(place).hold_exactly_once()
+    honest(place)
     with running(place, tmp_path) as service:
         service.until_it_says("started")
         until(lambda: len(published(place).summaries) == len(survey.groups))
         assert service.stop(number) == 0
+    honest(place)
     published(place).hold_complete(_expected(survey))
 
 

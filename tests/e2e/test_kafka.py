@@ -12,7 +12,7 @@ from stream.log.seam import Outgoing
 from stream.log.topics import Topics
 from stream.simulate import SurveyManifest
 from stream.wiring import publisher_log
-from tests.e2e.processes import Place, evensky, published, running, until
+from tests.e2e.processes import Place, evensky, honest, published, running, until
 from tests.e2e.test_bytes import on_kafka
 
 pytestmark = pytest.mark.kafka
@@ -42,14 +42,18 @@ def test_killed_on_kafka(survey: SurveyManifest, tmp_path: Path, kafka: str) -> 
     with running(place, tmp_path, *_STATIC) as service:
         service.until_it_says("group frozen")
         service.kill()
-    published(place).hold_exactly_once()
+    honest(place)
     with running(place, tmp_path, *_STATIC) as service:
         service.until_it_says("started")
+        honest(place)
         until(lambda: len(published(place).summaries) == len(survey.groups))
         until(lambda: place.records("dead_letters"))
         assert service.stop() == 0
     expected = {entry.key: [w.visit for w in survey.warps_of(entry)] for entry in survey.groups}
+    honest(place)
     published(place).hold_complete(expected)
+    told, _ = evensky("audit", *place.options)
+    assert "nothing is lost, nothing is doubled" in told
     _hold_watched(place, len(survey.warps), len(survey.groups))
 
 

@@ -20,7 +20,7 @@ from stream.log.seam import Outgoing
 from stream.log.topics import Topics
 from stream.simulate import SurveyManifest
 from stream.wiring import publisher_log
-from tests.e2e.processes import Place, Published, evensky, published, running, until
+from tests.e2e.processes import Place, Published, evensky, honest, published, running, until
 from tests.e2e.test_bytes import on_kafka
 
 
@@ -100,6 +100,7 @@ def _is_cured(place: Place, survey: SurveyManifest, folder: Path) -> Published:
         until(lambda: len(published(place).summaries) == 2)
         assert service.stop() == 0
     visits = {one.key: [w.visit for w in survey.warps_of(one)] for one in (entry, other)}
+    honest(place)
     published(place).hold_complete(visits)
     _hold_as_it_was(place)
     assert len(place.records("dead_letters")) == 2

@@ -161,6 +161,21 @@ async def test_all_are_gone() -> None:
     assert bench.summaries[1].status == "retracted"
 
 
+async def test_a_partition_that_goes_in_the_very_commit() -> None:
+    """An owner that is lost while a withdrawal is committed leaves the rest to the next one."""
+    bench, pool = await frozen_with(("match", 5))
+    await pool.until(1, 4)
+    bench.log.before = lambda _: bench.owner.lose("it was revoked")
+    bench.say(withdrawn(5))
+    await bench.hear()
+    bench.log.before = lambda _: None
+    await bench.done()
+    assert bench.summaries == []
+    await bench.anew().take_over()
+    await bench.done()
+    assert statuses(bench)[5] == "failed"
+
+
 async def test_a_lost_owner_still_ends_its_jobs() -> None:
     """Being recalled does not shield a job from the end of its owner."""
     bench, pool = await frozen_with(("match", 5))

@@ -64,6 +64,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "min_members": (2, 100_000, 2),
     "update_quiet_s": (1e-3, 3600, 600),
     "update_max_s": (600, YEAR, 3600),
+    "seal_retention_s": (1e-3, YEAR, 2_592_000),
     "grace_s": (1e-3, YEAR, 30),
     "verdict_max_sky_chi2": (1, 1e6, 2),
     "verdict_sky_chi2_spread": (0, 1000, 12),
@@ -76,6 +77,7 @@ UNBOUND = {
     "verdict_profile", "verdict_flags", "http", "log_format", "log_level",
     "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
     "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
+    "policies", "reference_margin", "seal_after_s", "state_format",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}}  # so that no image is too large for its message
 

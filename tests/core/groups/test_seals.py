@@ -219,6 +219,15 @@ def test_nothing_is_forgotten_while_a_revision_is_due() -> None:
     assert told.header.forgotten
 
 
+def test_only_time_forgets() -> None:
+    """An event that finds the retention over is answered, and puts nothing else."""
+    told = _whole()
+    told.at(10, sealed())
+    late = replace(arrived(1), at=5000)
+    assert step(told.group, late, _SHORT) == Transition(Outcome.REFUSED)
+    assert step(told.group, TimerFired(5000), _SHORT).forgets
+
+
 def test_late_results_of_a_forgotten_group_leave_no_trace() -> None:
     """What is measured or suspected of a visit that was forgotten is superseded."""
     told = _whole()
@@ -253,8 +262,20 @@ def test_policy_does_not_seal_while_something_is_pending() -> None:
     told = _whole(_AUTO)
     told.at(990, arrived(4))
     assert next_timer(told.group, _AUTO) == 1010
+    told.at(1005, arrived(4))
+    assert told.header.seal is Seal.LIVE
     told.tick(1010)
     assert next_timer(told.group, _AUTO) == 2010
+
+
+def test_policy_does_not_seal_a_group_that_is_open_again() -> None:
+    """A group that waits to be complete has its deadline before it, even if nothing is changed."""
+    told = run((0, arrived(1)), (400, None), (1390, arrived(2)), policy=_AUTO)
+    told.at(1395, withdrawn(2))
+    told.at(1500, arrived(1))
+    assert (told.header.seal, told.header.opened_at) == (Seal.LIVE, 1390)
+    told.tick(1790)
+    assert told.header.sealed_at == 1790
 
 
 def test_change_taken_back_leaves_the_seal_overdue() -> None:
@@ -266,8 +287,10 @@ def test_change_taken_back_leaves_the_seal_overdue() -> None:
 
 
 def test_policy_never_seals_what_was_never_frozen() -> None:
-    """A group without a revision may get its first one any day."""
+    """A group without a revision may get its first one any day, though it was sealed before."""
     told = run((0, withdrawn(1)), (400, None), policy=_AUTO)
+    assert next_timer(told.group, _AUTO) is None
+    told.at(500, sealed(), reopened())
     assert next_timer(told.group, _AUTO) is None
 
 

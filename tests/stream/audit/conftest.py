@@ -12,6 +12,9 @@ import schemas
 from stream.log.seam import Outgoing
 from tests.stream.audit.damage import TOPICS, Planted
 from tests.stream.chaos import PARTITIONS, Storm
+from tests.stream.night import FAST
+
+SEAL_RETENTION_S = FAST.seal_retention_ms / 1000 + 1
 
 
 class Steady(Storm):
@@ -29,6 +32,9 @@ class Steady(Storm):
         await self.say(tick(), arrived(0, 3, version=1), arrived(0, 1))
         self.clock.now += 20
         await self.say(tick(), poison(b"\xc0", "live/s/1/0/r"), closed(3), arrived(3, 1))
+        await self.say(sealed(1), arrived(1, 9), sealed(2), reopened(2), suspected(3, 1))
+        self.clock.now += SEAL_RETENTION_S
+        await self.say(arrived(1, 9), reopened(1), sealed(3))
         await self.end()
 
     async def say(self, *records: Outgoing) -> None:
@@ -67,6 +73,22 @@ def closed(patch: int) -> Outgoing:
     return _record(schemas.GroupClosed(**_group(patch), version=0), f"c{patch}")
 
 
+def sealed(patch: int) -> Outgoing:
+    """Return a seal."""
+    return _record(schemas.GroupSealed(**_group(patch), version=1), f"s{patch}")
+
+
+def reopened(patch: int) -> Outgoing:
+    """Return a reopening, which ranks above a seal of the same version."""
+    return _record(schemas.GroupReopened(**_group(patch), version=1), f"o{patch}")
+
+
+def suspected(patch: int, visit: int) -> Outgoing:
+    """Return the report of a death."""
+    message = schemas.JobSuspected(**_group(patch), visit=visit, job="f" * 64, alone=True)
+    return _record(message, f"j{patch}-{visit}")
+
+
 def tick() -> Outgoing:
     """Return a record that moves a clock, as anybody's does."""
     return _record(schemas.ClockTick(partition=0), "t", 0)
@@ -98,3 +120,10 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def planted(honest: Path, tmp_path: Path) -> Planted:
     """Return a copy of it."""
     return Planted.copy(honest, tmp_path)
+
+
+@pytest.fixture
+def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for brokers, where nothing is in flight."""
+    monkeypatch.setattr("stream.audit.terms.SETTLE_S", 0.0)
+    monkeypatch.setattr("stream.audit.terms.AGAIN_S", 0.0)

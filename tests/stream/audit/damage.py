@@ -53,7 +53,7 @@ class Planted:
         )
         with closing(sqlite3.connect(self.path)) as sql:
             rows = sql.execute(query, (topic,)).fetchall()
-        return [Record(*row[:-1], unpack_headers(row[-1])) for row in rows]
+        return [Record(*(*row[:-1], unpack_headers(row[-1]))) for row in rows]
 
     def state(self, letter: str) -> list[Record]:
         """Return the newest state record of each key of a kind."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import schemas
 from stream.audit import Report, audit
 from stream.log.embedded import EmbeddedReader
 from stream.log.seam import Places, Record
@@ -28,7 +29,7 @@ class AgedReader(EmbeddedReader):
 
     async def begins(self, topics: Sequence[str]) -> Places:
         """Return where each partition begins by now."""
-        return await super().begins(topics) | dict(self._first)
+        return {**await super().begins(topics), **self._first}
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ def aged(log: Planted, topics: Sequence[str], share: float) -> Aged:
     return Aged(log, first)
 
 
-@pytest.fixture(autouse=True)
-def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.audit.terms.SETTLE_S", 0.0)
+pytestmark = pytest.mark.usefixtures("no_wait")
 
 
 @pytest.mark.parametrize("topic", [TOPICS.models, TOPICS.groups, TOPICS.state])
@@ -110,3 +109,15 @@ def test_damage_is_found_behind_the_horizon(planted: Planted) -> None:
     planted.remove(*(one for one in _later(planted) if message_of(one).model_id == named))
     report = aged(planted, [TOPICS.warps], 1.0).audited()
     assert report.counts["model_missing"]
+
+
+def test_what_was_deleted_before_it_was_read(planted: Planted) -> None:
+    """Records that age took before the service came to them are lost, and said to be."""
+    position = planted.state("P")[0]
+    told = schemas.unpack_state(position.value or b"", schemas.Position)
+    first = {(TOPICS.warps, position.partition): told.next_offset + 2}
+    report = Aged(planted, first).audited()
+    assert set(report.counts) == {"input_unread"}
+    place = report.violations[0].place
+    assert place is not None
+    assert (place.partition, place.offset) == (position.partition, told.next_offset)

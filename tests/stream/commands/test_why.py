@@ -17,8 +17,8 @@ from stream.commands.why_text import facts, lines
 from stream.letters import Found, Place
 from stream.why import Situation
 from tests.schemas import examples
-from tests.stream.audit.conftest import Steady
-from tests.stream.audit.damage import audited
+from tests.stream.audit.conftest import Steady, arrived, poison
+from tests.stream.audit.damage import TOPICS, Planted, audited, message_of, remade
 from tests.stream.commands.conftest import Say
 
 KEY = "live/rings/7/3/r"
@@ -260,3 +260,36 @@ def test_what_a_log_tells(say: Say, log: Path) -> None:
     }
     assert (told["lag"], told["unread"], told["dead_letters_total"]) == (0, 0, 1)
     assert told["waits_for"] is None
+
+
+def test_a_service_that_is_down(say: Say, log: Path, tmp_path: Path) -> None:
+    """What nobody has read yet is counted, its own group's apart, and the advice names the cure."""
+    planted = Planted.copy(log, tmp_path)
+    planted.add(arrived(0, 3, version=7), arrived(0, 4, version=7), poison(b"", "nobody else"))
+    told = json.loads(say("why", "1/0/r", "--json", "--log", planted.path).out)
+    assert told["unread"] == 2
+    assert told["lag"] in {2, 3}
+    assert any("evensky run" in one for one in told["advice"])
+    said = say("why", "1/0/r", "--log", planted.path).out
+    assert "wait in the input, 2 of this group" in said
+
+
+def test_nothing_steers_the_terminal(say: Say, log: Path, tmp_path: Path) -> None:
+    """What strangers wrote into a dead letter, or asked for, cannot move the cursor."""
+    planted = Planted.copy(log, tmp_path)
+    letter = planted.records(TOPICS.dead_letters)[-1]
+    planted.alter(letter, remade(letter, message="\x1b[2Jgone").value)
+    said = say("why", message_of(letter).key.decode(), "--log", planted.path)
+    assert "gone" in said.out
+    assert "\x1b" not in said.out
+    assert "\x1b" not in say("why", "\x1b[2J", "--log", planted.path).err
+
+
+def test_an_unreadable_state(say: Say, log: Path, tmp_path: Path) -> None:
+    """A state that cannot be read back ends with 2 and a sentence."""
+    planted = Planted.copy(log, tmp_path)
+    header = next(one for one in planted.state("G") if (one.key or b"").endswith(b"/0/r"))
+    planted.alter(header, b"\xc1")
+    said = say("why", "live/s/1/0/r", "--log", planted.path)
+    assert (said.code, said.out) == (2, "")
+    assert "cannot be read back" in said.err
