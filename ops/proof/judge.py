@@ -22,7 +22,7 @@ from stream.audit import Report
 from stream.log.seam import Record
 from stream.wiring import reader_log
 
-__all__ = ["Judgement", "Progress", "Published", "audited", "judge", "published", "standing"]
+__all__ = ["Judgement", "Progress", "Published", "audit", "judge", "published", "standing"]
 
 _NAMED = 5
 
@@ -71,10 +71,16 @@ class Published:
         return {one.group.key: one for one in ordered}
 
     def told(self) -> dict[str, list[tuple[object, ...]]]:
-        """Return what summaries say but when they were written: what the log alone decides."""
+        """Return of each group what the log alone decides: revisions, triggers, frozen sets.
+
+        What became of a member is not of it: a job whose warp was replaced meanwhile fails if it
+        had not ended by then.
+        """
         found: dict[str, list[tuple[object, ...]]] = defaultdict(list)
         for one in self.summaries:
-            found[one.group.key].append(tuple(getattr(one, name) for name in _DECIDED))
+            facts = (getattr(one, name) for name in _DECIDED)
+            visits = tuple(member.visit for member in one.members)
+            found[one.group.key].append((*facts, visits))
         return dict(found)
 
     # -- kinds of violations: each yields what it is about -----------------------------------------
@@ -140,10 +146,7 @@ class Published:
                 yield one.group.key, one.visit
 
 
-_DECIDED = (
-    *("revision", "kind", "trigger", "status", "completed_at", "expected", "missing"),
-    *("reference", "reference_changed", "members"),
-)
+_DECIDED = ("revision", "kind", "trigger", "completed_at", "expected", "missing")
 _MEMBERS = (schemas.WarpArrived, schemas.WarpWithdrawn)
 
 
@@ -212,31 +215,30 @@ def judge(place: Place, *, settled: bool = True) -> Judgement:
         **{kind: len(cases) for kind, cases in kinds.items()},
     }
     told = [f"{len(cases)} {kind}: {cases[:_NAMED]}" for kind, cases in kinds.items() if cases]
-    audited = audit(place)
-    return Judgement(figures | {"audit": len(audited)}, (*told, *audited))
+    report = audit(place)
+    figures["audit"] = report.counts.total()
+    return Judgement(figures, (*told, *_told(report)))
 
 
-def audit(place: Place) -> list[str]:
-    """Return the violations that `evensky audit` finds with the service's settings."""
-    report = audited(place)
+def audit(place: Place) -> Report:
+    """Audit a place as `evensky audit` does, with its service's settings."""
+    return asyncio.run(_audited(place))
+
+
+def _told(report: Report) -> list[str]:
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts.items() if count)
     named = [str(one) for one in report.violations[:_NAMED]]
     return [] if report.ok else [f"audit: {counts}: {named}"]
 
 
-def audited(place: Place) -> Report:
-    """Run the audit, which may be done while a service runs, with that service's settings."""
+async def _audited(place: Place) -> Report:
     settings = place.service_settings
-
-    async def run() -> Report:
-        log = reader_log(settings)
-        try:
-            await log.start()
-            return await stream.audit.audit(log, stream.audit.Terms.of(settings))
-        finally:
-            await log.close()
-
-    return asyncio.run(run())
+    log = reader_log(settings)
+    try:
+        await log.start()
+        return await stream.audit.audit(log, stream.audit.Terms.of(settings))
+    finally:
+        await log.close()
 
 
 class Progress:
