@@ -37,7 +37,7 @@ class DeadReason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     """The type, or its version, is not one of ours."""
     UNSUPPORTED_TYPE = "unsupported_type"
-    """The type is ours, but this release does not act on it."""
+    """The type is ours, but this release does not act on it, or not while it writes old state."""
 
 
 class Cure(StrEnum):
@@ -45,6 +45,8 @@ class Cure(StrEnum):
 
     REPLAY = "replay"
     """Yes: the record is good, and only stood where it should not."""
+    REOPEN = "reopen"
+    """Once its group takes events again; until then it would come back."""
     RELEASE = "release"
     """Once the release at hand acts on it; until then it would come back."""
     NEVER = "never"
@@ -81,7 +83,9 @@ REMEDIES: Final[Mapping[DeadReason, Remedy]] = MappingProxyType(
         DeadReason.NULL_VALUE: Remedy(
             Cure.NEVER, "to take a warp back, let the producer send warp.withdrawn.v1"
         ),
-        DeadReason.SEALED: Remedy(Cure.NEVER, "its group was sealed, and takes no more events"),
+        DeadReason.SEALED: Remedy(
+            Cure.REOPEN, "run `evensky reopen GROUP` for its group, and replay it after that"
+        ),
         DeadReason.TOO_LARGE: Remedy(
             Cure.NEVER, "let the producer send less at once; the bounds are in the message"
         ),
@@ -89,7 +93,9 @@ REMEDIES: Final[Mapping[DeadReason, Remedy]] = MappingProxyType(
             Cure.RELEASE, "if a newer release knows the type, replay it after the upgrade"
         ),
         DeadReason.UNSUPPORTED_TYPE: Remedy(
-            Cure.RELEASE, "replay it after an upgrade to a release that acts on the type"
+            Cure.RELEASE,
+            "replay it after an upgrade to a release that acts on the type, or once state_format "
+            "is raised",
         ),
     }
 )

@@ -11,8 +11,12 @@ from schemas.wire import pack_state, unpack_state
 
 __all__ = ["STATE_FORMAT", "Position", "pack_position", "unpack_position"]
 
-STATE_FORMAT: Final = 1
-"""Number of the state's format that this version writes, and the highest that it reads."""
+STATE_FORMAT: Final = 2
+"""Number of the newest format of the state: the highest that this version reads and writes.
+
+1 is that of release 0.1. 2 has, beside it, what was last published of a visit, the input of the
+reference, seals, and suspicions.
+"""
 
 
 class Position(Struct, frozen=True, kw_only=True):
@@ -63,7 +67,8 @@ def unpack_position(data: bytes) -> Position:
     if found > STATE_FORMAT:
         text = (
             f"the state has format {found} and this version reads up to {STATE_FORMAT}: "
-            "start the newer version, or one that was told to write the older format"
+            "start the newer version; state that is to be read by this one must be written with "
+            f"state_format = {STATE_FORMAT} or less"
         )
         raise StateError(text)
     return unpack_state(data, Position)

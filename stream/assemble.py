@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from sys import intern
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -17,12 +18,14 @@ import core
 import schemas
 from core import groups
 from stream import jobs
+from stream.basis import Basis, Past
 from stream.rebuild import model_of
-from stream.workshop import Fulfilled
+from stream.workshop import Fulfilled, Tried
 
 __all__ = ["Assembler", "Revision"]
 
 _GroupStatus = Literal["complete", "partial", "incomplete", "retracted"]
+_Made = tuple[groups.Sent, schemas.BackgroundModel | None]
 
 _UNNAMED = 64 * "0"
 _INCOMPLETE = "fewer members than a match needs"
@@ -38,15 +41,19 @@ class Revision:
     Attributes
     ----------
     models : tuple of BackgroundModel
-        One a member, ascending in visit; none if the revision is incomplete.
+        Of the members whose model is another than the last one sent, ascending in visit; none if
+        the revision is incomplete.
     summary : GroupMatched
     metrics : tuple of BackgroundMetric
         One a model, then one for the group.
+    sent : tuple of (int, Sent)
+        What is to be remembered of the visits that were worked on.
     """
 
     models: tuple[schemas.BackgroundModel, ...]
     summary: schemas.GroupMatched
     metrics: tuple[schemas.BackgroundMetric, ...]
+    sent: tuple[tuple[int, groups.Sent], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,23 @@ class _Case:
     group: schemas.GroupId
     frozen: groups.Frozen
     done: Fulfilled
+    past: Past
     arrivals: Mapping[int, schemas.WarpArrived]
-    digests: Mapping[int, str]
+    members: Mapping[int, groups.FrozenMember]
 
     @property
     def trigger(self) -> Any:
         """The trigger's name, as the messages' types have it."""
         return str(self.frozen.trigger)
+
+    def member(self, visit: int | None) -> groups.FrozenMember | None:
+        """Return a member by its visit; None for a visit that is none."""
+        return None if visit is None else self.members.get(visit)
+
+    def digest(self, visit: int | None) -> str | None:
+        """Return the digest of a member's input; None for a visit that is no member."""
+        member = self.member(visit)
+        return None if member is None else member.digest
 
     @property
     def common(self) -> dict[str, Any]:
@@ -94,8 +111,29 @@ class Assembler:
     ) -> None:
         self._profile = profile
         self._limits = core.VerdictLimits() if limits is None else limits
+        self._basis = Basis(config, profile, self._limits)
         self._config_digest = schemas.config_digest(config.to_mapping())
         self._software_version = software_version
+
+    def past(self, group: groups.Group, frozen: groups.Frozen, policy: groups.Policy) -> Past:
+        """Tell what a revision can build on, once the one before it is published.
+
+        Parameters
+        ----------
+        group : Group
+        frozen : Frozen
+            One of its revisions.
+        policy : Policy
+        """
+        members = {member.visit: member for member in frozen.members}
+        known = {visit: group.members.get(visit) for visit in (*members, *frozen.withdrawn)}
+        return Past(
+            reference=group.header.reference,
+            reference_digest=group.header.reference_digest,
+            pinned=groups.pinned(group, policy),
+            sent={v: one.sent for v, one in known.items() if one is not None and one.sent},
+            basis=lambda visit, reference: self._basis.of(members[visit], members[reference]),
+        )
 
     def revision(
         self,
@@ -103,7 +141,7 @@ class Assembler:
         frozen: groups.Frozen,
         done: Fulfilled,
         *,
-        previous_reference: int | None,
+        past: Past | None = None,
         now: float,
     ) -> Revision:
         """Make the messages of a revision.
@@ -115,8 +153,8 @@ class Assembler:
             Its content.
         done : Fulfilled
             What the workshop found out.
-        previous_reference : int or None
-            Reference of the revision before.
+        past : Past, optional
+            What was published before; nothing, if not given.
         now : float
             Wall time, seconds since 1970; goes into the summary and the metrics only.
         """
@@ -124,16 +162,31 @@ class Assembler:
             member.visit: schemas.unpack_state(member.payload, schemas.WarpArrived)
             for member in frozen.members
         }
-        digests = {member.visit: member.digest for member in frozen.members}
-        case = _Case(group, frozen, done, arrivals, digests)
-        models = () if frozen.incomplete else tuple(self._models(case))
-        summary = self._summary(case, models, previous_reference, now)
+        members = {member.visit: member for member in frozen.members}
+        case = _Case(group, frozen, done, past or Past(), arrivals, members)
+        made = {} if frozen.incomplete else dict(self._made(case))
+        standing = {visit: sent for visit, (sent, _) in made.items()}
+        models = tuple(model for _, model in made.values() if model is not None)
+        summary = self._summary(case, standing, now)
         metrics = (*_warp_metrics(case, models), _group_metric(case, summary, now))
-        return Revision(models, summary, metrics)
+        fresh = tuple(one for one in standing.items() if case.past.sent.get(one[0]) != one[1])
+        return Revision(models, summary, metrics, fresh)
 
-    def _models(self, case: _Case) -> Iterable[schemas.BackgroundModel]:
+    def _made(self, case: _Case) -> Iterable[tuple[int, _Made]]:
+        """Yield what stands of each visit after this revision, and the model if it is sent."""
+        reference = case.member(case.done.reference)
         for visit in sorted((*case.arrivals, *case.frozen.withdrawn)):
-            yield self._model(case, visit)
+            basis = self._basis.of(case.member(visit), reference)
+            kept = case.past.kept(visit, basis)
+            yield visit, (kept, None) if kept is not None else self._sent(case, visit, basis)
+
+    def _sent(self, case: _Case, visit: int, basis: str) -> _Made:
+        """Make a model; it is not sent if it says what the last one said."""
+        model, before = self._model(case, visit), case.past.sent.get(visit)
+        status, verdict = intern(model.status), intern(model.verdict)  # one text for many visits
+        sent = groups.Sent(basis, model.model_id, status, verdict, _why(model))
+        said = before is not None and before.model_id == model.model_id
+        return sent, None if said else model
 
     def _model(self, case: _Case, visit: int) -> schemas.BackgroundModel:
         reference = case.done.reference
@@ -147,8 +200,8 @@ class Assembler:
             scale=1.0 if arrival is None else arrival.scale,
             unit=None if arrival is None else arrival.unit,
             config_digest=self._config_digest,
-            input_digest=case.digests.get(visit),
-            reference_digest=None if reference is None else case.digests[reference],
+            input_digest=case.digest(visit),
+            reference_digest=case.digest(reference),
             numerics_version=core.NUMERICS_VERSION,
             **self._findings(case, visit),
         )
@@ -164,7 +217,7 @@ class Assembler:
 
     def _of_outcome(self, case: _Case, visit: int) -> dict[str, Any]:
         tried = case.done.matched.get(visit)
-        match case.done.measured.get(visit) if tried is None else tried.result:
+        match tried.result if isinstance(tried, Tried) else case.done.measured.get(visit):
             case jobs.Matched(status="matched") as result:
                 return self._of_match(case, result)
             case jobs.Matched() as result:
@@ -216,8 +269,7 @@ class Assembler:
     def _summary(
         self,
         case: _Case,
-        models: tuple[schemas.BackgroundModel, ...],
-        previous_reference: int | None,
+        standing: Mapping[int, groups.Sent],
         now: float,
     ) -> schemas.GroupMatched:
         frozen = case.frozen
@@ -225,14 +277,14 @@ class Assembler:
         return schemas.GroupMatched(
             **case.common,
             supersedes=frozen.revision - 1 or None,
-            status=_status(frozen, models),
+            status=_status(frozen, standing.values()),
             trigger=case.trigger,
             completeness=frozen.completeness,
             expected=frozen.expected,
             missing=frozen.missing,
             reference=reference,
-            reference_changed=frozen.revision > 1 and reference != previous_reference,
-            members=_members(case, models) or _lone(case),
+            reference_changed=frozen.revision > 1 and reference != case.past.reference,
+            members=_members(case, standing) or _lone(case),
             config_digest=self._config_digest,
             numerics_version=core.NUMERICS_VERSION,
             software_version=self._software_version,
@@ -242,39 +294,37 @@ class Assembler:
         )
 
 
-def _status(frozen: groups.Frozen, models: Iterable[schemas.BackgroundModel]) -> _GroupStatus:
+def _status(frozen: groups.Frozen, standing: Iterable[groups.Sent]) -> _GroupStatus:
     """Tell whether the revision holds all that was expected of it."""
     if frozen.kind is groups.Kind.RETRACTION:
         return "retracted"
     if frozen.incomplete:
         return "incomplete"
-    whole = frozen.completeness >= 1 and all(model.status != "failed" for model in models)
+    whole = frozen.completeness >= 1 and all(one.status != "failed" for one in standing)
     return "complete" if whole else "partial"
 
 
-def _members(
-    case: _Case, models: Sequence[schemas.BackgroundModel]
-) -> tuple[schemas.MemberSummary, ...]:
+def _members(case: _Case, standing: Mapping[int, groups.Sent]) -> tuple[schemas.MemberSummary, ...]:
     """Name the members; in a group of thousands each reason is cut, so that all have room."""
-    room = min(_LONGEST_TEXT, _ALL_REASONS // max(len(models), 1))
+    room = min(_LONGEST_TEXT, _ALL_REASONS // max(len(standing), 1))
     return tuple(
         schemas.MemberSummary(
-            visit=model.visit,
-            status=model.status,
-            verdict=model.verdict,
-            model_id=model.model_id,
-            cost=_finite(case.done.costs.get(model.visit)),
-            reason=_why(model, room),
+            visit=visit,
+            status=cast("Any", one.status),
+            verdict=cast("Any", one.verdict),
+            model_id=one.model_id,
+            cost=_finite(case.done.costs.get(visit)),
+            reason=None if one.reason is None else one.reason[:room],
         )
-        for model in models
+        for visit, one in standing.items()
     )
 
 
-def _why(model: schemas.BackgroundModel, most: int = _LONGEST_TEXT) -> str | None:
+def _why(model: schemas.BackgroundModel) -> str | None:
     """Tell why the status is not the ordinary one, or why a match was rejected."""
     if model.status == "matched" and model.verdict == "reject":
-        return "; ".join(model.verdict_reasons)[:most]
-    return None if model.reason is None else model.reason[:most]
+        return "; ".join(model.verdict_reasons)[:_LONGEST_TEXT]
+    return None if model.reason is None else model.reason[:_LONGEST_TEXT]
 
 
 def _lone(case: _Case) -> tuple[schemas.MemberSummary, ...]:
@@ -366,7 +416,7 @@ def _warp_metrics(
 def _job_seconds(case: _Case, visit: int) -> float | None:
     """Tell what a worker spent on the match of a visit; waiting and fetching are not in it."""
     tried = case.done.matched.get(visit)
-    if tried is None or isinstance(tried.result, jobs.JobFault):
+    if not isinstance(tried, Tried) or isinstance(tried.result, jobs.JobFault):
         return None
     return sum(tried.result.timings.values(), start=0.0)
 

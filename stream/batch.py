@@ -121,7 +121,7 @@ async def match_group(
     """
     frozen = batch.frozen(reference)
     done = await workshop.fulfil(frozen, {}, _forget)
-    return assembler.revision(batch.group, frozen, done, previous_reference=None, now=now)
+    return assembler.revision(batch.group, frozen, done, now=now)
 
 
 def value_of(model: schemas.BackgroundModel) -> bytes:

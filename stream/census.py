@@ -15,7 +15,11 @@ from typing import Final
 
 from core import groups
 
-__all__ = ["Census", "Waiting", "keep_counting", "take_census"]
+__all__ = ["SEALED", "STATES", "Census", "Waiting", "keep_counting", "take_census"]
+
+SEALED: Final = "sealed"
+STATES: Final = (*map(str, groups.Phase), SEALED)
+"""Where a group can stand, for operators: a sealed one is so once nothing of it is due."""
 
 _BREATH: Final = 1000
 _LEAST_PAUSE_S: Final = 1.0
@@ -33,7 +37,7 @@ class Waiting:
     group : str
         Its key.
     state : str
-        ``open``, ``due`` or ``published``.
+        One of `STATES`.
     detail : mapping
         What an operator wants to know of it.
     """
@@ -60,7 +64,7 @@ class Census:
         The groups of each state that have waited longest, longest first.
     """
 
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(groups.Phase, 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     members_open: int = 0
     oldest: dict[str, int] = field(default_factory=dict)
     longest: dict[str, list[Waiting]] = field(default_factory=dict)
@@ -76,14 +80,14 @@ async def take_census(partitions: Iterable[groups.Partition], most: int) -> Cens
         Groups that are listed by state.
     """
     census = Census()
-    heaps: dict[str, list[tuple[int, Waiting]]] = {phase: [] for phase in groups.Phase}
+    heaps: dict[str, list[tuple[int, Waiting]]] = {state: [] for state in STATES}
     for partition in partitions:
         for number, (key, group) in enumerate(list(partition.groups.items())):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)
             _count(census, heaps, key, group, most)
-    for phase, heap in heaps.items():
-        census.longest[phase] = sorted(waiting for _, waiting in heap)
+    for state, heap in heaps.items():
+        census.longest[state] = sorted(waiting for _, waiting in heap)
     return census
 
 
@@ -94,21 +98,29 @@ def _count(
     group: groups.Group,
     most: int,
 ) -> None:
-    phase = group.header.phase
-    census.counts[phase] += 1
-    if phase is groups.Phase.OPEN:
+    state = _state(group.header)
+    census.counts[state] += 1
+    if state == groups.Phase.OPEN:
         census.members_open += group.header.present
-    since = _since(group)
-    census.oldest[phase] = min(since, census.oldest.get(phase, since))
-    heap = heaps[phase]
+    since = _since(group, state)
+    census.oldest[state] = min(since, census.oldest.get(state, since))
+    heap = heaps[state]
     if len(heap) >= most and -since <= heap[0][0]:
         return
     push = heapq.heappush if len(heap) < most else heapq.heapreplace
-    push(heap, (-since, Waiting(since, key, phase, _detail(group))))
+    push(heap, (-since, Waiting(since, key, state, _detail(group))))
 
 
-def _since(group: groups.Group) -> int:
+def _state(header: groups.Header) -> str:
+    phase = header.phase
+    ended = header.sealed_at is not None and phase is not groups.Phase.DUE
+    return SEALED if ended else str(phase)
+
+
+def _since(group: groups.Group, state: str) -> int:
     header = group.header
+    if state == SEALED:
+        return header.sealed_at or 0
     if group.frozen:
         return min(frozen.at for frozen in group.frozen.values())
     return header.opened_at or header.last_arrival or 0
@@ -123,6 +135,8 @@ def _detail(group: groups.Group) -> dict[str, object]:
         "revision_due": min(group.frozen, default=None),
         "revision_published": header.published or None,
         "reference": header.reference,
+        "sealed": header.sealed_at is not None,
+        "forgotten": header.forgotten,
     }
 
 

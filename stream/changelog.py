@@ -3,17 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from sys import intern
 from typing import Final
+
+import msgspec
 
 import schemas
 from core import groups
 from stream.log.seam import LogRefusedError, Record
 
-__all__ = ["Restored", "puts", "restore"]
+__all__ = ["Restored", "policy_within", "puts", "restore"]
 
 _BREATH: Final = 500
+
+_OF_RELEASE_0_1: Final[Mapping[type, tuple[str, ...]]] = {
+    groups.Header: (
+        "opened_at",
+        "last_arrival",
+        "first_change",
+        "last_change",
+        "heard",
+        "accounted",
+        "present",
+        "changed",
+        "count",
+        "closed",
+        "frozen",
+        "published",
+        "size",
+        "named",
+        "reference",
+    ),
+    groups.Member: (
+        "visit",
+        "version",
+        "event_time",
+        "digest",
+        "withdrawn",
+        "payload",
+        "measurement",
+        "at",
+        "frozen",
+    ),
+}
+"""What format 1 has of the records that format 2 added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +61,22 @@ class Restored:
     state : Partition
         Groups, clock and timers.
     position : Position
-        Where to go on.
+        Where to go on, in the format that is to be written from now on.
+    raised : bool
+        Whether that is another format than the one that was read.
     records : int
         How many records were read.
     """
 
     state: groups.Partition
     position: schemas.Position
+    raised: bool
     records: int
 
 
-def puts(group: str, transition: groups.Transition) -> Iterator[tuple[bytes, bytes | None]]:
+def puts(
+    group: str, transition: groups.Transition, state_format: int = schemas.STATE_FORMAT
+) -> Iterator[tuple[bytes, bytes | None]]:
     """Yield the changelog records of a transition: key and value, None for a tombstone.
 
     Parameters
@@ -44,23 +85,36 @@ def puts(group: str, transition: groups.Transition) -> Iterator[tuple[bytes, byt
         Key of the group.
     transition : Transition
         What an event changed.
+    state_format : int
+        The format to write.
     """
     if transition.header is not None:
-        yield schemas.header_key(group), schemas.pack_state(transition.header)
+        yield schemas.header_key(group), _packed(transition.header, state_format)
     if transition.expected is not None:
-        yield schemas.expected_key(group), schemas.pack_state(transition.expected)
+        yield schemas.expected_key(group), _packed(transition.expected, state_format)
     for member in transition.members:
-        yield schemas.member_key(group, member.visit), schemas.pack_state(member)
+        yield schemas.member_key(group, member.visit), _packed(member, state_format)
     for frozen in transition.frozen:
-        yield schemas.frozen_key(group, frozen.revision), schemas.pack_state(frozen)
+        yield schemas.frozen_key(group, frozen.revision), _packed(frozen, state_format)
     for revision in transition.released:
         yield schemas.frozen_key(group, revision), None
+    for visit in transition.forgotten:
+        yield schemas.member_key(group, visit), None
+    if transition.forgets:
+        yield schemas.expected_key(group), None
+
+
+def _packed(value: object, state_format: int) -> bytes:
+    names = _OF_RELEASE_0_1.get(type(value)) if state_format == 1 else None
+    kept = value if names is None else {name: getattr(value, name) for name in names}
+    return schemas.pack_state(kept)
 
 
 async def restore(
     records: AsyncIterator[Record],
     policy_for: Callable[[str], groups.Policy],
     partitions: int,
+    state_format: int | None = None,
 ) -> Restored:
     """Fold a changelog, read to its end, into the state that it tells.
 
@@ -72,39 +126,70 @@ async def restore(
         Policy of a group by its key.
     partitions : int
         Number of partitions of the topics now.
+    state_format : int, optional
+        The format to write from now on; None is that of the state, the newest where there is none.
 
     Raises
     ------
     LogRefusedError
-        The state was written by a newer version, for another number of partitions, or is damaged.
+        The state was written by a newer version, in a newer format than is to be written, for
+        another number of partitions, or is damaged.
     """
-    state = groups.Partition(policy_for)
-    position = schemas.Position(next_offset=0, partitions=partitions)
-    count = 0
+    chosen = state_format or schemas.STATE_FORMAT
+    state = groups.Partition(lambda key: policy_within(policy_for(key), chosen))
     try:
-        async for record in records:
-            position = _load(state, record) or position
-            count += 1
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)  # the loop has heartbeats to send
+        found, count = await _fold(records, state)
     except schemas.StateError as error:
         raise LogRefusedError(f"the state cannot be read back: {error}") from error
+    position = found or schemas.Position(next_offset=0, partitions=partitions, state_format=chosen)
     if position.partitions != partitions:
         raise LogRefusedError(
             f"the state was written for {position.partitions} partitions and the log has "
             f"{partitions}: the same keys are elsewhere now; restore the former number"
         )
+    chosen = _chosen(position.state_format, state_format)
     state.load_clock(position.clock)
     state.restored()
-    return Restored(state, position, count)
+    raised = position.state_format != chosen
+    return Restored(state, msgspec.structs.replace(position, state_format=chosen), raised, count)
+
+
+async def _fold(
+    records: AsyncIterator[Record], state: groups.Partition
+) -> tuple[schemas.Position | None, int]:
+    """Put all records into the state; return the position, if there is one, and their number."""
+    found, count = None, 0
+    async for record in records:
+        found = _load(state, record) or found
+        count += 1
+        if count % _BREATH == 0:
+            await asyncio.sleep(0)  # the loop has heartbeats to send
+    return found, count
+
+
+def _chosen(read: int, wanted: int | None) -> int:
+    """Return the format to go on in: a state is never written in an older one than it has."""
+    if wanted is not None and wanted < read:
+        raise LogRefusedError(
+            f"the state has format {read} and state_format is {wanted}: what the newer format "
+            f"holds cannot be taken back; set state_format to {read}, or leave it out"
+        )
+    return read if wanted is None else wanted
+
+
+@lru_cache(maxsize=1024)
+def policy_within(policy: groups.Policy, state_format: int) -> groups.Policy:
+    """Return the policy without what a format cannot remember."""
+    if state_format > 1:
+        return policy
+    return replace(policy, reference_margin=0.0, seal_after_ms=None)
 
 
 def _load(state: groups.Partition, record: Record) -> schemas.Position | None:
     """Put one record into the state; return the position if it is that."""
     key = schemas.parse_state_key(record.key or b"")
     if record.value is None:
-        if key.kind is schemas.StateKind.FROZEN:
-            state.load_released(key.group, key.number)
+        _bury(state, key)
         return None
     match key.kind:
         case schemas.StateKind.POSITION:
@@ -112,9 +197,32 @@ def _load(state: groups.Partition, record: Record) -> schemas.Position | None:
         case schemas.StateKind.HEADER:
             state.load_header(key.group, schemas.unpack_state(record.value, groups.Header))
         case schemas.StateKind.MEMBER:
-            state.load_member(key.group, schemas.unpack_state(record.value, groups.Member))
+            member = schemas.unpack_state(record.value, groups.Member)
+            state.load_member(key.group, _lean(member))
         case schemas.StateKind.EXPECTED:
             state.load_expected(key.group, schemas.unpack_state(record.value, groups.Expected))
         case schemas.StateKind.FROZEN:
             state.load_frozen(key.group, schemas.unpack_state(record.value, groups.Frozen))
     return None
+
+
+def _lean(member: groups.Member) -> groups.Member:
+    """Let equal texts be one: a partition may hold half a million members."""
+    sent, frozen = member.sent, member.frozen
+    if sent is not None:
+        status, verdict = intern(sent.status), intern(sent.verdict)
+        sent = groups.Sent(sent.basis, sent.model_id, status, verdict, sent.reason)
+    return replace(member, sent=sent, frozen=member.digest if frozen == member.digest else frozen)
+
+
+def _bury(state: groups.Partition, key: schemas.StateKey) -> None:
+    """Forget what a tombstone is of."""
+    match key.kind:
+        case schemas.StateKind.FROZEN:
+            state.load_released(key.group, key.number)
+        case schemas.StateKind.MEMBER:
+            state.load_forgotten(key.group, key.number)
+        case schemas.StateKind.EXPECTED:
+            state.load_forgotten_set(key.group)
+        case schemas.StateKind.HEADER | schemas.StateKind.POSITION:
+            pass

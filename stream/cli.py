@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "dead-letters": "List, show and replay what could not be used.",
     "demo": "Watch a simulated night being levelled, from warps to models and pictures.",
     "match": "Match warps in batch: the same mathematics, no log.",
+    "reopen": "Let a sealed group take events again.",
     "run": "Run the service.",
     "schemas": "Print or write the JSON Schemas of the messages.",
     "simulate": "Write a simulated survey: warps, truth, manifest.",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ PREFIX = "EVENSKY_"
 """What the names of our environment variables begin with."""
 
 _MATCH = "match"
+_POLICIES = "policies"
 _LIKE_OURS = 0.8  # difflib's ratio: EVENSKY_WORKER is ours misspelt, EVENSKY_SERVICE_HOST is not
 
 
@@ -84,7 +85,12 @@ def explain(settings: Settings) -> str:
     rows = [
         (name, shown(getattr(settings, name)), settings.origin(name), field.description or "")
         for name, field in Settings.model_fields.items()
-        if name != _MATCH
+        if name != _MATCH and not (name == _POLICIES and settings.policies)
+    ]
+    origin = settings.origin(_POLICIES)
+    rows += [
+        (f"{_POLICIES}[{number}]", str(rule), origin, "its values for the groups that it names")
+        for number, rule in enumerate(settings.policies, 1)
     ]
     expected = MatchConfig.expected()
     rows += [
@@ -195,7 +201,7 @@ def _similar(name: str) -> list[str]:
 
 def _problems(error: ValidationError, origins: Mapping[str, str]) -> Iterator[Problem]:
     for detail in error.errors(include_url=False, include_context=False):
-        name = ".".join(str(part) for part in detail["loc"][:2] if isinstance(part, str))
+        name = _named(detail["loc"])
         field = Settings.model_fields[str(detail["loc"][0])]
         sentence = (
             detail["msg"]
@@ -203,8 +209,20 @@ def _problems(error: ValidationError, origins: Mapping[str, str]) -> Iterator[Pr
             .partition(", unable to parse")[0]
             .replace("Input", "it" if name == PASSWORD else _quoted(detail["input"]), 1)
         )
-        place = origins.get(name, "default")
+        place = _place(name, origins)
         yield Problem((name,), sentence, f"what it sets: {field.description}", (place,))
+
+
+def _named(place: Sequence[int | str]) -> str:
+    """Name a setting, or what a rule of ``[[policies]]`` says, counted from 1."""
+    if place[0] == _POLICIES and len(place) > 1:
+        _, number, *inner = place
+        return ".".join((f"{_POLICIES}[{int(number) + 1}]", *map(str, inner[:1])))
+    return ".".join(str(part) for part in place[:2] if isinstance(part, str))
+
+
+def _place(name: str, origins: Mapping[str, str]) -> str:
+    return origins.get(name.partition("[")[0], "default")
 
 
 def _quoted(value: object) -> str:
@@ -213,7 +231,7 @@ def _quoted(value: object) -> str:
 
 def _placed(problems: Iterable[Problem], origins: Mapping[str, str]) -> Iterator[Problem]:
     for problem in problems:
-        places = tuple(origins.get(name, "default") for name in problem.settings)
+        places = tuple(_place(name, origins) for name in problem.settings)
         yield replace(problem, origins=places)
 
 

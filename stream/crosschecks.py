@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import fields
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from core import ConfigError, MatchConfig, UndersampleStyle
 from stream.machine import Machine
@@ -32,7 +32,7 @@ def impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
     """Yield each combination of settings that cannot work on a machine, with its remedy."""
     yield from _impossible_log(settings)
     yield from impossible_transport(settings)
-    yield from _impossible_times(settings)
+    yield from _impossible_policies(settings)
     yield from _impossible_sizes(settings, machine)
     yield from _impossible_matching(settings)
 
@@ -60,19 +60,30 @@ def _impossible_log(settings: Settings) -> Iterator[Problem]:
             yield Problem(("allow",), f"there is no folder {root}", "make it or take it away")
 
 
-def _impossible_times(settings: Settings) -> Iterator[Problem]:
-    if settings.quiet_s is not None and settings.quiet_s >= settings.deadline_s:
+def _impossible_policies(settings: Settings) -> Iterator[Problem]:
+    """Look at the policy of all groups, then at what each rule makes of it."""
+    values = settings.policy_values()
+    yield from _impossible_times(values)
+    for number, rule in enumerate(settings.policies, 1):
+        for problem in _impossible_times(values | rule.given):
+            if rule.given.keys() & set(problem.settings):  # else all groups have it
+                yield replace(problem, settings=(f"policies[{number}]",))
+
+
+def _impossible_times(values: Mapping[str, Any]) -> Iterator[Problem]:
+    quiet, deadline = values["quiet_s"], values["deadline_s"]
+    if quiet is not None and quiet >= deadline:
         yield Problem(
             ("quiet_s", "deadline_s"),
-            f"a quiet time of {settings.quiet_s:g} s never ends before the deadline of "
-            f"{settings.deadline_s:g} s",
+            f"a quiet time of {quiet:g} s never ends before the deadline of {deadline:g} s",
             "make quiet_s smaller than deadline_s, or off",
         )
-    if settings.update_quiet_s > settings.update_max_s:
+    most = values["update_max_s"]
+    if values["update_quiet_s"] > most:
         yield Problem(
             ("update_quiet_s", "update_max_s"),
-            f"an update cannot wait {settings.update_quiet_s:g} s for quiet and "
-            f"{settings.update_max_s:g} s at most",
+            f"an update cannot wait {values['update_quiet_s']:g} s for quiet and {most:g} s at "
+            "most",
             "make update_quiet_s at most update_max_s",
         )
 

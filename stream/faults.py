@@ -28,6 +28,8 @@ class WarpFault(StrEnum):
     """The bytes are something else."""
     OUT_OF_MEMORY = "out_of_memory"
     """The job needed more than a worker may have."""
+    SUPERSEDED = "superseded"
+    """The warp was withdrawn or replaced after its revision was frozen."""
     TIMEOUT = "timeout"
     """The job or the store took longer than it may."""
     TOO_LARGE = "too_large"

@@ -9,9 +9,7 @@ import schemas
 from core import groups
 from stream.log.seam import Record
 
-__all__ = ["Dead", "GroupEvent", "Tick", "event_id", "read"]
-
-_UNSUPPORTED: Final = (schemas.GroupSealed, schemas.GroupReopened)
+__all__ = ["Dead", "GroupEvent", "Tick", "event_id", "least_format", "read"]
 
 _LONGEST_ID: Final = 1024  # characters, as `schemas.Attributes` has it; of four bytes at most
 
@@ -20,6 +18,8 @@ _Addressed = (
     | schemas.WarpWithdrawn
     | schemas.GroupManifest
     | schemas.GroupClosed
+    | schemas.GroupSealed
+    | schemas.GroupReopened
     | schemas.JobSuspected
 )
 
@@ -43,6 +43,11 @@ class Dead:
 
     error: schemas.SchemaError
     stage: schemas.Stage
+
+
+def least_format(event: groups.Event) -> int:
+    """Return the oldest format of the state that can remember an event."""
+    return 2 if isinstance(event, groups.Sealed | groups.Reopened | groups.Suspected) else 1
 
 
 def read(record: Record, at: int, partitions: int) -> GroupEvent | Tick | Dead:
@@ -70,13 +75,6 @@ def read(record: Record, at: int, partitions: int) -> GroupEvent | Tick | Dead:
         return Dead(error, "decode")
     if isinstance(message, schemas.ClockTick):
         return Tick()
-    if isinstance(message, _UNSUPPORTED):
-        return _dead(
-            schemas.DeadReason.UNSUPPORTED_TYPE,
-            "group",
-            f"{attributes.type} is a known type that this release does not act on yet; "
-            "send it again after an upgrade",
-        )
     return _addressed(record, attributes, message, at, partitions)
 
 
@@ -107,20 +105,28 @@ def _dead(reason: schemas.DeadReason, stage: schemas.Stage, message: str) -> Dea
 
 
 def _event(message: _Addressed, at: int, event_time: int) -> groups.Event:
+    event: groups.Event
     match message:
         case schemas.WarpArrived():
-            return _arrived(message, at, event_time)
+            event = _arrived(message, at, event_time)
         case schemas.WarpWithdrawn():
-            return _withdrawn(message, at, event_time)
+            event = _withdrawn(message, at, event_time)
         case schemas.GroupManifest():
-            deadline = None if message.deadline is None else round(message.deadline * 1000)
-            return groups.ManifestSet(
-                at, message.version, message.visits, message.reference, deadline
-            )
+            event = _manifest(message, at)
         case schemas.GroupClosed():
-            return groups.Closed(at, message.version)
+            event = groups.Closed(at, message.version)
+        case schemas.GroupSealed():
+            event = groups.Sealed(at, message.version)
+        case schemas.GroupReopened():
+            event = groups.Reopened(at, message.version)
         case schemas.JobSuspected():
-            return groups.Suspected(at, message.visit, message.job, message.alone, event_time)
+            event = groups.Suspected(at, message.visit, message.job, message.alone, event_time)
+    return event
+
+
+def _manifest(message: schemas.GroupManifest, at: int) -> groups.ManifestSet:
+    deadline = None if message.deadline is None else round(message.deadline * 1000)
+    return groups.ManifestSet(at, message.version, message.visits, message.reference, deadline)
 
 
 def _arrived(message: schemas.WarpArrived, at: int, event_time: int) -> groups.Arrived:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -22,12 +22,15 @@ import schemas
 from core import groups
 from stream import jobs
 from stream.assemble import Assembler, Revision
-from stream.changelog import puts, restore
+from stream.basis import Past
+from stream.changelog import policy_within, puts, restore
 from stream.collector import uncollected
 from stream.ingest import Batch
 from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
 from stream.log.topics import Topics
 from stream.outbox import Outbox
+from stream.recall import Recall
+from stream.references import ReferenceCause, cause_of_change
 from stream.telemetry import Telemetry
 from stream.workshop import Fulfilled, Workshop
 
@@ -71,6 +74,8 @@ class Shared:
         Records of one ingest transaction.
     max_due_groups : int
         Due groups of one partition that are worked on at the same time.
+    state_format : int or None
+        Format of the state to be written; None keeps a partition's own, the newest for a new one.
     """
 
     log: OwnerLog
@@ -83,6 +88,7 @@ class Shared:
     source: str
     ingest_max_records: int = 500
     max_due_groups: int = 64
+    state_format: int | None = None
 
 
 class Owner:
@@ -108,6 +114,7 @@ class Owner:
         self._lines: dict[str, deque[groups.Frozen]] = {}
         self._waiting: deque[str] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._recalls: dict[str, Recall] = {}
         self._draining = False
         self._next_tick = 0.0
         self._to_read: int | None = None
@@ -125,8 +132,11 @@ class Owner:
                     self._shared.log.changelog(self.partition),
                     self._shared.policy_for,
                     self._shared.log.partitions,
+                    self._shared.state_format,
                 )
             self._refuse_lost()  # whoever has it by now resumes where the state says
+            if restored.raised:
+                await self._raise_format(restored.position)
             await self._shared.log.resume(self.partition, restored.position.next_offset)
         except PartitionLostError as error:
             self.lose(error.why)
@@ -142,6 +152,12 @@ class Owner:
         if restored.records:
             log.info("partition restored", partition=self.partition, due=self.due)
 
+    async def _raise_format(self, position: schemas.Position) -> None:
+        """Make the new format durable before anything is written in it."""
+        raised = self._outbox.position(position)
+        await self._shared.log.transact(self.partition, [raised])
+        log.info("state format raised", partition=self.partition, format=position.state_format)
+
     def _refuse_lost(self) -> None:
         if self.status is Status.LOST:
             raise PartitionLostError(self.partition, "it was lost while it was read back")
@@ -154,6 +170,7 @@ class Owner:
         log.warning("partition lost", partition=self.partition, why=why)
         self._lines.clear()
         self._waiting.clear()
+        self._recalls.clear()
         for task in self._tasks.values():
             task.cancel()
 
@@ -186,7 +203,7 @@ class Owner:
             async with self._lock:
                 if self.status is not Status.ACTIVE:
                     return
-                batch = Batch(self.state, self._shared.log.partitions)
+                batch = Batch(self.state, self._shared.log.partitions, self.position.state_format)
                 for number, record in enumerate(chunk, 1):
                     batch.take(record)
                     if number % _BREATH == 0:
@@ -214,6 +231,8 @@ class Owner:
         for action, count in batch.late.items():
             telemetry.late(action, count)
         self._tell_dead(batch)
+        for key in batch.stirred & self._recalls.keys():
+            self._recalls[key].add(groups.superseded(self.state.groups[key], self._lines[key][0]))
         for key, frozen in batch.frozen:
             self._tell_frozen(key, frozen)
             self._line_up(key, frozen)
@@ -313,17 +332,25 @@ class Owner:
     async def _work_off(self, key: str) -> None:
         line = self._lines[key]
         while line and self.status is Status.ACTIVE and not self._draining:
-            frozen = line[0]
-            done = await self._shared.workshop.fulfil(
-                frozen,
-                self._known(key, frozen),
-                partial(self._keep, key, frozen),
-            )
-            if not await self._publish(key, frozen, done):
+            if not await self._finish(key, line[0]):
                 return
             line.popleft()
         if not line:
             self._lines.pop(key, None)
+
+    async def _finish(self, key: str, frozen: groups.Frozen) -> bool:
+        """Do what a revision needs, and publish it; tell whether it is published."""
+        group = self.state.groups[key]
+        policy = policy_within(self._shared.policy_for(key), self.position.state_format)
+        past = self._shared.assembler.past(group, frozen, policy)
+        recall = self._recalls[key] = Recall(groups.superseded(group, frozen))
+        try:
+            done = await self._shared.workshop.fulfil(
+                frozen, self._known(key, frozen), partial(self._keep, key, frozen), past, recall
+            )
+        finally:
+            self._recalls.pop(key, None)
+        return await self._publish(key, frozen, done, past)
 
     def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
         """Return the measurements that were kept of the very warps that were frozen."""
@@ -350,11 +377,15 @@ class Owner:
                 event = groups.Measured(
                     self.state.clock, one.visit, digests[one.visit], measurement
                 )
-                changes.update(puts(key, self.state.feed(key, event)))
+                changes.update(self._puts(key, event))
             if changes:
                 await self._commit("results", list(self._outbox.state(changes.items())))
 
-    async def _publish(self, key: str, frozen: groups.Frozen, done: Fulfilled) -> bool:
+    def _puts(self, key: str, event: groups.Event) -> Iterator[tuple[bytes, bytes | None]]:
+        """Let something happen to a group, and yield what is to be written of it."""
+        return puts(key, self.state.feed(key, event), self.position.state_format)
+
+    async def _publish(self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past) -> bool:
         """Write a revision, all of it or nothing."""
         async with self._lock:
             if self.status is not Status.ACTIVE:
@@ -364,19 +395,27 @@ class Owner:
                 schemas.GroupId.parse(key),
                 frozen,
                 done,
-                previous_reference=self.state.groups[key].header.reference,
+                past=past,
                 now=now,
             )
-            event = groups.Published(self.state.clock, frozen.revision, done.reference)
-            changes = puts(key, self.state.feed(key, event))
+            event = groups.Published(
+                self.state.clock, frozen.revision, done.reference, self._remembered(revision)
+            )
+            changes = self._puts(key, event)
             records = [*self._outbox.revision(revision, now), *self._outbox.state(changes)]
             if not await self._commit("publish", records):
                 return False
-        self._tell_published(key, revision)
+        cause = cause_of_change(frozen, past, done.reference, done.measured)
+        self._tell_published(key, revision, cause)
         return True
 
-    def _tell_published(self, key: str, revision: Revision) -> None:
+    def _remembered(self, revision: Revision) -> tuple[tuple[int, groups.Sent], ...]:
+        return revision.sent if self.position.state_format > 1 else ()
+
+    def _tell_published(self, key: str, revision: Revision, cause: ReferenceCause | None) -> None:
         summary, group = revision.summary, revision.metrics[-1]
+        if cause is not None:
+            self._shared.telemetry.reference_changed(cause)
         self._shared.telemetry.published(
             summary.band,
             summary.kind,
@@ -397,6 +436,7 @@ class Owner:
             revision=summary.revision,
             status=summary.status,
             reference=summary.reference,
+            reference_change=None if cause is None else str(cause),
             models=len(revision.models),
             failed=group.failed,
         )

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 import schemas
+from core import groups
 from stream import inbox
 from stream.letters import Found, Place
 from stream.log.seam import LogRefusedError, Outgoing, PublisherLog, Record
+from stream.standing import Standing
 
-__all__ = ["MOST_TOLD", "Fate", "Refusal", "Renewing", "Replayer", "Report", "judge"]
+__all__ = ["MOST_TOLD", "Fate", "Judge", "Refusal", "Renewing", "Replayer", "Report", "judge"]
 
 MOST_TOLD: Final = 1000
 """Refused letters that a report names one by one; all are counted."""
@@ -48,7 +50,9 @@ Fate = Outgoing | Refusal
 _Chosen = tuple[Place, schemas.DeadReason, Outgoing]
 
 
-def judge(letter: schemas.DeadLetter, topic: str, partitions: int) -> Fate:
+def judge(
+    letter: schemas.DeadLetter, topic: str, partitions: int, standing: Standing | None = None
+) -> Fate:
     """Return the record to be put on the input for a letter, or why it would do no good.
 
     Parameters
@@ -58,6 +62,8 @@ def judge(letter: schemas.DeadLetter, topic: str, partitions: int) -> Fate:
         The input.
     partitions : int
         Of the input.
+    standing : Standing, optional
+        Where the group stands, if that was looked up.
 
     Returns
     -------
@@ -77,10 +83,12 @@ def judge(letter: schemas.DeadLetter, topic: str, partitions: int) -> Fate:
             "only a part of the record was kept, with its size and checksum",
             "let the producer send the event anew",
         )
-    return _read_again(letter, letter.value, partitions)
+    return _read_again(letter, letter.value, partitions, standing or Standing())
 
 
-def _read_again(letter: schemas.DeadLetter, value: bytes, partitions: int) -> Fate:
+def _read_again(
+    letter: schemas.DeadLetter, value: bytes, partitions: int, standing: Standing
+) -> Fate:
     """Read a record as the service will: whatever its letter says, it must not come back."""
     key = letter.key or b""
     home = schemas.partition_of(key, partitions)
@@ -92,7 +100,66 @@ def _read_again(letter: schemas.DeadLetter, value: bytes, partitions: int) -> Fa
         reason = read.error.reason
         why = f"it would come back as {reason}: {read.error}"
         return Refusal(why, schemas.REMEDIES[reason].advice)
-    return Outgoing(letter.topic, home, letter.key, value, letter.headers)
+    stopped = _stopped(read, standing) if isinstance(read, inbox.GroupEvent) else None
+    return stopped or Outgoing(letter.topic, home, letter.key, value, letter.headers)
+
+
+def _stopped(read: inbox.GroupEvent, standing: Standing) -> Refusal | None:
+    """Return what the group, as it stands, or its state's format has against an event."""
+    header, position = standing.header, standing.position
+    if position is not None and position.state_format < inbox.least_format(read.event):
+        return Refusal(
+            f"it would come back as {schemas.DeadReason.UNSUPPORTED_TYPE}: the service still "
+            f"writes its state in format {position.state_format}",
+            "raise the service's state_format, and replay it after that",
+        )
+    if header is None or header.sealed_at is None or isinstance(read.event, _TAKEN_WHEN_SEALED):
+        return None
+    since = schemas.time_text(1000 * header.sealed_at)
+    why = f"the group {read.group} is sealed since {since}"
+    if isinstance(read.event, groups.Reopened) or header.forgotten:
+        return Refusal(f"{why}, too long to be reopened", "announce it under another campaign")
+    return Refusal(why, f"run `evensky reopen {read.group}`, and replay it after that")
+
+
+_TAKEN_WHEN_SEALED: Final = (groups.Sealed, groups.Suspected)
+
+
+class Judge:
+    """Judges letters, and looks up where a group stands for those of which that decides.
+
+    Parameters
+    ----------
+    topic : str
+        The input.
+    partitions : int
+        Of the input.
+    standing_of : callable, optional
+        Returns where a group stands, from its key.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partitions: int,
+        standing_of: Callable[[str], Awaitable[Standing]] | None = None,
+    ) -> None:
+        self._topic = topic
+        self._partitions = partitions
+        self._standing_of = standing_of
+
+    async def __call__(self, letter: schemas.DeadLetter) -> Fate:
+        """Return the record to be put on the input for a letter, or why it would do no good."""
+        fate = judge(letter, self._topic, self._partitions)
+        if isinstance(fate, Refusal) or letter.reason not in _HANG_ON_THE_GROUP:
+            return fate
+        if self._standing_of is None:
+            return fate
+        standing = await self._standing_of((letter.key or b"").decode())
+        return judge(letter, self._topic, self._partitions, standing)
+
+
+_HANG_ON_THE_GROUP: Final = (schemas.DeadReason.SEALED, schemas.DeadReason.UNSUPPORTED_TYPE)
 
 
 @dataclass(slots=True)
@@ -119,10 +186,7 @@ class Replayer:
     ----------
     publish : callable
         Appends records; they are durable when it returns.
-    topic : str
-        The input.
-    partitions : int
-        Of the input.
+    judge : Judge
 
     Attributes
     ----------
@@ -131,11 +195,10 @@ class Replayer:
     """
 
     def __init__(
-        self, publish: Callable[[Sequence[Outgoing]], Awaitable[None]], topic: str, partitions: int
+        self, publish: Callable[[Sequence[Outgoing]], Awaitable[None]], judge: Judge
     ) -> None:
         self._publish = publish
-        self._topic = topic
-        self._partitions = partitions
+        self._judge = judge
         self._batch: list[_Chosen] = []
         self._bytes = 0
         self.report = Report()
@@ -143,7 +206,7 @@ class Replayer:
     async def take(self, found: Found) -> None:
         """Take a letter; its record may wait for others."""
         reason = found.letter.reason
-        fate = judge(found.letter, self._topic, self._partitions)
+        fate = await self._judge(found.letter)
         if isinstance(fate, Refusal):
             self._refuse(found.place, reason, fate)
             return

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from core.groups import Group, Partition, Phase
-from stream.census import Census, keep_counting
+from stream.census import SEALED, Census, keep_counting
 from stream.log.seam import Poll
 from stream.owner import Owner, Shared, Status
 from stream.pulse import Pulse
@@ -98,6 +98,7 @@ class Service:
         ages = {state: max(0.0, now - since / 1000) for state, since in census.oldest.items()}
         return Snapshot(
             groups_open=census.counts[Phase.OPEN],
+            groups_sealed=census.counts[SEALED],
             groups_due=sum(owner.due_groups for owner in self._owners.values()),
             members_open=census.members_open,
             oldest_open_s=ages.get(Phase.OPEN, 0.0),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -29,8 +29,21 @@ from pydantic import (
 
 from core import MatchConfig, VerdictLimits
 from core.quality import FLAGS
+from schemas import STATE_FORMAT
 from stream.crosschecks import PARENT_BYTES, impossible
 from stream.machine import Machine
+from stream.policies import (
+    POLICY_SETTINGS,
+    Margin,
+    Members,
+    Policies,
+    PolicyRule,
+    Quorum,
+    Seconds,
+    SecondsOrOff,
+    off,
+    policy_of,
+)
 from stream.problems import Problem, SettingsError
 from stream.results.shared import shared_place
 
@@ -49,11 +62,6 @@ GIB = 2**30
 _LARGEST_PORT = 65_535
 _PASSWORD = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")
 _LEAST_SESSION_S = 6.0  # brokers refuse a shorter session unless configured otherwise
-
-
-def _off(value: object) -> object:
-    """Let an operator write ``off`` where the code says None."""
-    return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
 
 def _upper(value: object) -> object:
@@ -76,14 +84,12 @@ def _shared(value: str) -> str:
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$")]
 User = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,255}$")]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
-SecondsOrOff = Annotated[Seconds | None, BeforeValidator(_off)]
 Size = Annotated[ByteSize, Field(ge=MIB)]
 Chi2OrOff = Annotated[
-    Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(_off)
+    Annotated[float, Field(ge=1, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(off)
 ]
 SigmasOrOff = Annotated[
-    Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(_off)
+    Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None, BeforeValidator(off)
 ]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Flags = Annotated[tuple[Literal["edge_step", "sources_unmasked"], ...], BeforeValidator(_names)]
@@ -166,6 +172,14 @@ class Settings(BaseModel):
     max_message_bytes: Annotated[ByteSize, Field(ge=65_536, le=64 * MIB)] = Field(
         default=ByteSize(4 * MIB),
         description="largest model message (the models topic's max.message.bytes)",
+    )
+
+    state_format: Annotated[
+        Annotated[int, Field(ge=1, le=STATE_FORMAT)] | None, BeforeValidator(off)
+    ] = Field(
+        default=None,
+        description="format in which the state is written, for the time of an upgrade; off: that "
+        "of the state that is there, else the newest",
     )
 
     # -- the way to the brokers
@@ -265,9 +279,7 @@ class Settings(BaseModel):
     )
 
     # -- when a group is complete
-    quorum: int = Field(
-        default=3, ge=1, le=100_000, description="members a group needs to end by quiet"
-    )
+    quorum: Quorum = Field(default=3, description="members a group needs to end by quiet")
     quiet_s: SecondsOrOff = Field(
         default=600.0, description="time without an arrival that completes a group; off: never"
     )
@@ -275,14 +287,36 @@ class Settings(BaseModel):
         default=43_200.0,
         description="time since its first event after which a group is complete anyway",
     )
-    min_members: int = Field(
-        default=2, ge=2, le=100_000, description="members below which a group ends as incomplete"
+    min_members: Members = Field(
+        default=2, description="members below which a group ends as incomplete"
     )
     update_quiet_s: Seconds = Field(
         default=600.0, description="time after the last late change before a group's update is made"
     )
     update_max_s: Seconds = Field(
         default=3600.0, description="longest wait of a late change for its group's update"
+    )
+
+    reference_margin: Margin = Field(
+        default=0.2,
+        description="cost by which another must be better to take the place of a published "
+        "reference; inf: never, 0: chosen anew at each revision",
+    )
+    seal_after_s: SecondsOrOff = Field(
+        default=None,
+        description="time since its last revision after which a group takes no more events; "
+        "off: never",
+    )
+    seal_retention_s: Seconds = Field(
+        default=2_592_000.0,
+        description="time after which a sealed group's members are forgotten, and it can no "
+        "longer be reopened",
+    )
+    policies: tuple[PolicyRule, ...] = Field(
+        default=(),
+        max_length=1000,
+        description="what is different for some campaigns, skymaps or bands; tables [[policies]] "
+        "of the file, the first that fits counts",
     )
 
     # -- the matching
@@ -421,16 +455,15 @@ class Settings(BaseModel):
             flags=self.verdict_flags,
         )
 
-    def policy_values(self) -> dict[str, int | None]:
-        """Return the arguments of `core.groups.Policy`: times in milliseconds, None is off."""
-        return {
-            "quorum": self.quorum,
-            "quiet_ms": None if self.quiet_s is None else _milliseconds(self.quiet_s),
-            "deadline_ms": _milliseconds(self.deadline_s),
-            "min_members": self.min_members,
-            "update_quiet_ms": _milliseconds(self.update_quiet_s),
-            "update_max_ms": _milliseconds(self.update_max_s),
-        }
+    def policy_values(self) -> dict[str, Any]:
+        """Return the settings that make the policy of a group which no rule takes."""
+        return {name: getattr(self, name) for name in POLICY_SETTINGS}
+
+    def policy_for(self) -> Policies:
+        """Return what gives the policy of a group by its key."""
+        values = self.policy_values()
+        rules = [(one, policy_of(values | one.given, self.max_attempts)) for one in self.policies]
+        return Policies(rules, policy_of(values, self.max_attempts))
 
     def origin(self, name: str) -> str:
         """Tell where a setting was given: a file, a variable, an option, or ``default``."""
@@ -450,10 +483,6 @@ def parse_address(text: str) -> Address:
     if not host or not (port.isascii() and port.isdecimal()) or int(port) > _LARGEST_PORT:
         raise ValueError(f"{text.strip()!r} is not HOST:PORT")
     return Address(host, int(port))
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
 
 
 def _machine(info: ValidationInfo) -> Machine:

@@ -24,6 +24,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from core import NUMERICS_VERSION, Verdict, groups
 from schemas import DeadReason
 from stream.labels import Bands, Labels
+from stream.references import ReferenceCause
 
 __all__ = ["PartitionView", "Snapshot", "Telemetry"]
 
@@ -38,6 +39,8 @@ _OUTCOMES = Labels(
     "manifest",
     "closed",
     "sealed",
+    "reopened",
+    "suspected",
     "tick",
     "dead",
 )
@@ -58,6 +61,7 @@ _REASONS = Labels(*DeadReason)
 _TRIGGERS = Labels(*groups.Trigger)
 _KINDS = Labels(*groups.Kind)
 _VERDICTS = Labels(*Verdict)
+_CAUSES = Labels(*ReferenceCause)
 
 _WAIT = (5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 _JOB = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200)
@@ -93,6 +97,8 @@ class Snapshot:
     ----------
     groups_open, groups_due : int
         Groups that gather members; groups that are complete and not yet published.
+    groups_sealed : int
+        Groups whose history has ended and of which nothing is due.
     members_open : int
         Warps in open groups.
     oldest_open_s, oldest_due_s : float
@@ -111,6 +117,7 @@ class Snapshot:
 
     groups_open: int = 0
     groups_due: int = 0
+    groups_sealed: int = 0
     members_open: int = 0
     oldest_open_s: float = 0.0
     oldest_due_s: float = 0.0
@@ -204,6 +211,10 @@ class Telemetry:
         """Count the verdict on one published model of a match."""
         self._verdicts.labels(self._band(band), _VERDICTS(verdict)).inc()
 
+    def reference_changed(self, cause: str) -> None:
+        """Count a revision whose reference is another than in the one before, by why."""
+        self._references.labels(_CAUSES(cause)).inc()
+
     # -- hooks: jobs and pixels --------------------------------------------------------------------
 
     def attempt(self, outcome: str, seconds: float) -> None:
@@ -263,6 +274,7 @@ class Telemetry:
         """Set every gauge; partitions that are no longer ours lose their series."""
         self._groups_open.set(snapshot.groups_open)
         self._groups_due.set(snapshot.groups_due)
+        self._groups_sealed.set(snapshot.groups_sealed)
         self._members_open.set(snapshot.members_open)
         self._oldest_open.set(snapshot.oldest_open_s)
         self._oldest_due.set(snapshot.oldest_due_s)
@@ -337,6 +349,10 @@ class Telemetry:
             "verdicts", "Matched models by their verdict.", "band", "verdict"
         )
 
+        self._references = self._counter(
+            "reference_changes", "Revisions with another reference, by why.", "cause"
+        )
+
     def _make_compute(self) -> None:
         self._attempts = self._counter("job_attempts", "Attempts of jobs by their end.", "outcome")
         self._reused = self._counter(
@@ -374,6 +390,7 @@ class Telemetry:
     def _make_gauges(self) -> None:
         self._groups_open = self._gauge("groups_open", "Groups that gather members.")
         self._groups_due = self._gauge("groups_due", "Complete groups not yet published.")
+        self._groups_sealed = self._gauge("groups_sealed", "Groups whose history has ended.")
         self._members_open = self._gauge("group_members_open", "Warps in open groups.")
         self._oldest_open = self._gauge("oldest_open_group_age_seconds", "Oldest open group.")
         self._oldest_due = self._gauge("oldest_due_group_age_seconds", "Oldest due group.")
@@ -395,6 +412,7 @@ class Telemetry:
             (self._events, _OUTCOMES),
             (self._dead, _REASONS),
             (self._late, _LATE),
+            (self._references, _CAUSES),
             (self._attempts, _ATTEMPTS),
             (self._job_seconds, _STAGES),
             (self._reused, _SOURCES),

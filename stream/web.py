@@ -13,13 +13,14 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
+from stream.census import STATES
 from stream.pulse import Pulse
 from stream.settings import Address, Problem, SettingsError
 from stream.telemetry import Snapshot, Telemetry
 
 __all__ = ["GROUP_STATES", "MOST_GROUPS", "Operated", "Web"]
 
-GROUP_STATES: Final = ("open", "due", "published")
+GROUP_STATES: Final = STATES
 MOST_GROUPS: Final = 1000
 """The most groups that one answer lists."""
 
@@ -27,7 +28,7 @@ _PATHS: Final = {
     "/metrics": "metrics for Prometheus",
     "/healthz": "whether the service moves",
     "/readyz": "whether it serves, and if not, what is missing",
-    "/groups?state=open|due|published": "what each group waits for",
+    f"/groups?state={'|'.join(GROUP_STATES)}": "what each group waits for",
 }
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -9,10 +9,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import core
-from core import groups
 from stream import jobs
 from stream.assemble import Assembler
 from stream.faults import WarpFault
@@ -205,10 +204,9 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     pool = worker_pool(settings, telemetry)
     fetcher = _fetcher(settings, telemetry)
     log = owner_log(settings)
-    values: dict[str, Any] = settings.policy_values()
-    policy = groups.Policy(**values)
+    policy_for = settings.policy_for()
     results = kept_results(settings, telemetry.reused)
-    watch = Watch(lambda _: policy, clock)
+    watch = Watch(policy_for, clock)
     workshop = Workshop(
         fetcher,
         TellingPool(pool, telemetry),
@@ -222,11 +220,12 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         workshop=workshop,
         assembler=assembler(settings),
         telemetry=telemetry,
-        policy_for=lambda _: policy,
+        policy_for=policy_for,
         clock=clock,
         source=f"evensky/{settings.app}",
         ingest_max_records=settings.ingest_max_records,
         max_due_groups=settings.max_due_groups,
+        state_format=settings.state_format,
     )
     limits = Limits(
         poll_wait_s=settings.ingest_max_ms / 1000,

@@ -8,7 +8,7 @@ publish the same numbers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, cast
@@ -17,12 +17,14 @@ import core
 import schemas
 from core import groups
 from stream import fits, jobs
+from stream.basis import Past
 from stream.fetch import Held, Want
 from stream.jobnames import JobNames
+from stream.recall import Recall
 from stream.results import Results
 from stream.suspects import Watch
 
-__all__ = ["Fulfilled", "OnMeasured", "Pool", "Store", "Tried", "Workshop"]
+__all__ = ["Fulfilled", "Kept", "OnMeasured", "Pool", "Store", "Tried", "Workshop"]
 
 T = TypeVar("T")
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
@@ -59,6 +61,19 @@ class Tried:
     result: jobs.Matched | jobs.JobFault
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A match that needs not be made: what was sent of the warp would be sent again.
+
+    Attributes
+    ----------
+    reference : int
+        Visit that it was made against.
+    """
+
+    reference: int
+
+
 @dataclass(slots=True)
 class Fulfilled:
     """All that was found out about a frozen revision.
@@ -70,7 +85,7 @@ class Fulfilled:
     costs : mapping of int to float
         Selection cost by visit, NaN for a warp that could not be measured.
     measured : dict of int to Measurement or Failed
-    matched : dict of int to Tried
+    matched : dict of int to Tried or Kept
         For each visit that could be measured but the reference.
     timings : dict of int to dict of str to float
         Seconds that workers spent on each visit now, by stage; a match's are the science warp's.
@@ -81,7 +96,7 @@ class Fulfilled:
     reference: int | None = None
     costs: Mapping[int, float] = field(default_factory=dict)
     measured: dict[int, groups.Measurement | groups.Failed] = field(default_factory=dict)
-    matched: dict[int, Tried] = field(default_factory=dict)
+    matched: dict[int, Tried | Kept] = field(default_factory=dict)
     timings: dict[int, dict[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -90,6 +105,24 @@ class Fulfilled:
         stages = self.timings.setdefault(visit, {})
         for stage, seconds in timings.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A revision that is worked on."""
+
+    arrivals: Mapping[int, schemas.WarpArrived]
+    done: Fulfilled
+    on_measured: OnMeasured
+    past: Past
+    recall: Recall
+
+    def keeps(self, visit: int, reference: int) -> bool:
+        """Tell whether what was sent of a match still stands, and note that it does."""
+        if self.past.kept(visit, self.past.basis(visit, reference)) is None:
+            return False
+        self.done.matched[visit] = Kept(reference)
+        return True
 
 
 class Workshop:
@@ -134,8 +167,10 @@ class Workshop:
         frozen: groups.Frozen,
         known: Mapping[int, groups.Measurement],
         on_measured: OnMeasured,
+        past: Past | None = None,
+        recall: Recall | None = None,
     ) -> Fulfilled:
-        """Do all that a revision needs.
+        """Do all that a revision needs, and that was not done for an earlier one.
 
         Parameters
         ----------
@@ -144,33 +179,34 @@ class Workshop:
             Measurements of its members that were made before.
         on_measured : callable
             Told of each batch of new measurements.
+        past : Past, optional
+            What was published before; nothing, if not given.
+        recall : Recall, optional
+            Told of members that are withdrawn or replaced meanwhile.
         """
         done = Fulfilled(measured=dict(known))
         arrivals = {
             member.visit: schemas.unpack_state(member.payload, schemas.WarpArrived)
             for member in frozen.members
         }
+        past = past or Past()
+        task = _Task(arrivals, done, on_measured, past, recall or Recall())
         while True:
-            plan = groups.next_work(frozen, done.measured, done.matched, self._config)
+            plan = groups.next_work(frozen, done.measured, done.matched, self._config, past.pinned)
             match plan:
                 case groups.MeasureThese():
-                    await self._measure(plan, arrivals, done, on_measured)
+                    await self._measure(plan, task)
                 case groups.MatchThese():
-                    await self._match(plan, arrivals, done)
+                    await self._match(plan, task)
                 case groups.Ready():
                     done.reference, done.costs = plan.reference, plan.costs
                     done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
                     return done
 
-    async def _measure(
-        self,
-        plan: groups.MeasureThese,
-        arrivals: Mapping[int, schemas.WarpArrived],
-        done: Fulfilled,
-        on_measured: OnMeasured,
-    ) -> None:
+    async def _measure(self, plan: groups.MeasureThese, task: _Task) -> None:
+        done = task.done
         results = await asyncio.gather(
-            *(self._run(jobs.measure, arrivals[visit]) for visit in plan.visits)
+            *(self._run(task, jobs.measure, visit) for visit in plan.visits)
         )
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
@@ -182,18 +218,15 @@ class Workshop:
         for result in good:
             done.spent(result.visit, result.timings)
         if good:
-            await on_measured(good)
+            await task.on_measured(good)
 
-    async def _match(
-        self,
-        plan: groups.MatchThese,
-        arrivals: Mapping[int, schemas.WarpArrived],
-        done: Fulfilled,
-    ) -> None:
+    async def _match(self, plan: groups.MatchThese, task: _Task) -> None:
+        done = task.done
+        visits = [v for v in plan.visits if not task.keeps(v, plan.reference)]
         tried = await asyncio.gather(
-            *(self._match_one(arrivals[plan.reference], arrivals[v]) for v in plan.visits)
+            *(self._match_one(task, plan.reference, visit) for visit in visits)
         )
-        for visit, one in zip(plan.visits, tried, strict=True):
+        for visit, one in zip(visits, tried, strict=True):
             if isinstance(one.result, jobs.Matched):
                 done.spent(visit, one.result.timings)
             if isinstance(one.result, jobs.JobFault) and one.result.visit == plan.reference:
@@ -201,16 +234,19 @@ class Workshop:
             else:
                 done.matched[visit] = one
 
-    async def _match_one(
-        self, reference: schemas.WarpArrived, science: schemas.WarpArrived
-    ) -> Tried:
-        refused = _comparable(reference, science)
+    async def _match_one(self, task: _Task, reference: int, visit: int) -> Tried:
+        refused = _comparable(task.arrivals[reference], task.arrivals[visit])
         if refused is not None:
-            return Tried(reference.visit, refused)
-        return Tried(reference.visit, await self._run(jobs.match, reference, science))
+            return Tried(reference, refused)
+        return Tried(reference, await self._run(task, jobs.match, reference, visit))
 
-    async def _run(
-        self, job: Callable[..., T], *arrivals: schemas.WarpArrived
+    async def _run(self, task: _Task, job: Callable[..., T], *visits: int) -> T | jobs.JobFault:
+        """Run a job unless, or until, one of its warps is recalled; a fault is an answer."""
+        arrivals = [task.arrivals[visit] for visit in visits]
+        return await task.recall.run(visits, self._job(job, arrivals))
+
+    async def _job(
+        self, job: Callable[..., T], arrivals: Sequence[schemas.WarpArrived]
     ) -> T | jobs.JobFault:
         """Return a job's result, known or new; a fault is an answer."""
         name, visit = self._names.of(arrivals), arrivals[-1].visit
@@ -247,9 +283,15 @@ def _failed(fault: jobs.JobFault) -> groups.Failed:
     return groups.Failed(f"{fault.reason}: {fault.message}")
 
 
-def _of_planes(tried: Iterable[Tried]) -> tuple[str, ...]:
-    """Say which bad mask planes no warp of the group defines: misspelt, most likely."""
-    absent = [one.result.absent for one in tried if isinstance(one.result, jobs.Matched)]
+def _of_planes(tried: Collection[Tried | Kept]) -> tuple[str, ...]:
+    """Say which bad mask planes no warp of the group defines: misspelt, most likely.
+
+    Of warps that were not matched now nobody knows.
+    """
+    if any(isinstance(one, Kept) for one in tried):
+        return ()
+    results = [one.result for one in tried if isinstance(one, Tried)]
+    absent = [result.absent for result in results if isinstance(result, jobs.Matched)]
     nowhere = [name for name in (absent or [()])[0] if all(name in names for names in absent)]
     if not nowhere:
         return ()

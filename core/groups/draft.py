@@ -38,6 +38,24 @@ class Draft:
         fresh = (m for m in self.members if m.visit == visit)
         return next(fresh, None) or self.group.members.get(visit)
 
+    @property
+    def named(self) -> int | None:
+        """Reference that a revision frozen now would have by name: one that it holds."""
+        visit = None if self.expected is None else self.expected.reference
+        if visit is None or digest_in(self.member(visit), self.expected) is None:
+            return None
+        return visit
+
+    @property
+    def pending(self) -> bool:
+        """Whether the newest frozen revision, if any, is not what would be frozen now."""
+        return self.header.changed > 0 or self.renamed
+
+    @property
+    def renamed(self) -> bool:
+        """Whether manifests name another reference than when the newest revision was frozen."""
+        return self.header.frozen > 0 and self.named != self.header.named
+
     def all_members(self) -> Mapping[int, Member]:
         """Return all members as the draft leaves them; costs their number."""
         return {**self.group.members, **{m.visit: m for m in self.members}}

@@ -20,14 +20,7 @@ def holds_change(draft: Draft) -> bool:
     if header.frozen == 0:
         awaited = 0 if expected is None else len(expected.visits) - header.accounted
         return header.present > 0 or awaited > 0
-    return header.changed > 0 or _names_another(draft)
-
-
-def _names_another(draft: Draft) -> bool:
-    named = None if draft.expected is None else draft.expected.reference
-    if named is None or named == draft.header.named:
-        return False
-    return digest_in(draft.member(named), draft.expected) is not None
+    return draft.pending
 
 
 def freeze(draft: Draft, trigger: Trigger) -> Draft:
@@ -47,7 +40,7 @@ def freeze(draft: Draft, trigger: Trigger) -> Draft:
         changed=0,
         frozen=frozen.revision,
         size=len(frozen.members),
-        named=None if draft.expected is None else draft.expected.reference,
+        named=frozen.reference,
         settled_at=draft.at,
     )
     return replace(draft, header=header, members=marked, frozen=(frozen,))
@@ -78,7 +71,7 @@ def _revision(draft: Draft, trigger: Trigger, members: Mapping[int, Member]) -> 
         expected=header.count if expected is None else len(expected.visits),
         completeness=_completeness(header, expected),
         incomplete=kind is not Kind.RETRACTION and len(held) < draft.policy.min_members,
-        reference=_named(expected, held),
+        reference=draft.named,
         since=_since(draft),
         at=draft.at,
     )
@@ -107,11 +100,6 @@ def _completeness(header: Header, expected: Expected | None) -> float:
     if expected is not None:
         return header.accounted / len(expected.visits) if expected.visits else 1.0
     return min(1.0, header.heard / header.count) if header.count else 1.0
-
-
-def _named(expected: Expected | None, held: set[int]) -> int | None:
-    named = None if expected is None else expected.reference
-    return named if named in held else None
 
 
 def _since(draft: Draft) -> int:

@@ -6,6 +6,8 @@ manifest looks at all members.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core.groups.changed import replace
 from core.groups.draft import Draft, digest_in, names
 from core.groups.events import (
@@ -23,7 +25,7 @@ from core.groups.events import (
 from core.groups.rules import is_over
 from core.groups.values import Expected, Header, Member, Outcome, Seal, Suspicion
 
-__all__ = ["is_pending", "take"]
+__all__ = ["take"]
 
 
 def take(draft: Draft) -> Draft:
@@ -79,8 +81,8 @@ def _take_member(draft: Draft, new: Member, outcome: Outcome) -> Draft:
             lower = Outcome.DUPLICATE if new.rank == old.rank else Outcome.SUPERSEDED
             return replace(draft, outcome=lower)
         new = _inherit(new, old)
-    header = _counted(draft, old, new)
-    return replace(draft, outcome=outcome, header=header, members=(new,))
+    draft = replace(draft, outcome=outcome, members=(new,))
+    return replace(draft, header=_counted(draft, old, new))
 
 
 def _inherit(new: Member, old: Member) -> Member:
@@ -93,47 +95,28 @@ def _inherit(new: Member, old: Member) -> Member:
 def _counted(draft: Draft, old: Member | None, new: Member) -> Header:
     header, expected = draft.header, draft.expected
     before, after = digest_in(old, expected), digest_in(new, expected)
-    changed = header.changed + (after != new.frozen) - (before != new.frozen)
-    first, last = _window(draft, expected, changed, moved=before != after)
-    return replace(
+    counted = replace(
         header,
         last_arrival=header.last_arrival if new.withdrawn else draft.at,
-        first_change=first,
-        last_change=last,
         heard=header.heard + (old is None),
         accounted=header.accounted + (old is None and _is_named(expected, new.visit)),
         present=header.present + (after is not None) - (before is not None),
-        changed=changed,
+        changed=header.changed + (after != new.frozen) - (before != new.frozen),
     )
+    return counted if before == after else _moved(replace(draft, header=counted))
 
 
 def _is_named(expected: Expected | None, visit: int) -> bool:
     return expected is not None and names(expected, visit)
 
 
-def _window(
-    draft: Draft, expected: Expected | None, changed: int, *, moved: bool
-) -> tuple[int | None, int | None]:
+def _moved(draft: Draft) -> Header:
     """Return when changes began and when they last went on; a change taken back is none."""
     header = draft.header
-    if not moved:
-        return header.first_change, header.last_change
-    if changed == 0 and not _is_renamed(header, expected):
-        return None, None
+    if not draft.pending:
+        return replace(header, first_change=None, last_change=None)
     first = draft.at if header.first_change is None else header.first_change
-    return first, draft.at
-
-
-def is_pending(header: Header, expected: Expected | None) -> bool:
-    """Tell whether the newest frozen revision, if any, is not what would be frozen now."""
-    return header.changed > 0 or _is_renamed(header, expected)
-
-
-def _is_renamed(header: Header, expected: Expected | None) -> bool:
-    """Tell whether a manifest names another reference than when the newest one was frozen."""
-    if header.frozen == 0 or expected is None or expected.reference is None:
-        return False
-    return expected.reference != header.named
+    return replace(header, first_change=first, last_change=draft.at)
 
 
 def _take_manifest(draft: Draft, event: ManifestSet) -> Draft:
@@ -149,25 +132,29 @@ def _take_manifest(draft: Draft, event: ManifestSet) -> Draft:
     if old is not None and new.rank <= old.rank:
         lower = Outcome.DUPLICATE if new.rank == old.rank else Outcome.SUPERSEDED
         return replace(draft, outcome=lower)
-    header = _recounted(draft, new)
-    return replace(draft, outcome=Outcome.MANIFEST, header=header, expected=new)
+    was = draft.named
+    draft = replace(draft, outcome=Outcome.MANIFEST, expected=new)
+    return replace(draft, header=_recounted(draft, old, was))
 
 
-def _recounted(draft: Draft, new: Expected) -> Header:
-    members = draft.group.members
-    held = {v: d for v, m in members.items() if (d := digest_in(m, new)) is not None}
-    before = {v: d for v, m in members.items() if (d := digest_in(m, draft.expected)) is not None}
-    changed = sum(held.get(v) != m.frozen for v, m in members.items())
-    moved = held != before or (_is_renamed(draft.header, new) and new.reference in held)
-    first, last = _window(draft, new, changed, moved=moved)
-    return replace(
+def _recounted(draft: Draft, old: Expected | None, was_named: int | None) -> Header:
+    members, new = draft.group.members, draft.expected
+    held, before = (_held(members, expected) for expected in (new, old))
+    counted = replace(
         draft.header,
-        first_change=first,
-        last_change=last,
-        accounted=sum(visit in members for visit in new.visits),
+        accounted=0 if new is None else sum(visit in members for visit in new.visits),
         present=len(held),
-        changed=changed,
+        changed=sum(held.get(v) != m.frozen for v, m in members.items()),
     )
+    if held == before and draft.named == was_named:
+        return counted
+    return _moved(replace(draft, header=counted))
+
+
+def _held(members: Mapping[int, Member], expected: Expected | None) -> dict[int, str]:
+    """Return the digest of each member that a revision would hold under a set."""
+    digests = ((visit, digest_in(member, expected)) for visit, member in members.items())
+    return {visit: digest for visit, digest in digests if digest is not None}
 
 
 def _take_closed(draft: Draft, event: Closed) -> Draft:

@@ -14,7 +14,7 @@ from core.groups.changed import replace
 from core.groups.draft import Draft
 from core.groups.events import Event, Measured, Published, TimerFired
 from core.groups.freeze import freeze, holds_change
-from core.groups.intake import is_pending, take
+from core.groups.intake import take
 from core.groups.policy import Policy
 from core.groups.release import release
 from core.groups.rules import Standing, forget_due, seal_due
@@ -94,7 +94,7 @@ def _opening(draft: Draft) -> Cause | None:
     if header.frozen == 0:
         return Cause.OPENS if draft.outcome in _OPENING else None
     short = header.size < draft.policy.min_members
-    changes = draft.outcome in _HEARD and is_pending(header, draft.expected)
+    changes = draft.outcome in _HEARD and draft.pending
     return Cause.REOPENS if short and changes else None
 
 

@@ -117,7 +117,6 @@ ROWS = (
     Row(Phase.PUBLISHED, Cause.REOPENS, Action.OPEN, Phase.OPEN),
     Row(Phase.PUBLISHED, Cause.UPDATE, Action.FREEZE, Phase.DUE),
     Row(Phase.PUBLISHED, Cause.ENDING, Action.FREEZE, Phase.DUE),
-    Row(Phase.PUBLISHED, Cause.UNCHANGED, Action.REST, Phase.PUBLISHED),
     Row(Seal.LIVE, Cause.SEALED, Action.SEAL, Seal.SEALED),
     Row(Seal.SEALED, Cause.REOPENED, Action.UNSEAL, Seal.LIVE),
     Row(Seal.SEALED, Cause.EXPIRED, Action.FORGET, Seal.FORGOTTEN),

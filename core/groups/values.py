@@ -242,7 +242,7 @@ class Header:
     size : int
         Members of the newest frozen revision.
     named : int or None
-        Reference that the manifest named when that was frozen.
+        Its reference by name: the one that a manifest named and that it holds.
     reference : int or None
         Reference of the published revision: the next one's, unless something speaks against it.
     reference_digest : str or None

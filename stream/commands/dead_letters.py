@@ -23,11 +23,12 @@ from stream.commands.letter_text import facts, page, row
 from stream.commands.options import LOG_SETTINGS, as_json, settings_from, settings_options
 from stream.commands.output import busy, count_of, printable, table_console
 from stream.letters import Choice, Found, Place, Unreadable, read_letters
-from stream.log.seam import Outgoing, ReaderLog
+from stream.log.seam import Outgoing
 from stream.log.topics import Topics
 from stream.logs import configure_logs
-from stream.replay import Refusal, Renewing, Replayer, Report, judge
+from stream.replay import Fate, Judge, Refusal, Renewing, Replayer, Report
 from stream.settings import Settings
+from stream.standing import Standings
 from stream.wiring import publisher_log, reader_log
 
 __all__ = ["command", "list_", "replay", "show"]
@@ -55,8 +56,7 @@ class _Newest:
     replayable: int = 0
     kept: list[tuple[tuple[int, int, int], dict[str, object]]] = field(default_factory=list)
 
-    def take(self, found: Found, topic: str, partitions: int) -> None:
-        fate = judge(found.letter, topic, partitions)
+    def take(self, found: Found, fate: Fate) -> None:
         self.counts[found.letter.reason] += 1
         self.replayable += not isinstance(fate, Refusal)
         age = (found.written, found.place.partition, found.place.offset)
@@ -100,14 +100,14 @@ def list_(*, limit: int, json_: bool, **values: Any) -> int:
 
 
 async def _list(settings: Settings, choice: Choice, newest: _Newest) -> int:
-    topics, unreadable = Topics(settings.topic_prefix), 0
-    async with _letters(settings) as (log, letters):
+    unreadable = 0
+    async with _letters(settings) as (judge, letters):
         async for one in letters:
             if isinstance(one, Unreadable):
                 unreadable += 1
                 _tell_unreadable(one)
             elif choice.takes(one):
-                newest.take(one, topics.warps, log.partitions)
+                newest.take(one, await judge(one.letter))
     return unreadable
 
 
@@ -152,11 +152,11 @@ def show(*, position: Place, json_: bool, **values: Any) -> int:
     TOPIC:PARTITION:OFFSET of the record that it is about.
     """
     settings = _settings(values)
-    found, partitions = asyncio.run(_find(settings, position))
-    if found is None:
+    judged = asyncio.run(_find(settings, position))
+    if judged is None:
         click.echo(f"evensky: there is no dead letter at {position}", err=True)
         return 1
-    fate = judge(found.letter, Topics(settings.topic_prefix).warps, partitions)
+    found, fate = judged
     if json_:
         _print_json(facts(found, fate))
     else:
@@ -165,14 +165,14 @@ def show(*, position: Place, json_: bool, **values: Any) -> int:
     return 0
 
 
-async def _find(settings: Settings, place: Place) -> tuple[Found | None, int]:
-    async with _letters(settings) as (log, letters):
+async def _find(settings: Settings, place: Place) -> tuple[Found, Fate] | None:
+    async with _letters(settings) as (judge, letters):
         async for one in letters:
             if isinstance(one, Found) and one.stands_at(place):
-                return one, log.partitions
+                return one, await judge(one.letter)
             if isinstance(one, Unreadable) and one.place == place:
                 _tell_unreadable(one)
-        return None, log.partitions
+        return None
 
 
 # -- replay ----------------------------------------------------------------------------------------
@@ -210,9 +210,9 @@ async def _replay(
     settings: Settings, choice: Choice, missing: set[Place], *, dry_run: bool
 ) -> tuple[int, Report]:
     """Replay what is chosen, and take what is met out of `missing`."""
-    topic, unreadable = Topics(settings.topic_prefix).warps, 0
-    async with _letters(settings) as (log, letters), _publish(settings, dry_run) as publish:
-        replayer = Replayer(publish, topic, log.partitions)
+    unreadable = 0
+    async with _letters(settings) as (judge, letters), _publish(settings, dry_run) as publish:
+        replayer = Replayer(publish, judge)
         async for one in letters:
             if isinstance(one, Unreadable):
                 unreadable += 1
@@ -273,15 +273,15 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 @asynccontextmanager
 async def _letters(
     settings: Settings,
-) -> AsyncGenerator[tuple[ReaderLog, AsyncGenerator[Found | Unreadable, None]]]:
-    """Open the log that the settings mean, and the letters in it."""
-    log = reader_log(settings)
+) -> AsyncGenerator[tuple[Judge, AsyncGenerator[Found | Unreadable, None]]]:
+    """Open the log that the settings mean, and yield who judges the letters in it, and them."""
+    log, topics = reader_log(settings), Topics(settings.topic_prefix)
     try:
         await log.start()
-        topic = Topics(settings.topic_prefix).dead_letters
+        judge = Judge(topics.warps, log.partitions, Standings(log, topics.state).of)
         with busy("reading dead letters"):
-            async with aclosing(read_letters(log, topic)) as letters:
-                yield log, letters
+            async with aclosing(read_letters(log, topics.dead_letters)) as letters:
+                yield judge, letters
     finally:
         await log.close()
 

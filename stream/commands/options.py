@@ -69,6 +69,7 @@ SECTIONS: Final = {
         "broker_grace_s",
         "session_timeout_s",
         "max_message_bytes",
+        "state_format",
     ),
     "The way to the brokers": TRANSPORT_SETTINGS,
     "When a group is complete": (
@@ -78,6 +79,9 @@ SECTIONS: Final = {
         "min_members",
         "update_quiet_s",
         "update_max_s",
+        "reference_margin",
+        "seal_after_s",
+        "seal_retention_s",
     ),
     "The matching": ("match",),
     "The verdict on a match": VERDICT_SETTINGS,
@@ -118,6 +122,8 @@ _METAVARS: Final = {
     "ssl_certificate_file": "FILE",
     "ssl_key_file": "FILE",
     "sasl_password_file": "FILE",
+    "reference_margin": "NUMBER",
+    "state_format": "N",
 }
 _UNITS: Final = {"_s": "SECONDS", "_ms": "MILLISECONDS", "_bytes": "BYTES", "_px": "PIXELS"}
 

@@ -44,12 +44,14 @@ def test_each_reason_has_its_remedy(reason: DeadReason) -> None:
 
 
 def test_only_what_is_good_in_itself_is_cured_by_a_replay() -> None:
-    """Wrong bytes stay wrong: a record is cured by its partition, or by a release, or never."""
+    """Wrong bytes stay wrong: a record is cured by partition, group or release, or never."""
     cured = {reason: remedy.cure for reason, remedy in REMEDIES.items()}
     assert set(cured) == set(DeadReason)
     assert {reason for reason, cure in cured.items() if cure is not Cure.NEVER} == {
         DeadReason.MISROUTED,
+        DeadReason.SEALED,
         DeadReason.UNKNOWN_TYPE,
         DeadReason.UNSUPPORTED_TYPE,
     }
     assert cured[DeadReason.MISROUTED] is Cure.REPLAY
+    assert cured[DeadReason.SEALED] is Cure.REOPEN

@@ -245,6 +245,10 @@ class Script:
         group: dict[str, Any] = {"skymap": "s", "tract": 1, "patch": random.randrange(GROUPS)}
         group["band"] = "r"
         version = random.choice((0, 0, 0, 1, 2))
+        if draw < 0.26:
+            return schemas.GroupSealed(**group, version=version)
+        if draw < 0.27:
+            return schemas.GroupReopened(**group, version=version)
         if draw < 0.3:
             return schemas.GroupClosed(**group, version=version)
         if draw < 0.37:

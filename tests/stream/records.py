@@ -72,11 +72,6 @@ POISON: dict[str, tuple[Record, schemas.DeadReason, schemas.Stage]] = {
         schemas.DeadReason.MISROUTED,
         "route",
     ),
-    "a seal": (
-        record(_example(schemas.GroupSealed)),
-        schemas.DeadReason.UNSUPPORTED_TYPE,
-        "group",
-    ),
     "one of our own": (
         record(_example(schemas.GroupMatched)),
         schemas.DeadReason.UNKNOWN_TYPE,

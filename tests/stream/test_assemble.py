@@ -17,6 +17,7 @@ import schemas
 from core import groups
 from stream import jobs
 from stream.assemble import Assembler, Revision
+from stream.basis import Past
 from stream.batch import BatchGroup, group_files, match_group, value_of
 from stream.describe import Described
 from stream.fetch import Held, Want
@@ -204,7 +205,7 @@ def test_mixed_skies_are_flagged(paths: list[Path]) -> None:
     )
     frozen = batch.frozen(1)
     done = _fulfilled(frozen)
-    revision = assembler().revision(batch.group, frozen, done, previous_reference=None, now=NOW)
+    revision = assembler().revision(batch.group, frozen, done, now=NOW)
     assert revision.models[1].flags == ("mixed_sky",)
     assert revision.models[2].flags == ()
 
@@ -220,7 +221,9 @@ def test_a_retraction_withdraws_all(paths: list[Path]) -> None:
         members=(),
         withdrawn=(1, 2),
     )
-    revision = assembler().revision(batch.group, frozen, Fulfilled(), previous_reference=1, now=NOW)
+    revision = assembler().revision(
+        batch.group, frozen, Fulfilled(), past=Past(reference=1), now=NOW
+    )
     assert [(m.visit, m.status, m.input_digest) for m in revision.models] == [
         (1, "withdrawn", None),
         (2, "withdrawn", None),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import groups
-from stream.census import Census, keep_counting, take_census
+from stream.census import SEALED, STATES, Census, keep_counting, take_census
 from tests.core.groups.drive import arrived, manifest
 
 POLICY = groups.Policy(quiet_ms=None)
@@ -52,6 +52,23 @@ async def test_detail() -> None:
     assert waiting.detail["expected"] == 2
     assert waiting.detail["revision_due"] == 1
     assert waiting.detail["revision_published"] is None
+
+
+async def test_sealed_groups_stand_for_themselves() -> None:
+    """A sealed group is counted once it has nothing due, since its seal, and is told as sealed."""
+    state = _partition([1, 2, 3, 4, 5, 6])
+    keys = [f"live/s/0/{number}/r" for number in (2, 5)]
+    for key in keys:
+        state.feed(key, groups.Sealed(0, 0))
+    state.feed(keys[0], groups.Published(0, 1, 1))
+    census = await take_census([state], 5)
+    assert (census.counts[SEALED], census.counts[groups.Phase.DUE]) == (1, 1)
+    assert sum(census.counts.values()) == 6
+    (sealed,) = census.longest[SEALED]
+    assert (sealed.group, sealed.since, sealed.detail["sealed"]) == (keys[0], 6, True)
+    (due,) = census.longest[groups.Phase.DUE]
+    assert (due.group, due.detail["sealed"]) == (keys[1], True)
+    assert set(census.longest) == set(census.counts) == set(STATES)
 
 
 async def test_counting_goes_on_until_it_is_cancelled() -> None:

@@ -88,6 +88,25 @@ async def test_another_number_of_partitions() -> None:
         await restore(_records([_position(0, 5)]), lambda _: groups.Policy(), 4)
 
 
+async def test_what_was_forgotten_stays_so() -> None:
+    """Whether the tombstones of a forgotten group or only its header are left, it is read empty."""
+    policy = groups.Policy(seal_retention_ms=10)
+    arrived = groups.Arrived(0, 1, 0, 0, "d", b"")
+    log: list[Happened] = [
+        (1, "a", arrived),
+        (2, "a", groups.ManifestSet(0, 0, (1,))),
+        (3, "a", groups.Sealed(0, 0)),
+        (20, "b", arrived),
+    ]
+    published = groups.Published(0, 1, 1)
+    state, written = _played(log, [published] * 3, policy)
+    assert state.groups[KEYS["a"]].header.forgotten
+    for kept in (written, _compacted(written)):
+        restored = await restore(_records(kept), lambda _: policy, 4)
+        group = restored.state.groups[KEYS["a"]]
+        assert (group.members, group.expected, group.header.forgotten) == ({}, None, True)
+
+
 DAMAGE: Sequence[Put] = (
     (b"", b""),
     (b"Z|unheard", b""),

@@ -16,11 +16,13 @@ import schemas
 from core import groups
 from stream import fits, jobs
 from stream.assemble import Assembler, Revision
+from stream.basis import Past
 from stream.faults import WarpError, WarpFault
 from stream.log.topics import Topics
 from stream.workshop import Fulfilled, Tried, Workshop
 from tests.stream.chaos import StubPool, StubStore
 from tests.stream.night import CONFIG
+from tests.stream.test_workshop import result_of
 
 GROUP = schemas.GroupId("live", "s", 1, 0, "r")
 NOW, FROZEN_AT, SINCE = 1000.0, 900.0, 400.0
@@ -80,7 +82,7 @@ def _done(*matched: Tried, **changes: Any) -> Fulfilled:
 
 def _made(frozen: groups.Frozen, done: Fulfilled, previous: int | None = 1) -> Revision:
     assembler = Assembler(CONFIG, core.VerdictProfile.LSST2017, "9.9")
-    return assembler.revision(GROUP, frozen, done, previous_reference=previous, now=NOW)
+    return assembler.revision(GROUP, frozen, done, past=Past(reference=previous), now=NOW)
 
 
 def _no_overlap(visit: int) -> Tried:
@@ -168,7 +170,7 @@ def test_reasons_are_joined_and_bounded(steps: int) -> None:
     """Several reasons are one text with semicolons, cut where the field ends."""
     bad = _quality(sky_chi2=90.0, flags=("edge_step",) * steps)
     made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
-        GROUP, _frozen(1, 2), _done(_with_quality(2, bad)), previous_reference=1, now=NOW
+        GROUP, _frozen(1, 2), _done(_with_quality(2, bad)), past=Past(reference=1), now=NOW
     )
     whole = "; ".join(made.models[1].verdict_reasons)
     assert whole.count("; edge_step") == steps
@@ -198,7 +200,7 @@ def test_a_summary_of_thousands_of_rejections_fits_its_topic() -> None:
     bad = _quality(sky_chi2=90.0, flags=("edge_step",) * 5)
     done = _done(*(_with_quality(visit, bad) for visit in visits[1:]))
     made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
-        GROUP, _frozen(*visits), done, previous_reference=1, now=NOW
+        GROUP, _frozen(*visits), done, past=Past(reference=1), now=NOW
     )
     (spec,) = (one for one in Topics().specs(1) if one.name == Topics().groups)
     assert all(one.reason for one in made.summary.members[1:])
@@ -279,7 +281,7 @@ def test_a_verdict_has_the_limits_that_were_set() -> None:
     for limits in (None, core.VerdictLimits(sky_chi2=3.0), core.VerdictLimits(worst_block=4.0)):
         assembler = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9", limits)
         model = assembler.revision(
-            GROUP, _frozen(1, 2), done, previous_reference=1, now=NOW
+            GROUP, _frozen(1, 2), done, past=Past(reference=1), now=NOW
         ).models[1]
         reasons = [reason.split()[0] for reason in model.verdict_reasons]
         seen.append((model.verdict, model.verdict_profile, reasons, model.config_digest))
@@ -295,7 +297,7 @@ def test_a_reason_names_a_place_in_the_tract() -> None:
     """Where the worst block lies is said as the message's quality has it."""
     quality = _quality(worst_block=9.0)
     made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
-        GROUP, _frozen(1, 2), _done(_with_quality(2, quality)), previous_reference=1, now=NOW
+        GROUP, _frozen(1, 2), _done(_with_quality(2, quality)), past=Past(reference=1), now=NOW
     )
     model = made.models[1]
     assert model.quality is not None
@@ -392,7 +394,7 @@ async def test_a_fault_of_a_match_is_the_warps(units: tuple[str | None, str | No
     pool = _Deadly(Random(0))  # noqa: S311 - chance that can be had again
     workshop = Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 2)
     done = await workshop.fulfil(frozen, {}, lambda _: asyncio.sleep(0))
-    fault = done.matched[2].result
+    fault = result_of(done, 2)
     assert isinstance(fault, jobs.JobFault)
     assert (done.reference, fault.visit) == (1, 2)
     assert fault.reason == ("wrong_unit" if None not in units else WarpFault.KILLED)

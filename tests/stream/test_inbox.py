@@ -25,9 +25,10 @@ def test_poison(name: str) -> None:
 
 
 def test_every_reason_is_met() -> None:
-    """The poisons know each reason that this release can give."""
+    """The poisons know each reason but those that hang on the group and on the state's format."""
     met = {reason for _, reason, _ in POISON.values()}
-    assert met == set(schemas.DeadReason) - {schemas.DeadReason.SEALED}
+    elsewhere = {schemas.DeadReason.SEALED, schemas.DeadReason.UNSUPPORTED_TYPE}
+    assert met == set(schemas.DeadReason) - elsewhere
 
 
 def test_an_arrival() -> None:
@@ -60,17 +61,23 @@ KINDS = {
     schemas.WarpWithdrawn: groups.Withdrawn,
     schemas.GroupManifest: groups.ManifestSet,
     schemas.GroupClosed: groups.Closed,
+    schemas.GroupSealed: groups.Sealed,
+    schemas.GroupReopened: groups.Reopened,
+    schemas.JobSuspected: groups.Suspected,
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_events(kind: type[schemas.Message]) -> None:
-    """Withdrawals, sets and closings become the events of the same name."""
+    """Whatever else is said of a group becomes the event of the same name."""
     message = next(one for one in examples.EXAMPLES if isinstance(one, kind))
     read = inbox.read(record(message), 5, PARTITIONS)
     assert isinstance(read, inbox.GroupEvent)
     assert isinstance(read.event, KINDS[kind])
     assert read.event.at == 5
+    shared = set(message.__struct_fields__) & set(type(read.event).__dataclass_fields__)
+    told = {name: getattr(read.event, name) for name in shared}
+    assert told == {name: getattr(message, name) for name in shared}
 
 
 def test_a_tick_may_stand_anywhere() -> None:

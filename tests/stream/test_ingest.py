@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +86,48 @@ def test_the_clock_never_goes_back(stamps: list[int]) -> None:
     position = batch.position_after(last)
     assert (position.next_offset, position.timestamp) == (len(stamps), stamps[-1])
     assert (position.ce_id, position.partitions) == ("1f6b-17", PARTITIONS)
+
+
+def test_who_may_have_gone_is_told() -> None:
+    """Groups of which a warp was replaced or withdrawn are named, and no others."""
+    batch = _batch()
+    arrived = examples.arrived(expected=None)
+    batch.take(record(arrived))
+    assert batch.stirred == set()
+    batch.take(record(msgspec.structs.replace(arrived, version=9)))
+    assert batch.stirred == {arrived.group.key}
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        examples.arrived(version=0, expected=None),
+        schemas.GroupManifest(**examples.arrived().group.fields, version=1, visits=(7,)),
+        schemas.GroupClosed(**examples.arrived().group.fields, version=1),
+    ],
+)
+def test_versions_that_go_back_change_nothing(late: schemas.Message) -> None:
+    """What comes with a lower version than what is there is counted, and is no dead letter."""
+    batch, group = _batch(), examples.arrived().group
+    batch.take(record(examples.arrived(version=3, expected=None)))
+    batch.take(record(schemas.GroupManifest(**group.fields, version=3, visits=(1, 2))))
+    batch.take(record(schemas.GroupClosed(**group.fields, version=3)))
+    before = dict(batch.puts)
+    batch.take(record(late))
+    assert batch.outcomes["superseded"] == 1
+    assert (batch.puts, batch.dead) == (before, [])
+
+
+@pytest.mark.parametrize("visits", [[], [4, 4], [5, 4], list(range(10_001))])
+def test_a_set_that_is_none_is_dead(visits: list[int]) -> None:
+    """A manifest that names no visits, one twice, or too many changes nothing."""
+    batch, group = _batch(), examples.arrived().group
+    good = record(schemas.GroupManifest(**group.fields, visits=(4,)))
+    body = msgspec.to_builtins(schemas.GroupManifest(**group.fields, visits=(4,)))
+    batch.take(replace(good, value=examples.raw(body | {"visits": visits})))
+    ((_, dead),) = batch.dead
+    reason = schemas.DeadReason.TOO_LARGE if len(visits) > 10 else schemas.DeadReason.BAD_MESSAGE
+    assert (dead.error.reason, batch.puts) == (reason, {})
 
 
 def test_ticks_are_told() -> None:

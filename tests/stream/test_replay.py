@@ -17,7 +17,7 @@ from stream.log.kafka import KafkaPublisher, KafkaReader, create_topics
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.seam import LogRefusedError, Outgoing, Record
 from stream.log.topics import Topics
-from stream.replay import MOST_TOLD, Refusal, Renewing, Replayer, judge
+from stream.replay import MOST_TOLD, Judge, Refusal, Renewing, Replayer, judge
 from tests.schemas import examples
 from tests.schemas.hostile import HOSTILE
 from tests.stream.letterbox import TOPICS, letter_of, misrouted, put_at
@@ -95,11 +95,11 @@ def test_whatever_a_letter_says_its_record_is_read_again(reason: schemas.DeadRea
 @pytest.mark.parametrize("reason", [REASONS.UNKNOWN_TYPE, REASONS.UNSUPPORTED_TYPE])
 def test_an_upgrade_cures_what_a_release_did_not_know(reason: schemas.DeadReason) -> None:
     """A type that this release acts on goes back; one that it does not act on stays."""
-    good, seal = record(examples.arrived()), POISON["a seal"][0]
+    good, ours = record(examples.arrived()), POISON["one of our own"][0]
     assert isinstance(judge(relabelled(good, reason), TOPICS.warps, PARTITIONS), Outgoing)
-    fate = judge(relabelled(seal, reason), TOPICS.warps, PARTITIONS)
+    fate = judge(relabelled(ours, reason), TOPICS.warps, PARTITIONS)
     assert isinstance(fate, Refusal)
-    assert "after an upgrade" in fate.advice
+    assert "after the upgrade" in fate.advice
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class Sent:
 
 def replayer(sent: Sent) -> Replayer:
     """Return a replayer that publishes there."""
-    return Replayer(sent.publish, TOPICS.warps, PARTITIONS)
+    return Replayer(sent.publish, Judge(TOPICS.warps, PARTITIONS))
 
 
 async def test_records_go_in_order_and_in_batches() -> None:
@@ -253,7 +253,7 @@ async def test_what_a_real_broker_refuses_holds_back_no_other(kafka: str) -> Non
     small = replace(specs[0], config={**specs[0].config, "max.message.bytes": "100000"})
     await create_topics(settings, [small, *specs[1:]])
     async with Renewing(lambda: KafkaPublisher(settings, topics)) as publisher:
-        taking = Replayer(publisher.publish, topics.warps, PARTITIONS)
+        taking = Replayer(publisher.publish, Judge(topics.warps, PARTITIONS))
         for visit in range(5):
             source = replace(padded(visit, 30 if visit == 2 else 0), topic=topics.warps)
             await taking.take(put_at(letter_of(source), 0, visit))

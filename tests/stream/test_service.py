@@ -169,8 +169,30 @@ async def test_replaced_warp_makes_an_update(tmp_path: Path) -> None:
     digests = {m.visit: m.input_digest for m in await night.models() if m.revision == 2}
     first = {m.visit: m.input_digest for m in await night.models() if m.revision == 1}
     assert second.kind == "update"
-    assert digests[1] == first[1]
+    assert set(digests) == {2}
     assert digests[2] != first[2]
+    assert second.reference == 1
+
+
+async def test_a_late_warp_costs_itself(tmp_path: Path) -> None:
+    """A visit that comes after its group was published is measured and matched, and nobody else."""
+    night = Night(tmp_path, FAST)
+    paths = [write_warp(tmp_path, visit) for visit in (1, 2, 3)]
+    async with night.running():
+        await night.publish(*events_of(paths), closing_of(paths[0]))
+        (first,) = await night.until(1)
+    night.pool.jobs.clear()
+    for path in paths:
+        if arrival(path).visit != first.reference:
+            path.rename(path.with_suffix(".away"))  # nobody asks for their pixels any more
+    async with night.running():
+        await night.publish(arrival(write_warp(tmp_path, 4)))
+        night.clock.now += 11
+        _, second = await night.until(2)
+    assert night.pool.jobs == [("measure", 4), ("match", 4)]
+    assert [one.visit for one in await night.models() if one.revision == 2] == [4]
+    assert (second.status, second.reference) == ("complete", first.reference)
+    assert [one.model_id for one in second.members[:3]] == [one.model_id for one in first.members]
 
 
 async def test_withdrawn_warp_leaves(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import schemas
 from stream.letters import Choice, Found, read_letters
 from stream.log.embedded import EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import Outgoing
-from stream.replay import Replayer, Report
+from stream.replay import Judge, Replayer, Report
+from stream.standing import Standings
 from tests.stream.night import (
     FAST,
     Night,
@@ -29,7 +30,9 @@ async def replay_all(night: Night, choice: Choice | None = None) -> Report:
     await reader.start()
     await publisher.start()
     try:
-        replayer = Replayer(publisher.publish, night.topics.warps, publisher.partitions)
+        standing_of = Standings(reader, night.topics.state).of
+        judge = Judge(night.topics.warps, publisher.partitions, standing_of)
+        replayer = Replayer(publisher.publish, judge)
         async for one in read_letters(reader, night.topics.dead_letters):
             assert isinstance(one, Found)
             if choice is None or choice.takes(one):

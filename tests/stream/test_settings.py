@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from core import groups
 from stream.machine import Machine
 from stream.settings import Address, Context, Problem, Settings, SettingsError, parse_address
 
@@ -191,15 +192,21 @@ def test_names(name: str) -> None:
 
 def test_policy_in_milliseconds() -> None:
     """The state machine gets whole milliseconds, and None for what is off."""
-    settings = make(quiet_s="off", deadline_s=1.5, update_quiet_s=0.0001)
-    assert settings.policy_values() == {
-        "quorum": 3,
-        "quiet_ms": None,
-        "deadline_ms": 1500,
-        "min_members": 2,
-        "update_quiet_ms": 1,
-        "update_max_ms": 3_600_000,
-    }
+    settings = make(
+        quiet_s="off", deadline_s=1.5, update_quiet_s=0.0001, seal_after_s="2", max_attempts=7
+    )
+    assert settings.policy_for()("live/s/1/2/r") == groups.Policy(
+        quorum=3,
+        quiet_ms=None,
+        deadline_ms=1500,
+        min_members=2,
+        update_quiet_ms=1,
+        update_max_ms=3_600_000,
+        reference_margin=0.2,
+        max_attempts=7,
+        seal_after_ms=2000,
+        seal_retention_ms=30 * 86_400_000,
+    )
 
 
 @pytest.mark.parametrize(

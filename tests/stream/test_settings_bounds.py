@@ -64,6 +64,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "min_members": (2, 100_000, 2),
     "update_quiet_s": (1e-3, 3600, 600),
     "update_max_s": (600, YEAR, 3600),
+    "seal_retention_s": (1e-3, YEAR, 2_592_000),
     "grace_s": (1e-3, YEAR, 30),
     "results_max_bytes": (0, 2**50, 2**30),
     "verdict_max_sky_chi2": (1, 1e6, 2),
@@ -78,6 +79,7 @@ UNBOUND = {
     "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
     "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
     "local_dir", "results_shared",
+    "policies", "reference_margin", "seal_after_s", "state_format",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}}  # so that no image is too large for its message
 
@@ -134,7 +136,7 @@ def test_a_time_is_a_finite_number(name: str, value: object) -> None:
 @pytest.mark.parametrize("text", ["off", " OFF ", "Off"])
 def test_quiet_may_be_off_and_nothing_else(text: str) -> None:
     """Off switches the quiet rule off, however it is written; a deadline cannot be off."""
-    assert make(quiet_s=text).policy_values()["quiet_ms"] is None
+    assert make(quiet_s=text).policy_values()["quiet_s"] is None
     with pytest.raises(ValidationError, match="deadline_s"):
         make(deadline_s=text)
 

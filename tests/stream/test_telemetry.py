@@ -28,6 +28,7 @@ NAMES = {
     "groups_completed_total",
     "groups_due",
     "groups_open",
+    "groups_sealed",
     "job_attempts_total",
     "job_results_reused_total",
     "job_duration_seconds",
@@ -43,6 +44,7 @@ NAMES = {
     "producer_fenced_total",
     "ready",
     "rebalances_total",
+    "reference_changes_total",
     "state_restore_duration_seconds",
     "state_restored_records_total",
     "storage_errors_total",
@@ -86,6 +88,7 @@ def busy(telemetry: Telemetry) -> None:
     telemetry.published("r", "initial", models=8, waited_s=3.0, since_first_s=40.0)
     telemetry.matched("r", ratio=1.01, sky_chi2=1.1)
     telemetry.judged("r", "reject")
+    telemetry.reference_changed("cost")
     telemetry.attempt("ok", 0.4)
     telemetry.staged("match", 0.2)
     telemetry.storage_read("file", 1000, 0.1)

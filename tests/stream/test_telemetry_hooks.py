@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core import Verdict, groups
 from schemas import DeadReason
+from stream.references import ReferenceCause
 from stream.telemetry import PartitionView, Snapshot, Telemetry
 
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -66,6 +67,10 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
     "late": (
         lambda t: t.late("withdrawn"),
         {of("late_events_total", action="withdrawn"): 1},
+    ),
+    "reference_changed": (
+        lambda t: t.reference_changed("withdrawn"),
+        {of("reference_changes_total", cause="withdrawn"): 1},
     ),
     "completed": (
         lambda t: t.completed("r", "quiet", members=9),
@@ -177,10 +182,11 @@ LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...
         lambda t, v: t.event(v),
         "outcome",
         ("accepted", "duplicate", "superseded", "replaced", "withdrawn", "manifest", "closed",
-         "sealed", "tick", "dead"),
+         "sealed", "reopened", "suspected", "tick", "dead"),
     ),
     "dead": (lambda t, v: t.dead(v), "reason", tuple(DeadReason)),
     "late": (lambda t, v: t.late(v), "action", ("update", "replaced", "withdrawn", "dead")),
+    "cause": (lambda t, v: t.reference_changed(v), "cause", tuple(ReferenceCause)),
     "trigger": (lambda t, v: t.completed("r", v, 1), "trigger", tuple(groups.Trigger)),
     "kind": (
         lambda t, v: t.published("r", v, models=1, waited_s=1, since_first_s=1),
@@ -256,6 +262,7 @@ def test_series_exist_from_the_start_for_every_known_label() -> None:
 GAUGES = {
     "groups_open": "groups_open",
     "groups_due": "groups_due",
+    "groups_sealed": "groups_sealed",
     "members_open": "group_members_open",
     "oldest_open_s": "oldest_open_group_age_seconds",
     "oldest_due_s": "oldest_due_group_age_seconds",

@@ -78,6 +78,17 @@ async def test_strangers_need_an_allow_list(tmp_path: Path) -> None:
     file.fetcher.close()
 
 
+def test_owners_follow_the_settings(tmp_path: Path) -> None:
+    """Policies by campaign and the state's format come to whoever owns a partition."""
+    rules = [{"campaign": "dr1", "quorum": 9}]
+    settings = _settings(log=tmp_path / "a.db", policies=rules, state_format="1", max_due_groups=5)
+    assembly = assemble_service(settings)
+    shared = assembly.service._shared  # noqa: SLF001 - what owners get is shown nowhere else
+    quorums = [shared.policy_for(f"{name}/s/1/2/r").quorum for name in ("dr1", "live")]
+    assert (quorums, shared.state_format, shared.max_due_groups) == ([9, 3], 1, 5)
+    assembly.fetcher.close()
+
+
 @pytest.mark.parametrize("grace", [1.0, 10.0, 120.0, 3600.0])
 def test_kafka_is_given_times_that_fit(grace: float) -> None:
     """A poll may take as long as we wait for brokers, and a session ends before we give up."""

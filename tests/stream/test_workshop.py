@@ -23,7 +23,7 @@ from stream.fits import DecodeLimits, WarpError, WarpFault
 from stream.results import LocalKeeper, Results
 from stream.results import Shelf as Kept
 from stream.suspects import Watch
-from stream.workshop import Fulfilled, Workshop
+from stream.workshop import Fulfilled, Tried, Workshop
 from tests.stream.night import CONFIG, FAST, arrival, write_warp
 
 T = TypeVar("T")
@@ -108,6 +108,13 @@ def work(
     return asyncio.run(run()), bench, notes
 
 
+def result_of(done: Fulfilled, visit: int) -> jobs.Matched | jobs.JobFault:
+    """Return what became of a match that was made."""
+    tried = done.matched[visit]
+    assert isinstance(tried, Tried)
+    return tried.result
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
     """Return four warps."""
@@ -170,10 +177,10 @@ def test_a_warp_lost_before_its_match_fails_alone(paths: list[Path]) -> None:
     shelf.lost[paths[2].name] = 1
     done, _, _ = work(frozen_of(paths, 1), shelf)
     assert done.reference == 1
-    fault = done.matched[3].result
+    fault = result_of(done, 3)
     assert isinstance(fault, jobs.JobFault)
     assert fault.reason == "missing"
-    assert isinstance(done.matched[2].result, jobs.Matched)
+    assert isinstance(result_of(done, 2), jobs.Matched)
 
 
 def test_a_lost_reference_is_replaced(paths: list[Path]) -> None:
@@ -219,7 +226,7 @@ def test_other_units_are_not_compared(tmp_path: Path) -> None:
     """Warps in two units are not subtracted; no pixel of the stranger is read for a match."""
     paths = [write_warp(tmp_path, 1), write_warp(tmp_path, 2, BUNIT="adu")]
     done, bench, _ = work(frozen_of(paths, 1), Shelf())
-    fault = done.matched[2].result
+    fault = result_of(done, 2)
     assert isinstance(fault, jobs.JobFault)
     assert (fault.reason, fault.visit) == ("wrong_unit", 2)
     assert all(name == "measure" for name, _ in bench.done)
@@ -299,7 +306,7 @@ def reworked(
 def messages(done: Fulfilled, frozen: groups.Frozen) -> list[bytes]:
     """Return the bytes of the models that are made of what was found."""
     revision = Assembler(CONFIG, core.VerdictProfile.SURVEY, "test").revision(
-        GROUP, frozen, done, previous_reference=None, now=0.0
+        GROUP, frozen, done, now=0.0
     )
     return [schemas.encode_value(model) for model in revision.models]
 

@@ -30,14 +30,10 @@ from tests.core.groups.drive import (
     POLICY,
     Record,
     Run,
-    arrived,
-    content,
     counters,
-    manifest,
     published,
     run,
     standing,
-    withdrawn,
 )
 from tests.core.groups.twin import deaths, tell
 
@@ -125,46 +121,6 @@ def test_results_from_inside_decide_no_revision(
 
 
 @logs.law
-@given(st.data())
-def test_order_and_duplication_leave_revision_1_as_it_is(data: st.DataObject) -> None:
-    """With one manifest and one version a visit any order gives the same revision 1."""
-    visits = data.draw(st.sets(st.integers(1, 6), min_size=1))
-    gone = data.draw(st.sets(st.sampled_from(sorted(visits)), max_size=2))
-    told: list[Event] = [withdrawn(v) if v in gone else arrived(v) for v in sorted(visits)]
-    others: list[Event] = [arrived(9), manifest(*visits, reference=min(visits))]
-    base = [*told, *others]
-    copies = data.draw(st.lists(st.sampled_from(base), max_size=6))
-    shuffled = data.draw(st.permutations([*base, *copies]))
-    sorted_run = Run(_PATIENT).read((n, "a", event) for n, event in enumerate(base))
-    other_run = Run(_PATIENT).read((n, "a", event) for n, event in enumerate(shuffled))
-    first, second = sorted_run.history("a"), other_run.history("a")
-    assert len(first) == len(second) == (visits != gone)
-    assert [content(one) for one in first] == [content(one) for one in second]
-
-
-@logs.law
-@given(logs.one_group(told=logs.unsealed), logs.policies, st.data())
-def test_any_order_leads_to_the_same_members(
-    log: list[Record], policy: Policy, data: st.DataObject
-) -> None:
-    """However the events of a group are shuffled and repeated, the same members are left."""
-    policy = replace(policy, seal_after_ms=None)
-    told = [event for _, _, event in log if event is not None]
-    copies = data.draw(st.lists(st.sampled_from(told), max_size=4)) if told else []
-    shuffled = data.draw(st.permutations([*told, *copies]))
-    ends: list[tuple[object, ...]] = []
-    for order in (told, shuffled):
-        told_so = Run(policy).read((7 * n, "a", event) for n, event in enumerate(order))
-        told_so.tick(100_000)
-        group = told_so.partition.groups.get("a", Group())
-        members = {visit: member.rank for visit, member in group.members.items()}
-        expected = None if group.expected is None else group.expected.rank
-        newest = told_so.history("a")[-1] if told_so.history("a") else None
-        ends.append((members, expected, group.header.count, group.header.closed, standing(newest)))
-    assert ends[0] == ends[1]
-
-
-@logs.law
 @given(st.lists(st.tuples(st.integers(-500, 500), logs.events | logs.inside)), logs.policies)
 def test_any_event_in_any_state_gives_a_transition(
     told: list[tuple[int, Event]], policy: Policy
@@ -241,8 +197,7 @@ def test_step_and_its_slow_twin_agree(log: list[Record], policy: Policy) -> None
     for one, plain in zip(fast, slow.revisions, strict=True):
         assert (one.trigger, one.since, one.at) == (plain.trigger, plain.since, plain.at)
         assert (standing(one), one.missing) == (plain.members, plain.missing)
-        named = plain.named if plain.named in plain.members else None
-        assert one.reference == named
+        assert one.reference == plain.named
     assert told.partition.groups.get("a", Group()).header.sealed_at == slow.sealed_at
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from core.groups import Kind, Outcome, Phase, TimerFired, Trigger, next_timer, step, superseded
 from tests.core.groups.drive import (
     POLICY,
@@ -151,15 +153,32 @@ def test_change_while_frozen_counts_against_what_was_frozen() -> None:
 
 
 def test_manifest_that_names_another_reference_is_a_change() -> None:
-    """Naming another member makes an update; naming the same, or an absent visit, does not."""
+    """Naming another member makes an update; naming the same one again does not."""
     told = run((0, manifest(1, 2, reference=1)), (1, arrived(1)), (1, arrived(2)))
     assert told.last().reference == 1
     told.at(10, manifest(1, 2, version=2, reference=1))
-    told.at(10, manifest(1, 2, version=3, reference=7))
     assert next_timer(told.group, POLICY) is None
     told.at(10, manifest(1, 2, version=4, reference=2))
     told.tick(30)
     assert (told.last().revision, told.last().reference) == (2, 2)
+
+
+@pytest.mark.parametrize("reference", [None, 7], ids=["none", "absent"])
+def test_manifest_that_takes_a_name_back_is_a_change(reference: int | None) -> None:
+    """A name that no longer stands makes an update; a name for nobody makes none."""
+    told = run((0, manifest(1, 2, reference=1)), (1, arrived(1)), (1, arrived(2)))
+    told.at(10, manifest(1, 2, version=2, reference=reference))
+    told.tick(30)
+    assert (told.last().revision, told.last().reference) == (2, None)
+    told.at(40, manifest(1, 2, version=3, reference=8))
+    assert next_timer(told.group, POLICY) is None
+
+
+def test_name_that_comes_back_in_time_is_no_change() -> None:
+    """A name taken back and given again within the wait makes no revision."""
+    told = run((0, manifest(1, 2, reference=1)), (1, arrived(1)), (1, arrived(2)))
+    told.at(10, manifest(1, 2, version=2), manifest(1, 2, version=3, reference=1))
+    assert next_timer(told.group, POLICY) is None
 
 
 def test_named_reference_that_is_no_member_is_not_passed_on() -> None:

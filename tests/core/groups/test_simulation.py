@@ -1,154 +1,122 @@
-"""A seeded simulation: a long log, an owner that crashes, and what must hold after each step."""
+"""The simulation of owners over a log: that it holds, and that it finds what is broken."""
 
 from __future__ import annotations
 
-import random
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from core.groups import Event, Frozen, Policy, Transition
-from tests.core.groups.drive import (
-    Changelog,
-    Record,
-    Run,
-    arrived,
-    closed,
-    counters,
-    eligible,
-    manifest,
-    published,
-    standing,
-    withdrawn,
+from core.groups import Event, Group, Outcome, Partition, Policy, Transition, Withdrawn, apply, step
+from ops.proof.simulation import Failure, failure, main, schedule, simulate
+from ops.proof.simulation_log import Log
+from ops.proof.simulation_steps import POLICIES, Step
+
+_KINDS = (
+    "a stale owner's commit was refused",
+    "a commit's outcome was unknown: lost",
+    "a commit's outcome was unknown: unknown",
+    "compacted",
+    "crashed",
+    "forgotten",
+    "frozen as incomplete",
+    "frozen as retraction",
+    "frozen by sealed",
+    "kept the pinned reference",
+    "left the pinned reference",
+    "outcome refused",
+    "outcome reopened",
+    "published after a lag",
+    "published with others in line",
+    "rebalanced",
+    "said again",
+    "said poison",
+    "sent failed, given up",
+    "sent failed, unreadable",
+    "sent not again",
+    "sent withdrawn",
+    "stamped too early",
+    "ticked",
+    "ticked too early",
 )
 
-_POLICY = Policy(quorum=3, quiet_ms=300, deadline_ms=2000, update_quiet_ms=100, update_max_ms=400)
-_KEYS = tuple(f"live/sky/1/{patch}/r" for patch in range(12))
+
+def test_owners_that_crash_and_lose_their_partitions_tell_what_the_log_says() -> None:
+    """Through crashes, fences, lost answers and rebalances all that is held and written is true."""
+    told = simulate(15_000, seed=21)
+    assert told.failure is None, str(told.failure)
+    assert told.steps == 15_000
+    assert [kind for kind in _KINDS if not told.counts[kind]] == []
 
 
-def _event(chance: random.Random) -> Event | None:
-    """Draw an event: mostly arrivals, some twice, some late, some withdrawn."""
-    visit, version = chance.randrange(12), chance.choice((0, 0, 0, 1, 2))
-    kind = chance.random()
-    if kind < 0.70:
-        return arrived(visit, version, time=chance.randrange(3))
-    if kind < 0.82:
-        return withdrawn(visit, version)
-    if kind < 0.90:
-        visits = chance.sample(range(12), chance.randrange(1, 9))
-        return manifest(*visits, version=chance.randrange(9), deadline=chance.choice((None, 900)))
-    return closed(chance.randrange(4)) if kind < 0.93 else None
+def _loses_withdrawals(group: Group, event: Event, policy: Policy) -> Transition:
+    if isinstance(event, Withdrawn):
+        return Transition(Outcome.DUPLICATE)
+    return step(group, event, policy)
 
 
-def _log(chance: random.Random, length: int) -> list[Record]:
-    now, log = 0, list[Record]()
-    for _ in range(length):
-        now += chance.choice((0, 1, 3, 10, 40)) if chance.random() < 0.98 else 3000
-        log.append((now, chance.choice(_KEYS), _event(chance)))
-        if log and chance.random() < 0.1:
-            _, key, again = chance.choice(log)
-            log.append((now, key, again))
-    return [*log, (now + 10_000, _KEYS[0], None)]
+def _keeps_released(group: Group, put: Transition) -> None:
+    apply(group, Transition(put.outcome, header=put.header, members=put.members, frozen=put.frozen))
 
 
-@dataclass
-class _Owner:
-    """An owner that commits now and then, publishes when it likes and loses its memory."""
-
-    log: list[Record]
-    chance: random.Random
-    live: Run = field(default_factory=lambda: Run(_POLICY))
-    place: int = 0
-    committed: tuple[int, Changelog] = field(default_factory=lambda: (0, Changelog()))
-    frozen: dict[tuple[str, int], Frozen] = field(default_factory=dict)
-    crashes: int = 0
-
-    def run(self) -> None:
-        """Read the log to its end, through all crashes, then publish what is left."""
-        while self.place < len(self.log):
-            self.act()
-            self.check()
-        for key in _KEYS:
-            while self.publish(key):
-                self.check()
-
-    def act(self) -> None:
-        """Read a record, publish, commit or crash."""
-        kind = self.chance.random()
-        if kind < 0.90:
-            self.live.read([self.log[self.place]])
-            self.place += 1
-        elif kind < 0.95:
-            self.publish(self.chance.choice(_KEYS))
-        elif kind < 0.99:
-            self.commit()
-        else:
-            self.crash()
-
-    def commit(self) -> None:
-        """Make all that was put durable, with the place in the log."""
-        self.committed = (self.place, deepcopy(self.live.changelog))
-
-    def publish(self, key: str) -> bool:
-        """Publish the next revision of a group, with all that was put before it."""
-        group = self.live.partition.groups.get(key)
-        if group is None or not group.frozen:
-            return False
-        self.live.at(self.live.partition.clock, published(min(group.frozen)), key=key)
-        self.commit()
-        return True
-
-    def crash(self) -> None:
-        """Go on from what was committed."""
-        self.place, changelog = self.committed
-        self.live.changelog = deepcopy(changelog)
-        self.live.crash()
-        self.crashes += 1
-
-    def check(self) -> None:
-        """Hold the invariants to what the last step said."""
-        for key, put in self.live.said:
-            self.check_frozen(key, put)
-        self.live.said.clear()
-        key = self.log[min(self.place, len(self.log)) - 1][1]
-        if key in self.live.partition.groups:
-            self.check_group(key)
-
-    def check_frozen(self, key: str, put: Transition) -> None:
-        """Hold what is frozen again after a crash to what was frozen before."""
-        for one in put.frozen:
-            assert self.frozen.setdefault((key, one.revision), one) == one
-
-    def check_group(self, key: str) -> None:
-        """Counters, marks, line and timers are what counting plainly gives."""
-        group = self.live.partition.groups[key]
-        header = group.header
-        plain = counters(group)
-        assert {name: getattr(header, name) for name in plain} == plain
-        assert set(group.frozen) == set(range(header.published + 1, header.frozen + 1))
-        newest = self.frozen.get((key, header.frozen))
-        held = {v: m.frozen for v, m in group.members.items() if m.frozen is not None}
-        assert held == standing(newest)
-        due = self.live.partition.timers().get(key)
-        assert due is None or due > self.live.partition.clock
-        waits = header.changed > 0 or header.opened_at is not None
-        assert due is not None or not waits
+def _never_fences(self: Log, partition: int) -> int:
+    return self.shelves[partition].epoch
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_owner_that_crashes_tells_the_history_of_one_that_does_not(seed: int) -> None:
-    """Through crashes, repeats and publishing at odd times each revision is the same."""
-    chance = random.Random(seed)  # noqa: S311 - a seeded simulation, no secret
-    log = _log(chance, 600)
-    calm = Run(_POLICY).read(log)
-    owner = _Owner(log, chance)
-    owner.run()
-    assert owner.crashes > 2
-    told = {(key, one.revision): one for key in _KEYS for one in calm.history(key)}
-    assert owner.frozen == told
-    assert len(told) > len(_KEYS)
-    for key, group in owner.live.partition.groups.items():
-        assert group.header.published == group.header.frozen
-        newest = owner.frozen.get((key, group.header.frozen))
-        assert standing(newest) == eligible(group)
+_BUGS: dict[str, tuple[Any, str, Callable[..., object]]] = {
+    "lost event": ("core.groups.partition", "step", _loses_withdrawals),
+    "fold without release": ("core.groups.partition", "apply", _keeps_released),
+    "reopening by memory": ("core.groups.intake", "is_over", lambda header, *_: header.forgotten),
+    "clock not read back": (Partition, "load_clock", lambda *_: None),
+    "no fence": (Log, "fence", _never_fences),
+}
+
+
+@pytest.mark.parametrize("bug", _BUGS)
+def test_planted_bug_is_found_and_made_small(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is broken on purpose is found, by a few steps that hold once it is whole again."""
+    place, name, broken = _BUGS[bug]
+    target = place if isinstance(place, type) else __import__(place, fromlist=[name])
+    with monkeypatch.context() as planted:
+        planted.setattr(target, name, broken)
+        found = simulate(20_000, seed=5).failure
+        assert found is not None
+        assert found.why == failure(found.policy, found.steps)
+    assert len(found.steps) <= 8
+    assert failure(found.policy, found.steps) is None
+
+
+def test_failure_is_written_so_that_it_can_be_pasted() -> None:
+    """What is printed of a schedule, run as a program, is the same schedule."""
+    policy, steps = schedule(3, episode=1, steps=20)
+    text = str(Failure(policy, steps, "why"))
+    told: list[tuple[Policy, list[Step]]] = []
+    words = {"POLICIES": POLICIES, "Step": Step, "replay": lambda *given: told.append(given)}
+    exec(text.split("\n", 1)[1], words)  # noqa: S102 - it is our own text, and that it runs is the law
+    assert told == [(POLICIES[policy], list(steps))]
+
+
+def test_schedule_is_drawn_from_its_numbers() -> None:
+    """The same seed and episode give the same steps, others give others."""
+    assert schedule(1, episode=2) == schedule(1, episode=2)
+    assert schedule(1, episode=2) != schedule(1, episode=3)
+    assert schedule(1, episode=2) != schedule(2, episode=2)
+
+
+def test_command_says_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command prints its seed, its speed and what happened; it fails if something broke."""
+    assert main(["--steps", "300", "--seed", "8"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("seed 8: 300 steps in ")
+    assert "said arrived" in told
+    assert told.endswith("all held\n")
+
+
+def test_command_prints_what_broke(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A violation is printed with its seed and its smallest schedule, and the command fails."""
+    monkeypatch.setattr("core.groups.partition.step", _loses_withdrawals)
+    assert main(["--steps", "2000", "--seed", "8"]) == 1
+    assert "seed 8, episode 0 breaks\n" in (told := capsys.readouterr().out)
+    assert 'Step(kind="withdrawn"' in told

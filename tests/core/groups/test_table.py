@@ -30,16 +30,6 @@ RETENTION = POLICY.seal_retention_ms
 _LONE: Story = [(0, arrived(1)), (400, None)]
 _WHOLE: Story = [(0, closed()), (0, arrived(1)), (0, arrived(2)), (20, None)]
 _OPEN_AGAIN: Story = [*_LONE, (410, published(1)), (420, arrived(2))]
-_RENAMED: Story = [
-    (0, arrived(1)),
-    (0, arrived(2)),
-    (0, closed()),
-    (1, arrived(3)),
-    (1, manifest(1, 2, 3, reference=3)),
-    (1, withdrawn(3)),
-]
-"""A manifest names a late visit as the reference, which is then withdrawn: no change is left."""
-
 _SEALED: Story = [*_WHOLE, (30, sealed())]
 
 STORIES: dict[tuple[Phase | Seal, Cause], Story] = {
@@ -52,7 +42,7 @@ STORIES: dict[tuple[Phase | Seal, Cause], Story] = {
     (Phase.DUE, Cause.COMPLETE): [*_LONE, (410, arrived(2)), (810, None)],
     (Phase.DUE, Cause.UPDATE): [*_WHOLE, (30, arrived(3)), (50, None)],
     (Phase.DUE, Cause.ENDING): [*_WHOLE, (30, arrived(3)), (31, sealed())],
-    (Phase.DUE, Cause.UNCHANGED): [*_RENAMED, (21, None)],
+    (Phase.DUE, Cause.UNCHANGED): [*_LONE, (410, arrived(2)), (411, withdrawn(2)), (810, None)],
     (Phase.DUE, Cause.PUBLISHED): [*_WHOLE, (30, arrived(3)), (50, None), (51, published(1))],
     (Phase.DUE, Cause.PUBLISHED_OPEN): [*_LONE, (410, arrived(2)), (411, published(1))],
     (Phase.DUE, Cause.PUBLISHED_LAST): [*_WHOLE, (21, published(1))],
@@ -64,7 +54,6 @@ STORIES: dict[tuple[Phase | Seal, Cause], Story] = {
         (30, arrived(3)),
         (31, sealed()),
     ],
-    (Phase.PUBLISHED, Cause.UNCHANGED): [*_RENAMED, (2, published(1)), (21, None)],
     (Seal.LIVE, Cause.SEALED): _SEALED,
     (Seal.SEALED, Cause.REOPENED): [*_SEALED, (31, reopened())],
     (Seal.SEALED, Cause.EXPIRED): [*_SEALED, (31, published(1)), (RETENTION + 30, None)],

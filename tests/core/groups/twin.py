@@ -112,9 +112,9 @@ class _View:
         }
 
     def named(self) -> int | None:
-        """Say which reference a manifest names."""
+        """Say which reference a manifest names, if it would be frozen."""
         manifest = self.manifest()
-        return None if manifest is None else manifest.reference
+        return manifest.reference if manifest and manifest.reference in self.eligible() else None
 
     def accepts_last(self) -> bool:
         """Tell whether the last event said anything new (a number of visits aside)."""
@@ -186,10 +186,10 @@ class _Twin:
 
     def pending(self, view: _View) -> bool:
         """Tell whether a view differs from the newest revision."""
-        newest, named = self.newest(), view.named()
+        newest = self.newest()
         if newest is None:
             return bool(view.eligible())
-        return view.eligible() != newest.members or named not in (None, newest.named)
+        return (view.eligible(), view.named()) != (newest.members, newest.named)
 
     def opened(self) -> int | None:
         """Say since when the group waits to be complete."""
@@ -208,13 +208,9 @@ class _Twin:
     def changes(self) -> tuple[int, int] | None:
         """Say when the pending changes began and when they last went on."""
         times: list[int] = []
-        newest = self.newest()
         for view in self.since_mark():
-            now, old = view.eligible(), view.before().eligible()
-            named = view.named()
-            renamed = newest is not None and named not in (None, newest.named)
-            renames = isinstance(view.events[-1][1], ManifestSet) and view.accepts_last()
-            if now != old or (renames and renamed and named in now):
+            old = view.before()
+            if (view.eligible(), view.named()) != (old.eligible(), old.named()):
                 times = [*times, view.events[-1][0]] if self.pending(view) else []
         return (times[0], times[-1]) if times else None
 
@@ -273,7 +269,8 @@ class _Twin:
         """Fire what is due, one after the other."""
         while dues := [due for due in self.dues(closing) if due[0] <= until]:
             due, trigger = min(dues, key=lambda pair: pair[0])
-            self.mark(trigger, max(due, clock))
+            clock = max(due, clock)
+            self.mark(trigger, clock)
             closing = False
         seal = self.seal_due()
         if seal is not None and seal <= until:
@@ -284,11 +281,7 @@ class _Twin:
         view, newest = _View(self.events), self.newest()
         visits, members = view.visits() or set(), view.eligible()
         missing = tuple(sorted(visits - set(view.best())))
-        if newest is None:
-            worth = bool(members or missing)
-        else:
-            another = view.named() not in (None, newest.named) and view.named() in members
-            worth = members != newest.members or another
+        worth = bool(members or missing) if newest is None else self.pending(view)
         opened, changes = self.opened(), self.changes()
         since = opened if opened is not None else changes[0] if changes else at
         froze = Revision(trigger, members, missing, view.named(), since, at)

@@ -139,6 +139,7 @@ def test_a_command_has_the_options_it_asked_for_and_the_file() -> None:
     everything = set(parsed(settings_options(match=True)))
     assert everything == {*Settings.model_fields, "config", "match_values"} - {
         "match",
+        "policies",
         "sasl_password",
     }
     assert "match_values" not in parsed(settings_options())

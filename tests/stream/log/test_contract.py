@@ -277,6 +277,17 @@ async def test_what_was_not_taken_is_not_ours(bench: Bench) -> None:
         [record async for record in owner.changelog(0)]
 
 
+async def test_what_was_taken_can_be_written_before_it_is_resumed(bench: Bench) -> None:
+    """An owner may put its state in order first, and then go on from it."""
+    owner = await bench.started_owner()
+    reader = await bench.started_reader()
+    await assignment(owner)
+    await owner.take(0)
+    await owner.transact(0, [bench.state(b"P", b"raised")])
+    await owner.resume(0, 0)
+    assert values(await everything(reader, bench.topics.state)) == [b"raised"]
+
+
 async def test_what_is_not_assigned_cannot_be_taken(bench: Bench) -> None:
     """A partition that no poll has brought is lost before it begins; the error says which."""
     owner = await bench.started_owner()
