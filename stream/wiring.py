@@ -204,8 +204,8 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     pool = worker_pool(settings, telemetry)
     fetcher = _fetcher(settings, telemetry)
     log = owner_log(settings)
-    results = kept_results(settings, telemetry.reused)
     policy_for = settings.policy_for()
+    results = kept_results(settings, telemetry.reused)
     watch = Watch(policy_for, clock)
     workshop = Workshop(
         fetcher,

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from stream.simulate import SurveyManifest
 from tests.e2e.killing import VARIABLE
-from tests.e2e.processes import MATCHING, PATIENCE_S, Place, environment, published, until
+from tests.e2e.processes import MATCHING, PATIENCE_S, Place, environment, honest, published, until
 from tests.house import ROOT
 
 _SERVE = "from tests.e2e.killing import serve; serve()"
@@ -73,7 +73,7 @@ def test_a_killer_is_given_up_and_its_neighbours_are_not(
     killer = survey.warps_of(groups[1])[2]
     deaths, log = supervised(place, tmp_path, survey.path(killer), len(groups))
     found = published(place)
-    found.hold_exactly_once()
+    honest(place)
     failed = [one for one in found.models if one.status == "failed"]
     assert [(one.group.key, one.visit) for one in failed] == [(groups[1].key, killer.visit)], log
     assert "died 3 times" in (failed[0].reason or "")

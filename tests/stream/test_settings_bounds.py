@@ -78,8 +78,8 @@ UNBOUND = {
     "verdict_profile", "verdict_flags", "http", "log_format", "log_level",
     "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
     "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
-    "policies", "reference_margin", "seal_after_s", "state_format",
     "local_dir", "results_shared",
+    "policies", "reference_margin", "seal_after_s", "state_format",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}}  # so that no image is too large for its message
 
