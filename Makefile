@@ -45,9 +45,10 @@ bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 20
 bench-stream: setup  ## how fast the service is, on a file and on a broker (BENCH="--events 20000 --only flow")
 	@$(BIN)/python -m ops.bench stream $(BENCH)
 
+# The larger first: what only the tests want may allow less.
 lock: $(BIN)/uv  ## solve the requirements anew (UPGRADE=1 takes the newest of everything)
-	@$(call lock,requirements.lock,)
-	@$(call lock,requirements-dev.lock,--group dev --constraint requirements.lock)
+	@$(call lock,requirements-dev.lock,--group dev)
+	@$(call lock,requirements.lock,--constraint requirements-dev.lock)
 
 clean:  ## remove what these commands made
 	rm -rf $(VENV) .kafka .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache evensky-demo
