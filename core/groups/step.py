@@ -139,13 +139,13 @@ _ENDINGS = MappingProxyType({Outcome.SEALED: Cause.SEALED, Outcome.REOPENED: Cau
 
 
 def _standing(draft: Draft) -> Standing:
-    outcome = draft.outcome
+    outcome, live = draft.outcome, draft.header.seal is Seal.LIVE
     return Standing(
         draft.header,
         draft.expected,
         draft.policy,
         closing=outcome is Outcome.CLOSED,
-        sealing=draft.at if outcome is Outcome.SEALED else None,
+        sealing=draft.at if outcome is Outcome.SEALED and live else None,
     )
 
 

@@ -141,6 +141,7 @@ def test_tombstones_of_forgotten_members_are_read_back() -> None:
         again = Partition(lambda _: POLICY)
         for load in order:
             load(again)
+        assert (again.groups[KEY].members, again.groups[KEY].expected) == ({}, None)
         again.restored()
         assert again.groups[KEY] == told.group
         assert again.timers() == {}

@@ -189,6 +189,16 @@ def test_forgotten_stays_forgotten_under_a_longer_retention() -> None:
     assert told.at(601, reopened()).outcome is Outcome.REFUSED
 
 
+def test_seal_of_a_forgotten_group_freezes_nothing() -> None:
+    """A higher seal is remembered, but what was forgotten is no change to what was frozen."""
+    told = run((0, manifest(1, 2, reference=1)), (1, arrived(1)), (1, arrived(2)), policy=_SHORT)
+    told.at(2, published(1, reference=1), sealed())
+    told.tick(600)
+    put = told.at(601, sealed(5))
+    assert (put.outcome, put.frozen) == (Outcome.SEALED, ())
+    assert (told.header.sealing, told.header.sealed_at) == (5, 2)
+
+
 def test_group_is_forgotten_after_the_retention() -> None:
     """Members and set get their tombstones, the header stays and says so; nothing is due after."""
     told = run((0, manifest(1, 2, 3)), (1, arrived(1)), policy=_SHORT)
