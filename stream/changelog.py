@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
 from typing import Final
@@ -13,6 +13,7 @@ import msgspec
 
 import schemas
 from core import groups
+from core.groups.changed import replace
 from stream.log.seam import LogRefusedError, Record
 
 __all__ = ["Restored", "policy_within", "puts", "restore"]

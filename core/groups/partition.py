@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from core.groups.changed import replace
 from core.groups.events import Event, TimerFired
 from core.groups.policy import Policy
-from core.groups.shared import shared
 from core.groups.step import apply, next_timer, step
 from core.groups.timers import Timers
 from core.groups.values import Expected, Frozen, Group, Header, Member, Outcome, Transition
@@ -93,7 +92,7 @@ class Partition:
 
     def load_member(self, key: str, member: Member) -> None:
         """Put a member that was read back; most of what a state holds are members."""
-        self._group(key).members[member.visit] = shared(member)
+        self._group(key).members[member.visit] = member
 
     def load_expected(self, key: str, expected: Expected) -> None:
         """Put an expected set that was read back."""

@@ -78,7 +78,7 @@ def member(group: int, visit: int) -> groups.Member:
         measurement=groups.Measurement(100.0 + visit, 4.0, 1.5e7),
         at=one.at,
         frozen=one.digest,
-        sent=groups.Sent(f"{visit:064x}", f"{group:064x}", "matched", "accept"),
+        sent=groups.Sent(f"{visit:032x}", f"{group:064x}", "matched", "accept"),
     )
 
 

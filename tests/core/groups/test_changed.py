@@ -1,4 +1,4 @@
-"""Values are changed quickly and held cheaply, and stay what they are."""
+"""Values are changed quickly, and stay what they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from core import groups
 from core.groups.changed import replace
-from core.groups.shared import shared
 
 NUMBERS = st.none() | st.integers(0, 2**60)
 HEADERS = st.builds(groups.Header, opened_at=NUMBERS, heard=st.integers(), settled_at=NUMBERS)
@@ -40,33 +39,3 @@ def test_every_value_can_be_changed_so() -> None:
     for kind in filter(dataclasses.is_dataclass, kinds):
         fields = dataclasses.fields(kind)
         assert all(field.init and not field.kw_only for field in fields), kind
-
-
-def text(value: str) -> str:
-    """Return a text in an object of its own."""
-    return "".join(list(value))
-
-
-def test_equal_texts_are_held_once() -> None:
-    """A member is equal to what was read, and its texts are those that others hold."""
-    made = [
-        groups.Member(
-            visit,
-            0,
-            0,
-            text("digest"),
-            withdrawn=False,
-            payload=b"",
-            measurement=None,
-            at=0,
-            frozen=frozen,
-            sent=groups.Sent("basis", "id", text("matched"), text("accept")),
-        )
-        for visit, frozen in ((1, text("digest")), (2, "another"), (3, None))
-    ]
-    copies = [dataclasses.replace(one) for one in made]
-    held = [shared(one) for one in made]
-    assert held == copies
-    assert held[0].frozen is held[0].digest
-    assert len({id(one.sent.status) for one in held if one.sent}) == 1
-    assert len({id(one.sent.verdict) for one in held if one.sent}) == 1
