@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.protocol.group import HeartbeatRequest
 
 from stream.log.holdings import Strikes
@@ -63,6 +64,7 @@ def consumer(settings: KafkaSettings, **more: Any) -> AIOKafkaConsumer:
 
 
 def _producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
+    _quieten()
     return AIOKafkaProducer(
         **options(settings),
         acks="all",
@@ -102,6 +104,19 @@ def _seen(done: asyncio.Future[Any]) -> None:
     """Look at an error that was told otherwise, or is of no interest; asyncio wants all seen."""
     if not done.cancelled():
         done.exception()
+
+
+def _quieten() -> None:
+    """Have a failed batch leave no error behind: it is in each record's future as well."""
+    failure = MessageBatch.failure
+    if failure.__module__ == MessageBatch.__module__:
+
+        def failed(batch: MessageBatch, error: BaseException) -> None:
+            failure(batch, error)
+            if batch._drain_waiter.done():  # noqa: SLF001 - nobody but a full queue waits for it
+                _seen(batch._drain_waiter)  # noqa: SLF001 - the same
+
+        MessageBatch.failure = failed
 
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
