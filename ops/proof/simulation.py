@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any
 
 from ops.proof.simulation_steps import PARTITIONS, POLICIES, READ_ALL, Step, draw
-from ops.proof.simulation_world import World
+from ops.proof.simulation_world import replay
 
 __all__ = ["Failure", "Simulation", "failure", "main", "minimised", "schedule", "simulate"]
 
@@ -79,11 +79,8 @@ def schedule(seed: int, episode: int, steps: int = EPISODE) -> tuple[str, tuple[
 
 def failure(policy: str, steps: Sequence[Step], counts: Counter[str] | None = None) -> str | None:
     """Run a schedule to its end and tell what breaks, if anything does."""
-    world = World(POLICIES[policy])
     try:
-        for step in steps:
-            world.act(step)
-        world.settle()
+        world = replay(POLICIES[policy], steps)
     except _BROKEN as error:
         return f"{type(error).__name__}: {error}"
     if counts is not None:

@@ -24,9 +24,8 @@ __all__ = ["World", "replay"]
 
 _SKEWS: Sequence[int] = (-150, 150, 0)
 """By how much each owner's clock is off, ms."""
-
-
-_HALF = 31
+_TOLD = 32
+"""From this number of a rebalance on, whoever had the partition hears of it."""
 
 
 @dataclass
@@ -118,7 +117,7 @@ class World:
 
     def _rebalance(self, step: Step) -> None:
         """Give a partition to an owner; whoever had it may not hear of it."""
-        partition, told = self._partition(step), step.number > _HALF
+        partition, told = self._partition(step), step.number >= _TOLD
         before, owner = self._assigned[partition], self._owner(step)
         if before == owner:
             return
