@@ -16,7 +16,7 @@ from core import groups
 from core.groups.changed import replace
 from stream.log.seam import LogRefusedError, Record
 
-__all__ = ["Restored", "policy_within", "puts", "restore"]
+__all__ = ["Restored", "fold", "policy_within", "puts", "restore"]
 
 _BREATH: Final = 500
 
@@ -139,7 +139,7 @@ async def restore(
     chosen = state_format or schemas.STATE_FORMAT
     state = groups.Partition(lambda key: policy_within(policy_for(key), chosen))
     try:
-        found, count = await _fold(records, state)
+        found, count = await fold(records, state)
     except schemas.StateError as error:
         raise LogRefusedError(f"the state cannot be read back: {error}") from error
     if count and found is None:
@@ -160,10 +160,28 @@ async def restore(
     return Restored(state, msgspec.structs.replace(position, state_format=chosen), raised, count)
 
 
-async def _fold(
+async def fold(
     records: AsyncIterator[Record], state: groups.Partition
 ) -> tuple[schemas.Position | None, int]:
-    """Put all records into the state; return the position, if there is one, and their number."""
+    """Put records of a changelog into the state.
+
+    Parameters
+    ----------
+    records : async iterator of Record
+        Values of one key in the order in which they were written.
+    state : Partition
+        Changed; its timers are not armed.
+
+    Returns
+    -------
+    tuple of (Position or None, int)
+        The position, if it was among them, and their number.
+
+    Raises
+    ------
+    StateError
+        A record is none that this version can read.
+    """
     found, count = None, 0
     async for record in records:
         found = _load(state, record) or found

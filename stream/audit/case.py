@@ -13,8 +13,8 @@ from stream.audit.facts import Metric, Model, Raw, Role, Row, Summary
 from stream.audit.reading import Line
 from stream.audit.report import Place
 from stream.audit.terms import Terms
-from stream.changelog import restore
-from stream.log.seam import LogRefusedError, Record
+from stream.changelog import fold
+from stream.log.seam import Record
 from stream.log.topics import Topics
 
 __all__ = ["Case", "Placed", "gather"]
@@ -105,7 +105,7 @@ async def gather(key: bytes, rows: Iterator[Row], lines: dict[int, Line], terms:
             case.rest = chain([row], rows)
             break
         _take(case, states, row, terms.topics)
-    await _restore(case, states, partitions)
+    await _restore(case, states)
     return case
 
 
@@ -133,21 +133,22 @@ def _at(place: Place) -> tuple[str, int, int]:
     return place.topic, place.partition, place.offset
 
 
-async def _restore(case: Case, states: dict[Role, list[Record]], partitions: int) -> None:
+async def _restore(case: Case, states: dict[Role, list[Record]]) -> None:
     """Read the state back by the service's own code, as it was first, and as it was later."""
     first, later = states[Role.STATE], states[Role.STATE_LATER]
-    case.before = await _restored(case.key, first, partitions)
+    case.before = await _restored(case.key, first)
     later_too = [*first, *later]
-    case.after = await _restored(case.key, later_too, partitions) if later else case.before
+    case.after = await _restored(case.key, later_too) if later else case.before
 
 
-async def _restored(key: str, records: Iterable[Record], partitions: int) -> groups.Group | None:
+async def _restored(key: str, records: Iterable[Record]) -> groups.Group | None:
     async def each() -> AsyncIterator[Record]:
         for record in records:
             yield record
 
+    state = groups.Partition(lambda _: groups.Policy())
     try:
-        found = await restore(each(), lambda _: groups.Policy(), partitions)
-    except LogRefusedError:
+        await fold(each(), state)
+    except schemas.StateError:
         return None
-    return found.state.groups.get(key) or groups.Group()
+    return state.groups.get(key) or groups.Group()

@@ -109,7 +109,8 @@ async def test_what_was_forgotten_stays_so() -> None:
     state, written = _played(log, [published] * 3, policy)
     assert state.groups[KEYS["a"]].header.forgotten
     for kept in (written, _compacted(written)):
-        restored = await restore(_records(kept), lambda _: policy, 4)
+        log_of_it = [*kept, _position(state.clock)]
+        restored = await restore(_records(log_of_it), lambda _: policy, 4)
         group = restored.state.groups[KEYS["a"]]
         assert (group.members, group.expected, group.header.forgotten) == ({}, None, True)
 
