@@ -26,10 +26,7 @@ from stream import fits
 from stream.log.seam import Outgoing
 from tests.schemas.hostile import HOSTILE
 
-__all__ = ["LARGER", "ROW"]
-
-LARGER: Final = "larger shape"
-"""A warp with more pixels than its neighbours has, which makes it their reference by its cost."""
+__all__ = ["ROW"]
 
 _PARTITIONS: Final = 2
 _MEMBERS: Final = 3
@@ -150,7 +147,7 @@ def _contents(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "no FITS", b"SIMPLE? no."
     yield "empty", b""
     yield "smaller shape", make_warps(folder / "small", 1, 24)[0].path.read_bytes()
-    yield LARGER, make_warps(folder / "large", 1, 48)[0].path.read_bytes()
+    yield "larger shape", make_warps(folder / "large", 1, 48)[0].path.read_bytes()
     yield "all NaN", _all_nan()
     yield "gzip bomb", gzip.compress(bytes(64 * 2**20))
     yield (
