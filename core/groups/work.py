@@ -35,8 +35,6 @@ __all__ = [
     "superseded",
 ]
 
-_DISAGREEING = 2
-
 
 class Statistics(Protocol):
     """What is measured of a warp, as `core.groups.Measurement`."""
@@ -233,7 +231,7 @@ def _elsewhere(
     """Find the members that do not lie in the group's box; one without a box is not judged."""
     known = {member.visit: _box(measured[member.visit]) for member in frozen.members}
     boxes = {visit: box for visit, box in sorted(known.items()) if box is not None}
-    if len(set(boxes.values())) < _DISAGREEING:
+    if len(set(boxes.values())) <= 1:
         return None
     held = pinned.visit if pinned is not None and _holds(frozen, pinned) else None
     ours = _box_of_group(boxes, (frozen.reference, held))
