@@ -80,6 +80,9 @@ class Past:
         What was last sent, by visit.
     basis : callable
         Basis of a member's model, from its visit and that of the reference.
+    boxes : bool
+        Whether warps are held to one box; not where the state cannot keep boxes (format 1), or
+        what is refused would hang on what was measured since the last start.
     """
 
     reference: int | None = None
@@ -87,6 +90,7 @@ class Past:
     pinned: groups.Pinned | None = None
     sent: Mapping[int, groups.Sent] = field(default_factory=dict)
     basis: Callable[[int, int], str] = _unknown
+    boxes: bool = True
 
     def kept(self, visit: int, basis: str) -> groups.Sent | None:
         """Return what stands of a visit if its basis is still the same and it did not fail."""

@@ -49,6 +49,7 @@ _OF_RELEASE_0_1: Final[Mapping[type, tuple[str, ...]]] = {
         "at",
         "frozen",
     ),
+    groups.Measurement: ("mean", "variance", "count"),
 }
 """What format 1 has of the records that format 2 added to."""
 
@@ -106,9 +107,15 @@ def puts(
 
 
 def _packed(value: object, state_format: int) -> bytes:
-    names = _OF_RELEASE_0_1.get(type(value)) if state_format == 1 else None
-    kept = value if names is None else {name: getattr(value, name) for name in names}
-    return schemas.pack_state(kept)
+    return schemas.pack_state(_of_release_0_1(value) if state_format == 1 else value)
+
+
+def _of_release_0_1(value: object) -> object:
+    """Return what that release had of a record, and of what stands in it."""
+    names = _OF_RELEASE_0_1.get(type(value))
+    if names is None:
+        return value
+    return {name: _of_release_0_1(getattr(value, name)) for name in names}
 
 
 async def restore(
@@ -231,12 +238,22 @@ def _load(state: groups.Partition, record: Record) -> schemas.Position | None:
 
 
 def _lean(member: groups.Member) -> groups.Member:
-    """Let equal texts be one: a partition may hold half a million members."""
+    """Let equal texts and boxes be one: a partition may hold half a million members."""
     sent, frozen = member.sent, member.frozen
     if sent is not None:
         status, verdict = intern(sent.status), intern(sent.verdict)
         sent = groups.Sent(sent.basis, sent.model_id, status, verdict, sent.reason)
-    return replace(member, sent=sent, frozen=member.digest if frozen == member.digest else frozen)
+    measurement = member.measurement
+    if measurement is not None:
+        measurement = replace(measurement, box=_one(measurement.box))
+    frozen = member.digest if frozen == member.digest else frozen
+    return replace(member, sent=sent, frozen=frozen, measurement=measurement)
+
+
+@lru_cache(maxsize=1024)
+def _one(box: groups.Box | None) -> groups.Box | None:
+    """Return one box for all that are equal."""
+    return box
 
 
 def _bury(state: groups.Partition, key: schemas.StateKey) -> None:

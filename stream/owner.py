@@ -20,6 +20,7 @@ import structlog
 
 import schemas
 from core import groups
+from core.groups.changed import replace
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.basis import Past
@@ -33,7 +34,7 @@ from stream.outbox import Outbox
 from stream.recall import Recall
 from stream.references import ReferenceCause, cause_of_change
 from stream.telemetry import Telemetry
-from stream.workshop import Fulfilled, Workshop
+from stream.workshop import Fulfilled, Workshop, measurement
 
 __all__ = ["Owner", "Shared", "Spawn", "Status"]
 
@@ -347,10 +348,15 @@ class Owner:
         group = self.state.groups[key]
         policy = policy_within(self._shared.policy_for(key), self.position.state_format)
         past = self._shared.assembler.past(group, frozen, policy)
+        past = replace(past, boxes=self.position.state_format > 1)
         recall = self._recalls[key] = Recall(groups.superseded(group, frozen))
         try:
             done = await self._shared.workshop.fulfil(
-                frozen, self._known(key, frozen), partial(self._keep, key, frozen), past, recall
+                frozen,
+                self._known(key, frozen),
+                partial(self._keep, key, frozen, past),
+                past,
+                recall,
             )
         finally:
             self._recalls.pop(key, None)
@@ -368,7 +374,7 @@ class Owner:
         }
 
     async def _keep(
-        self, key: str, frozen: groups.Frozen, measured: Sequence[jobs.Measured]
+        self, key: str, frozen: groups.Frozen, past: Past, measured: Sequence[jobs.Measured]
     ) -> None:
         """Make measurements durable, so that a restart or an update need not repeat them."""
         digests = {member.visit: member.digest for member in frozen.members}
@@ -377,9 +383,11 @@ class Owner:
                 return
             changes: dict[bytes, bytes | None] = {}
             for one in measured:
-                measurement = groups.Measurement(one.mean, one.variance, one.count)
                 event = groups.Measured(
-                    self.state.clock, one.visit, digests[one.visit], measurement
+                    self.state.clock,
+                    one.visit,
+                    digests[one.visit],
+                    measurement(one, boxes=past.boxes),
                 )
                 changes.update(self._puts(key, event))
             if changes:

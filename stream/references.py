@@ -23,7 +23,7 @@ class ReferenceCause(StrEnum):
     REPLACED = "replaced"
     """Its visit has another warp now."""
     UNREADABLE = "unreadable"
-    """Its pixels cannot be had any more."""
+    """Its pixels cannot be had any more, or lie elsewhere than those of most others."""
     WITHDRAWN = "withdrawn"
     """It is no member any more."""
 

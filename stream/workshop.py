@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol, TypeVar, cast
 
 import core
@@ -24,7 +25,7 @@ from stream.recall import Recall
 from stream.results import Results
 from stream.suspects import Watch
 
-__all__ = ["Fulfilled", "Kept", "OnMeasured", "Pool", "Store", "Tried", "Workshop"]
+__all__ = ["Fulfilled", "Kept", "OnMeasured", "Pool", "Store", "Tried", "Workshop", "measurement"]
 
 T = TypeVar("T")
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
@@ -196,6 +197,8 @@ class Workshop:
             match plan:
                 case groups.MeasureThese():
                     await self._measure(plan, task)
+                case groups.RefuseThese():
+                    done.measured |= _refused(plan)
                 case groups.MatchThese():
                     await self._match(plan, task)
                 case groups.Ready():
@@ -210,7 +213,7 @@ class Workshop:
         )
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
-                groups.Measurement(result.mean, result.variance, result.count)
+                measurement(result, boxes=task.past.boxes)
                 if isinstance(result, jobs.Measured)
                 else _failed(result)
             )
@@ -277,6 +280,42 @@ class Workshop:
                     return await self._pool.run(job, *warps, self._config, self._limits)
             except fits.WarpError as error:
                 return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
+
+
+def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:
+    """Return what a group keeps of a measured warp.
+
+    Parameters
+    ----------
+    result : Measured
+    boxes : bool
+        Whether to keep where it lies, see `Past`.
+    """
+    box = _box(result.origin, result.shape) if boxes else None
+    return groups.Measurement(result.mean, result.variance, result.count, box)
+
+
+@lru_cache(maxsize=1024)
+def _box(origin: tuple[int, int], shape: tuple[int, int]) -> groups.Box:
+    """Return one box for all warps that have it."""
+    (x0, y0), (height, width) = origin, shape
+    return x0, y0, width, height
+
+
+def _refused(plan: groups.RefuseThese) -> dict[int, groups.Failed]:
+    """Say of each member that its group lies elsewhere."""
+    ours = _place(plan.box)
+    return {
+        visit: groups.Failed(
+            f"{fits.WarpFault.WRONG_SHAPE}: it has {_place(box)}, and its group {ours}"
+        )
+        for visit, box in plan.boxes.items()
+    }
+
+
+def _place(box: groups.Box) -> str:
+    x0, y0, width, height = box
+    return f"{width} x {height} pixels at ({x0}, {y0})"
 
 
 def _failed(fault: jobs.JobFault) -> groups.Failed:

@@ -22,6 +22,7 @@ from core.groups.policy import Policy
 from core.groups.step import apply, next_timer, step
 from core.groups.table import diagram
 from core.groups.values import (
+    Box,
     Expected,
     Frozen,
     FrozenMember,
@@ -45,6 +46,7 @@ from core.groups.work import (
     MeasureThese,
     Pinned,
     Ready,
+    RefuseThese,
     Statistics,
     Work,
     given_up,
@@ -55,6 +57,7 @@ from core.groups.work import (
 
 __all__ = [
     "Arrived",
+    "Box",
     "Closed",
     "Event",
     "Expected",
@@ -78,6 +81,7 @@ __all__ = [
     "Policy",
     "Published",
     "Ready",
+    "RefuseThese",
     "Reopened",
     "Seal",
     "Sealed",

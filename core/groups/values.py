@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 __all__ = [
+    "Box",
     "Expected",
     "Frozen",
     "FrozenMember",
@@ -26,6 +27,9 @@ __all__ = [
     "Transition",
     "Trigger",
 ]
+
+Box = tuple[int, int, int, int]
+"""Where a warp lies in its tract: x0, y0, width, height, pixels."""
 
 
 class Phase(StrEnum):
@@ -96,11 +100,13 @@ class Measurement:
     """Selection statistics of one warp: mean, variance and number of its unmasked pixels.
 
     `mean` and `variance` are in the warp's own flux unit after its scale; NaN where undefined.
+    `box` is None in what format 1 of the state kept.
     """
 
     mean: float
     variance: float
     count: float
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

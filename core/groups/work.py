@@ -7,6 +7,7 @@ chosen before each member is measured or given up.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,7 @@ from core.config import MatchConfig
 from core.errors import NoReferenceError
 from core.groups.changed import replace
 from core.groups.policy import Policy
-from core.groups.values import Frozen, Group, Kind, Member
+from core.groups.values import Box, Frozen, Group, Kind, Member
 from core.reference import SelectionStatistics, reference_costs
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "MeasureThese",
     "Pinned",
     "Ready",
+    "RefuseThese",
     "Statistics",
     "Work",
     "given_up",
@@ -35,7 +37,7 @@ __all__ = [
 
 
 class Statistics(Protocol):
-    """Mean, variance and number of a warp's unmasked pixels, as `core.groups.Measurement`."""
+    """What is measured of a warp, as `core.groups.Measurement`."""
 
     @property
     def mean(self) -> float:
@@ -52,6 +54,11 @@ class Statistics(Protocol):
         """Number of pixels."""
         ...
 
+    @property
+    def box(self) -> Box | None:
+        """Where the warp lies, or None if nobody knows."""
+        ...
+
 
 class MatchedTo(Protocol):
     """A match that is over, well or not, and the reference that it was made against."""
@@ -64,7 +71,7 @@ class MatchedTo(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A member whose pixels cannot be had: it is no candidate and is not matched."""
+    """A member whose pixels cannot be used: it is no candidate and is not matched."""
 
     reason: str
 
@@ -95,6 +102,22 @@ class MeasureThese:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseThese:
+    """Members to be given up as `Failed`, since they do not lie where their group does.
+
+    Attributes
+    ----------
+    box : tuple of int
+        The group's: x0, y0, width, height, pixels.
+    boxes : mapping of int to tuple of int
+        Theirs, by visit, ascending.
+    """
+
+    box: Box
+    boxes: Mapping[int, Box]
+
+
+@dataclass(frozen=True, slots=True)
 class MatchThese:
     """Visits to be matched against the reference, ascending."""
 
@@ -121,7 +144,7 @@ class Ready:
     warnings: tuple[str, ...] = ()
 
 
-Work = MeasureThese | MatchThese | Ready
+Work = MeasureThese | RefuseThese | MatchThese | Ready
 
 
 def next_work(
@@ -133,9 +156,10 @@ def next_work(
 ) -> Work:
     """Plan what is missing for one frozen revision.
 
-    The reference is the one that a manifest names, if it can be read. Else the pinned one, if the
-    revision holds it as it was, it can be read, and no other's cost is lower by more than
-    its margin. Else the one of least cost, of equal costs the smallest visit.
+    A member that lies elsewhere than most, or has another shape, is refused, for nothing could be
+    matched to it. The reference is the one that a manifest names, if it can be read. Else the
+    pinned one, if the revision holds it as it was, it can be read, and no other's cost is lower by
+    more than its margin. Else the one of least cost, of equal costs the smallest visit.
 
     Parameters
     ----------
@@ -155,8 +179,8 @@ def next_work(
 
     Returns
     -------
-    MeasureThese, MatchThese or Ready
-        Members are measured before anything is matched.
+    MeasureThese, RefuseThese, MatchThese or Ready
+        Members are measured before any is refused, and refused before anything is matched.
     """
     visits = tuple(member.visit for member in frozen.members)
     if frozen.incomplete or frozen.kind is Kind.RETRACTION:
@@ -164,6 +188,9 @@ def next_work(
     unmeasured = tuple(visit for visit in visits if visit not in measured)
     if unmeasured:
         return MeasureThese(unmeasured)
+    refused = _elsewhere(frozen, measured, pinned)
+    if refused is not None:
+        return refused
     choice = _costs(measured, visits, config)
     reference = _choose(frozen, measured, choice, pinned)
     choice = replace(choice, reference=reference)
@@ -196,6 +223,38 @@ def pinned(group: Group, policy: Policy) -> Pinned | None:
 def given_up(member: Member, policy: Policy) -> bool:
     """Tell whether jobs on this version of a warp killed so many processes that none is tried."""
     return member.suspicion is not None and member.suspicion.deaths >= policy.max_attempts
+
+
+def _elsewhere(
+    frozen: Frozen, measured: Mapping[int, Statistics | Failed], pinned: Pinned | None
+) -> RefuseThese | None:
+    """Find the members that do not lie in the group's box; one without a box is not judged."""
+    known = {member.visit: _box(measured[member.visit]) for member in frozen.members}
+    boxes = {visit: box for visit, box in sorted(known.items()) if box is not None}
+    if len(set(boxes.values())) <= 1:
+        return None
+    held = pinned.visit if pinned is not None and _holds(frozen, pinned) else None
+    ours = _box_of_group(boxes, (frozen.reference, held))
+    return RefuseThese(ours, {visit: box for visit, box in boxes.items() if box != ours})
+
+
+def _box_of_group(boxes: Mapping[int, Box], preferred: tuple[int | None, ...]) -> Box:
+    """Return the box of most members.
+
+    One warp must never fail its neighbours, so not even a reference that is named or pinned
+    outvotes them: where upstream changes the geometry warp by warp, the group follows once most
+    have changed. Among boxes with equally many the order is that in which a reference is chosen:
+    named, pinned (what is published stays), smallest visit. All of it follows from the members,
+    so no order of jobs or arrivals shows.
+    """
+    votes = Counter(boxes.values())
+    most = max(votes.values())
+    order = (*(visit for visit in preferred if visit is not None), *sorted(boxes))
+    return next(boxes[v] for v in order if v in boxes and votes[boxes[v]] == most)
+
+
+def _box(one: Statistics | Failed) -> Box | None:
+    return None if isinstance(one, Failed) else one.box
 
 
 def _readable(visit: int, measured: Mapping[int, Statistics | Failed]) -> bool:

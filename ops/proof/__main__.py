@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ops.proof.report import REPORT, keep, write_report
 from ops.proof.row import Context, Row, RowResult, Terms
-from ops.proof.rows import TITLES, rows
+from ops.proof.rows import TITLES, WAITING, rows
 
 __all__ = ["main"]
 
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     chosen = [] if asked.report else asked.rows or list(TITLES)
     holds = [_one(number, known, asked) for number in chosen]
-    whole = write_report(asked.results, TITLES, known)
+    whole = write_report(asked.results, TITLES, known, WAITING)
     _say(f"{asked.results / 'report.md'}: {'all rows hold' if whole else 'not all rows hold'}")
     return 0 if all(holds) and (whole or asked.rows) else 1
 
@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
 def _one(number: int, known: Mapping[int, Row], asked: argparse.Namespace) -> bool:
     row = known.get(number)
     if row is None:
-        _say(f"row {number}, {TITLES[number]}: nobody has written it, so it does not hold")
+        why = WAITING.get(number, "nobody has written it")
+        _say(f"row {number}, {TITLES[number]}: {why}, so it does not hold")
         return False
     ran = _run(row, Terms(asked.rounds or row.rounds, asked.scale, asked.seed), asked)
     _tell(ran)

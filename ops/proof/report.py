@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from ops.broker import broker
@@ -26,6 +27,7 @@ REPORT: Final = Path(__file__).resolve().parent / "reports"
 """Where the results and the report lie."""
 
 _GIB = 2**30
+_NOTHING: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,12 @@ def kept(folder: Path) -> dict[int, Kept]:
     return {one["number"]: Kept(**one) for one in found}
 
 
-def write_report(folder: Path, titles: Mapping[int, str], rows: Mapping[int, Row]) -> bool:
+def write_report(
+    folder: Path,
+    titles: Mapping[int, str],
+    rows: Mapping[int, Row],
+    waiting: Mapping[int, str] = _NOTHING,
+) -> bool:
     """Write the report; tell whether all rows hold and none is missing.
 
     Parameters
@@ -104,12 +111,15 @@ def write_report(folder: Path, titles: Mapping[int, str], rows: Mapping[int, Row
         All rows that there must be.
     rows : mapping of int to Row
         Those that can be run.
+    waiting : mapping of int to str
+        What rows that cannot be run yet wait for, as a clause.
     """
     found = kept(folder)
     missing = [number for number in titles if number not in found]
     failed = [number for number, one in found.items() if not one.passed]
     folder.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(_lines(found, titles, rows, missing, failed))
+    told = [*_verdict(titles, missing, failed), *_waits(titles, missing, waiting)]
+    text = "\n".join(("# The proof\n", *told, *_lines(found, titles, rows)))
     (folder / "report.md").write_text(f"{text}\n")
     return not missing and not failed
 
@@ -118,11 +128,7 @@ def _lines(
     found: Mapping[int, Kept],
     titles: Mapping[int, str],
     rows: Mapping[int, Row],
-    missing: Sequence[int],
-    failed: Sequence[int],
 ) -> Iterator[str]:
-    yield "# The proof\n"
-    yield from _verdict(titles, missing, failed)
     yield "\n| row | what | terms | load | took | date | commit | holds |"
     yield "|--:|---|---|--:|--:|---|---|---|"
     for number, title in titles.items():
@@ -142,6 +148,14 @@ def _verdict(
         yield f"Rows that failed: {_named(failed, titles)}."
     if missing:
         yield f"Rows that were not run, each of which fails the proof: {_named(missing, titles)}."
+
+
+def _waits(
+    titles: Mapping[int, str], missing: Sequence[int], waiting: Mapping[int, str]
+) -> Iterator[str]:
+    for number in missing:
+        if number in waiting:
+            yield f"Row {number} ({titles[number]}) cannot be run yet: {waiting[number]}."
 
 
 def _named(numbers: Sequence[int], titles: Mapping[int, str]) -> str:

@@ -15,6 +15,7 @@ from core.groups import (
     Header,
     Kind,
     ManifestSet,
+    Measurement,
     Member,
     Partition,
     Policy,
@@ -81,6 +82,7 @@ class Judge:
         known = plain.revisions[frozen.revision - 1]
         _hold(known.members == _standing(frozen), "(a) members as frozen", key, frozen, known)
         _hold(set(known.members.values()) <= plain.digests, "(d) without a record", key, frozen)
+        _boxes(output)
         self._reference(output, before)
         self._keep(output)
         self._published[key] = output
@@ -204,6 +206,24 @@ def _digest(output: Output, visit: int) -> str | None:
 
 def _costs(output: Output) -> list[tuple[float, int]]:
     return [(cost, visit) for visit, cost in output.costs.items() if cost == cost]  # noqa: PLR0124 - NaN is no cost
+
+
+def _boxes(output: Output) -> None:
+    """Hold that who lies elsewhere than most is refused, and of those who lie there nobody."""
+    found: dict[object, set[int]] = {}
+    refused = {v for v, one in output.entries.items() if one.status == "failed, elsewhere"}
+    for visit, digest in _standing(output.frozen).items():
+        one = measure(digest)
+        entry = output.entries.get(visit)
+        if isinstance(one, Measurement) and entry is not None and "given up" not in entry.status:
+            found.setdefault(one.box, set()).add(visit)
+    most = max(map(len, found.values()), default=0)
+    lawful = [
+        set().union(*(v for v in found.values() if v is not one))
+        for one in found.values()
+        if len(one) == most
+    ]
+    _hold(refused in (lawful or [set()]), "another box", output, found)
 
 
 def _expected(manifest: ManifestSet | None) -> Expected | None:

@@ -19,6 +19,7 @@ from core.groups import (
     Policy,
     Published,
     Ready,
+    RefuseThese,
     Sent,
     given_up,
     next_work,
@@ -66,11 +67,11 @@ class _Against:
 
 @lru_cache(maxsize=4096)
 def measure(digest: str) -> Measurement | Failed:
-    """Return what is measured of a warp; one in eleven cannot be read."""
+    """Return what is measured of a warp: one in eleven is unreadable, one in five elsewhere."""
     number = int.from_bytes(hashlib.sha256(digest.encode()).digest()[:4])
     if number % 11 == 0:
         return Failed("unreadable")
-    return Measurement(1.0, 1.0 + number % 7, 100.0)
+    return Measurement(1.0, 1.0 + number % 7, 100.0, (0, 0, 8, 8 if number % 5 else 9))
 
 
 @lru_cache(maxsize=65536)
@@ -115,6 +116,8 @@ def _carry_out(
         match work:
             case MeasureThese():
                 raise AssertionError("all members are measured")
+            case RefuseThese():
+                measured |= dict.fromkeys(work.boxes, Failed("elsewhere"))
             case MatchThese():
                 matched |= dict.fromkeys(work.visits, _Against(work.reference))
     status = {member.visit: _status(measured[member.visit]) for member in frozen.members}

@@ -47,6 +47,7 @@ __all__ = [
     "eventually",
     "manifest_of",
     "read_all",
+    "write_larger_warp",
     "write_warp",
 ]
 
@@ -101,6 +102,15 @@ def write_warp(
     exposure = core.MaskedImage(image, mask, variance, PLANES, (100, 200))
     path = folder / f"warp-{str(header.get('BAND', 'r')).replace('/', '_')}-{visit}.fits"
     path.write_bytes(fits.encode(exposure, {"VISIT": visit, "BUNIT": "nJy", **GROUP, **header}))
+    return path
+
+
+def write_larger_warp(folder: Path, visit: int) -> Path:
+    """Write a warp of 96 x 96 pixels at the same corner, whose cost is the lowest."""
+    image = np.full((96, 96), 100.0 + visit, np.float32)
+    exposure = core.MaskedImage(image, np.zeros((96, 96), np.int32), image, PLANES, (100, 200))
+    path = folder / f"larger-{visit}.fits"
+    path.write_bytes(fits.encode(exposure, {"VISIT": visit, "BUNIT": "nJy", **GROUP}))
     return path
 
 

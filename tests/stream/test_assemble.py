@@ -24,7 +24,7 @@ from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, decode
 from stream.rebuild import background
 from stream.workshop import Fulfilled, Tried, Workshop
-from tests.stream.night import CONFIG, arrival, write_warp
+from tests.stream.night import CONFIG, arrival, write_larger_warp, write_warp
 from tests.stream.test_workshop import Bench, Shelf
 
 NOW = 1_790_000_100.0
@@ -134,6 +134,15 @@ def test_a_failed_warp_says_why(paths: list[Path]) -> None:
     assert model.verdict == "reject"
     assert revision.summary.status == "partial"
     assert revision.metrics[-1].failed == 1
+
+
+def test_the_batch_refuses_another_shape_alone(tmp_path: Path) -> None:
+    """Even as the reference that is asked for, a warp of another shape fails alone."""
+    paths = [write_larger_warp(tmp_path, 1), *(write_warp(tmp_path, v) for v in (2, 3))]
+    told = {one.visit: one for one in revision_of(paths, 1).models}
+    status = {visit: one.status for visit, one in told.items()}
+    assert status == {1: "failed", 2: "reference", 3: "matched"}
+    assert (told[1].reason or "").startswith("wrong_shape: it has 96 x 96 pixels")
 
 
 def test_the_summary_names_every_model(paths: list[Path]) -> None:

@@ -22,6 +22,7 @@ from tests.stream.night import (
     events_of,
     eventually,
     manifest_of,
+    write_larger_warp,
     write_warp,
 )
 
@@ -93,6 +94,21 @@ async def test_another_unit_fails_alone(tmp_path: Path) -> None:
     assert bad.status == "failed"
     assert bad.reason is not None
     assert bad.reason.startswith("wrong_unit")
+
+
+async def test_another_shape_fails_alone(tmp_path: Path) -> None:
+    """The largest warp has the least cost, and is refused; its neighbours are matched."""
+    night = Night(tmp_path, FAST)
+    paths = [write_larger_warp(tmp_path, 1), *(write_warp(tmp_path, v) for v in (2, 3))]
+    async with night.running():
+        await night.publish(manifest_of(*paths), *events_of(paths))
+        (summary,) = await night.until(1)
+    status = {member.visit: member.status for member in summary.members}
+    assert status == {1: "failed", 2: "reference", 3: "matched"}
+    assert summary.members[0].reason == (
+        "wrong_shape: it has 96 x 96 pixels at (100, 200), "
+        "and its group 64 x 64 pixels at (100, 200)"
+    )
 
 
 async def test_unreadable_reference_is_replaced(tmp_path: Path) -> None:

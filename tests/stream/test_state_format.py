@@ -131,6 +131,21 @@ async def test_a_partition_keeps_its_format_until_it_is_told() -> None:
     }
 
 
+@pytest.mark.parametrize("state_format", [1, 2])
+async def test_format_1_keeps_no_boxes_and_judges_by_none(state_format: int) -> None:
+    """Where warps lie is kept from format 2 on; the next owner refuses the same as this one."""
+    bench = bench_in(state_format)
+    await bench.owner.take_over()
+    await bench.live(*whole())
+    members = bench.owner.state.groups[KEY].members.values()
+    box = None if state_format == 1 else (0, 0, 8, 8)
+    assert {one.measurement.box for one in members if one.measurement} == {box}
+    again(bench, None)
+    await bench.owner.take_over()
+    members = bench.owner.state.groups[KEY].members.values()
+    assert {one.measurement.box for one in members if one.measurement} == {box}
+
+
 async def test_under_format_1_nothing_is_done_that_it_cannot_remember() -> None:
     """All models are sent at each revision, the reference is chosen anew, no group is sealed."""
     bench = bench_in(1)

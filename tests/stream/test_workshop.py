@@ -24,7 +24,7 @@ from stream.results import LocalKeeper, Results
 from stream.results import Shelf as Kept
 from stream.suspects import Watch
 from stream.workshop import Fulfilled, Tried, Workshop
-from tests.stream.night import CONFIG, FAST, arrival, write_warp
+from tests.stream.night import CONFIG, FAST, arrival, write_larger_warp, write_warp
 
 T = TypeVar("T")
 
@@ -230,6 +230,23 @@ def test_other_units_are_not_compared(tmp_path: Path) -> None:
     assert isinstance(fault, jobs.JobFault)
     assert (fault.reason, fault.visit) == ("wrong_unit", 2)
     assert all(name == "measure" for name, _ in bench.done)
+
+
+def test_another_shape_is_measured_once_and_never_matched(tmp_path: Path) -> None:
+    """A warp of another shape fails with both boxes named; known boxes need no pixels for that."""
+    paths = [write_larger_warp(tmp_path, 1), *(write_warp(tmp_path, v) for v in (2, 3))]
+    done, bench, _ = work(frozen_of(paths), Shelf())
+    failed = done.measured[1]
+    assert isinstance(failed, groups.Failed)
+    assert failed.reason.startswith("wrong_shape: it has 96 x 96 pixels at (")
+    assert "its group 64 x 64 pixels at (" in failed.reason
+    assert (done.reference, list(done.matched)) in [(2, [3]), (3, [2])]
+    assert [visits for name, visits in bench.done if name == "measure"] == [(1,), (2,), (3,)]
+    assert [1 in visits for name, visits in bench.done if name == "match"] == [False]
+    known = {v: groups.Measurement(100.0, 4.0, 1e3, (0, 0, 9 - v // 2, 8)) for v in (1, 2, 3)}
+    done, bench, _ = work(frozen_of(paths), Shelf(), known)
+    assert isinstance(done.measured[1], groups.Failed)
+    assert [name for name, _ in bench.done] == ["match"]
 
 
 def test_what_jobs_took_is_kept_by_visit(paths: list[Path]) -> None:

@@ -34,8 +34,24 @@ _OPTIONS: Final = (
 )
 
 
-def run(terms: Terms, context: Context, hooks: Sequence[str] = HOOKS) -> RowResult:
-    """Give each process one trap and new work, until it has sprung; then let all be done."""
+def run(terms: Terms, context: Context) -> RowResult:
+    """Kill at each point, then let a job kill."""
+    killed = kill_at(terms, context, HOOKS)
+    deaths, violations = _killer(terms, context)
+    figures = {**killed.figures, "deaths until a killer was given up": deaths}
+    return RowResult(figures, (*killed.violations, *violations))
+
+
+def kill_at(terms: Terms, context: Context, hooks: Sequence[str]) -> RowResult:
+    """Give each process one trap and new work, until it has sprung; then let all be done.
+
+    Parameters
+    ----------
+    terms : Terms
+    context : Context
+    hooks : sequence of str
+        Some of `HOOKS`.
+    """
     random = Random(terms.seed)  # noqa: S311 - chance that can be had again
     points = [point for point in hooks for _ in range(terms.rounds)]
     random.shuffle(points)
@@ -57,19 +73,13 @@ def run(terms: Terms, context: Context, hooks: Sequence[str] = HOOKS) -> RowResu
         fleet.restart("one")
         fleet.until(progress.done, 600, 0.5)
         found = judge(place)
-        violations = [*found.violations, *fleet.complaints()]
-    deaths = _killer(terms, context, violations)
-    figures = {
-        "hooks": len(hooks),
-        "kills": len(points),
-        "deaths until a killer was given up": deaths,
-        **found.figures,
-    }
-    return RowResult(figures, tuple(violations))
+        violations = (*found.violations, *fleet.complaints())
+    return RowResult({"hooks": len(hooks), "kills": len(points), **found.figures}, violations)
 
 
-def _killer(terms: Terms, context: Context, violations: list[str]) -> int:
+def _killer(terms: Terms, context: Context) -> tuple[int, list[str]]:
     """Let one visit's job kill its process each time; return how often it did."""
+    violations: list[str] = []
     with (
         context.kafka(_PARTITIONS, *_OPTIONS) as place,
         Fleet(place, context.folder) as fleet,
@@ -96,7 +106,7 @@ def _killer(terms: Terms, context: Context, violations: list[str]) -> int:
         violations.append(f"given up were {sorted(failed)}, not the killer alone")
     if not _ALONE <= deaths <= _MOST_DEATHS:
         violations.append(f"the killer killed {deaths} times before it was given up")
-    return deaths
+    return deaths, violations
 
 
 _KILLER: Final = 10_001

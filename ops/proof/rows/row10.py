@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Final
 
 from ops.proof.fleet import Fleet
@@ -13,12 +14,14 @@ from ops.proof.place import Place
 from ops.proof.replay import emptied
 from ops.proof.row import Context, Figure, Row, RowResult, Terms
 
-__all__ = ["ROW"]
+__all__ = ["ROW", "SPEEDS", "replayed"]
 
 _PARTITIONS: Final = 4
 _GROUPS: Final = 100
 _MEMBERS: Final = 6
-_SPEEDS: Final = {"x 1": 1.0, "x 100": 100.0, "unlimited": 0.0}
+SPEEDS: Final = {"x 1": 1.0, "x 100": 100.0, "unlimited": 0.0}
+"""Speeds of replays by name, 0 for no bound."""
+
 _OPTIONS: Final = (
     *("--quiet-s", "2", "--deadline-s", "6", "--quorum", "2"),
     *("--update-quiet-s", "1", "--update-max-s", "3"),
@@ -28,6 +31,19 @@ _PATIENCE_S: Final = 1800.0
 
 def run(terms: Terms, context: Context) -> RowResult:
     """Live through some time, then read its log again at each speed."""
+    return replayed(terms, context, SPEEDS)
+
+
+def replayed(terms: Terms, context: Context, speeds: Mapping[str, float]) -> RowResult:
+    """Live through some time, then read its log again.
+
+    Parameters
+    ----------
+    terms : Terms
+    context : Context
+    speeds : mapping of str to float
+        Of the replays, some of `SPEEDS`.
+    """
     violations: list[str] = []
     load = Load(context.warps, terms.load(_GROUPS, 10), _MEMBERS, terms.seed)
     said = load.mixed()
@@ -36,7 +52,7 @@ def run(terms: Terms, context: Context) -> RowResult:
         lived = _live(terms, context, place, said, due)
         violations += judge(place).violations
         triggers = {one.trigger for one in lived.summaries}
-        for name, speed in _SPEEDS.items():
+        for name, speed in speeds.items():
             context.say(f"replay {name}")
             place = emptied(place)  # noqa: PLW2901 - the next replay is of this one's input
             again = _replay(context, place, due, name, speed)

@@ -33,8 +33,8 @@ _GROUPS: Final = 40
 _MEMBERS: Final = 3
 _PATIENCE_S: Final = 180.0
 _LOOK_S: Final = 0.5
-_OPTIONS: Final = ("--session-timeout-s", "3", "--broker-grace-s", "60")
-_RULES: Final = ("--quiet-s", "3", "--quorum", "2", "--update-quiet-s", "2", "--update-max-s", "20")
+_OPTIONS: Final = ("--session-timeout-s", "2", "--broker-grace-s", "60")
+_RULES: Final = ("--quiet-s", "3", "--quorum", "2", "--update-quiet-s", "1", "--update-max-s", "20")
 
 History = tuple[tuple[object, ...], ...]
 

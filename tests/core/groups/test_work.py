@@ -21,6 +21,7 @@ from core.groups import (
     Pinned,
     Policy,
     Ready,
+    RefuseThese,
     Statistics,
     Trigger,
     Work,
@@ -164,7 +165,7 @@ def _reference(
 ) -> int | None:
     """Say which reference the plan ends with when each match works out."""
     work = next_work(frozen, measured, {}, _BY_VARIANCE, pin)
-    assert not isinstance(work, MeasureThese)
+    assert isinstance(work, MatchThese | Ready)
     return work.reference
 
 
@@ -286,8 +287,13 @@ def test_choice_is_that_of_the_sentences(
     assert chosen == _plain_choice({**costs, 9: 1.0}, frozen.reference, pin, margin)
 
 
+_HERE, _THERE = (0, 0, 8, 8), (0, 0, 9, 9)
 _measurements = st.builds(
-    Measurement, st.floats(1, 9), st.floats(1, 9), st.integers(1, 99).map(float)
+    Measurement,
+    st.floats(1, 9),
+    st.floats(1, 9),
+    st.integers(1, 99).map(float),
+    st.sampled_from([None, _HERE, _HERE, _THERE]),
 )
 
 
@@ -304,6 +310,10 @@ def _carry_out(
         work = next_work(frozen, measured, matched, _CONFIG)
         if isinstance(work, Ready):
             return work
+        if isinstance(work, RefuseThese):
+            assert not matched
+            measured |= dict.fromkeys(work.boxes, Failed("elsewhere"))
+            continue
         visit = picks.draw(st.sampled_from(work.visits))
         if isinstance(work, MeasureThese):
             measured[visit] = truth[visit]
@@ -333,3 +343,68 @@ def test_order_of_results_does_not_matter(
     assert isinstance(two, Ready)
     assert one.reference == two.reference
     assert repr(one.costs) == repr(two.costs)
+
+
+def _at(**boxes: tuple[int, int, int, int] | None) -> dict[int, Statistics | Failed]:
+    """Measure visits, v1 and so on, all alike but for where they lie."""
+    return {int(v[1:]): Measurement(10.0, 2.0, 100.0, box) for v, box in boxes.items()}
+
+
+def test_one_that_lies_elsewhere_is_refused_alone() -> None:
+    """However low its cost, named or pinned, a warp of another box does not fail its neighbours."""
+    measured = _at(v1=_THERE, v2=_HERE, v3=_HERE)
+    measured[1] = Measurement(10.0, 0.1, 1e6, _THERE)
+    refused = RefuseThese(_HERE, {1: _THERE})
+    for named in (None, 1):
+        for pin in (None, Pinned(1, "d1", math.inf)):
+            frozen = _frozen(1, 2, 3, named=named)
+            assert next_work(frozen, measured, {}, _CONFIG, pin) == refused
+            after = {**measured, 1: Failed("elsewhere")}
+            assert next_work(frozen, after, {}, _CONFIG, pin) == MatchThese(2, (3,))
+
+
+@pytest.mark.parametrize(
+    ("named", "pin", "refused"),
+    [
+        (None, None, 2),
+        (2, None, 1),
+        (None, Pinned(2, "d2", 0.2), 1),
+        (None, Pinned(2, "replaced", 0.2), 2),
+        (1, Pinned(2, "d2", 0.2), 2),
+    ],
+)
+def test_two_that_differ(named: int | None, pin: Pinned | None, refused: int) -> None:
+    """Of equally many the named reference's box stands, the pinned's, the smallest visit's."""
+    work = next_work(_frozen(1, 2, named=named), _at(v1=_HERE, v2=_THERE), {}, _CONFIG, pin)
+    assert isinstance(work, RefuseThese)
+    assert list(work.boxes) == [refused]
+
+
+def test_a_group_follows_once_most_of_it_has_moved() -> None:
+    """A geometry that changes warp by warp takes the pinned reference along at the majority."""
+    pin, frozen = Pinned(1, "d1", math.inf), _frozen(1, 2, 3, 4)
+    moved = [_at(v1=_HERE, v2=_THERE, v3=b, v4=c) for b, c in ((_HERE, _HERE), (_THERE, _HERE))]
+    moved.append(_at(v1=_HERE, v2=_THERE, v3=_THERE, v4=_THERE))
+    plans = [next_work(frozen, one, {}, _CONFIG, pin) for one in moved]
+    assert plans == [
+        RefuseThese(_HERE, {2: _THERE}),
+        RefuseThese(_HERE, {2: _THERE, 3: _THERE}),
+        RefuseThese(_THERE, {1: _HERE}),
+    ]
+
+
+def test_nobody_is_refused_before_all_are_measured() -> None:
+    """Who is in the majority is not known while a member may still be measured."""
+    measured = _at(v1=_THERE, v2=_HERE)
+    assert next_work(_frozen(1, 2, 3), measured, {}, _CONFIG) == MeasureThese((3,))
+    measured[3] = Failed("lost")
+    assert next_work(_frozen(1, 2, 3), measured, {}, _CONFIG) == RefuseThese(_THERE, {2: _HERE})
+
+
+def test_where_a_box_is_not_known_nobody_is_judged() -> None:
+    """What was measured by release 0.1 has no box: it neither votes nor is refused."""
+    measured = _at(v1=None, v2=None, v3=_HERE)
+    assert next_work(_frozen(1, 2, 3), measured, {}, _CONFIG) == MatchThese(1, (2, 3))
+    measured |= _at(v4=_THERE, v5=_HERE)
+    work = next_work(_frozen(1, 2, 3, 4, 5), measured, {}, _CONFIG)
+    assert work == RefuseThese(_HERE, {4: _THERE})

@@ -9,7 +9,7 @@ import pytest
 from ops.proof import __main__ as command
 from ops.proof.report import keep, kept, write_report
 from ops.proof.row import Context, Row, RowResult, Terms
-from ops.proof.rows import TITLES, rows
+from ops.proof.rows import TITLES, WAITING, rows
 
 TWO = {1: "the first", 2: "the second"}
 
@@ -32,6 +32,15 @@ def test_a_row_that_was_not_run_fails_the_proof(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text()
     assert "does not hold" in text
     assert "not run, each of which fails the proof: 2 (the second)" in text
+
+
+def test_a_row_that_waits_says_for_what(tmp_path: Path) -> None:
+    """A row that cannot be run yet is missing, and the report says what it waits for."""
+    _keep(tmp_path, _row(1), Terms(10))
+    assert not write_report(tmp_path, TWO, {1: _row(1)}, {2: "it waits for issue 6"})
+    text = (tmp_path / "report.md").read_text()
+    assert "not run, each of which fails the proof: 2 (the second)" in text
+    assert "Row 2 (the second) cannot be run yet: it waits for issue 6." in text
 
 
 def test_a_row_that_does_not_hold_fails_the_proof(tmp_path: Path) -> None:
@@ -89,3 +98,5 @@ def test_every_row_has_its_title() -> None:
     found = rows()
     assert {number: row.title for number, row in found.items()}.items() <= TITLES.items()
     assert all(row.rounds > 0 and row.hold for row in found.values())
+    assert found.keys() | WAITING.keys() == TITLES.keys()
+    assert not found.keys() & WAITING.keys()

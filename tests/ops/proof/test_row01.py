@@ -12,6 +12,6 @@ pytestmark = pytest.mark.kafka
 
 def test_killed_owners_lose_and_double_nothing(context: Context) -> None:
     """Three owners killed at random publish each revision once, and every warp."""
-    result = row01.run(Terms(rounds=3, scale=0.005), context)
+    result = row01.run(Terms(rounds=2, scale=0.005), context)
     assert result.violations == ()
-    assert result.figures["kills"] == 3
+    assert result.figures["kills"] == 2
