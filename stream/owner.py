@@ -171,6 +171,7 @@ class Owner:
         if self.status is Status.LOST:
             return
         self.status = Status.LOST
+        self.read_up.set()  # a job that others wait for, too, must not wait for what never comes
         log.warning("partition lost", partition=self.partition, why=why)
         self._lines.clear()
         self._waiting.clear()
