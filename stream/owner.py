@@ -168,13 +168,16 @@ class Owner:
             raise PartitionLostError(self.partition, "it was lost while it was read back")
 
     def lose(self, why: str) -> None:
-        """Touch nothing of this partition any more."""
+        """Touch nothing of this partition any more; a job that has begun goes on for its result."""
         if self.status is Status.LOST:
             return
         self.status = Status.LOST
+        self.read_up.set()  # a job that others wait for, too, must not wait for what never comes
         log.warning("partition lost", partition=self.partition, why=why)
         self._lines.clear()
         self._waiting.clear()
+        for recall in self._recalls.values():
+            recall.release()
         self._recalls.clear()
         for task in self._tasks.values():
             task.cancel()

@@ -31,6 +31,16 @@ class Recall:
     def __init__(self, visits: Iterable[int] = ()) -> None:
         self._visits = set(visits)
         self._running: dict[asyncio.Task[Any], Collection[int]] = {}
+        self._released = False
+
+    @property
+    def released(self) -> bool:
+        """Whether jobs that have begun go on when nobody waits for them any more."""
+        return self._released
+
+    def release(self) -> None:
+        """Let jobs that have begun go on: the partition is lost, and most likely comes back."""
+        self._released = True
 
     def add(self, visits: Iterable[int]) -> None:
         """Recall these too: their jobs are cancelled."""

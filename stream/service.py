@@ -267,5 +267,6 @@ class Service:
             task.cancel()
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._shared.workshop.close()
         finally:
             await self._shared.log.close()

@@ -228,10 +228,20 @@ class Watch:
             return f"this process died {member.suspicion.deaths} times of it alone"
         return None
 
-    @contextlib.asynccontextmanager
-    async def turn(self, job: str, arrival: schemas.WarpArrived) -> AsyncIterator[None]:
-        """Wait until a job may run, and have it written down while it does."""
+    def turn(
+        self, job: str, arrival: schemas.WarpArrived
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return the time in which a job may run, which is waited for and written down.
+
+        Whether it is a suspect is asked now: its partition may be lost before its turn comes.
+        """
         alone = job in self._reported or self._is_suspect(job, arrival)
+        return self._turn(job, arrival, alone=alone)
+
+    @contextlib.asynccontextmanager
+    async def _turn(
+        self, job: str, arrival: schemas.WarpArrived, *, alone: bool
+    ) -> AsyncIterator[None]:
         async with self._turns.take(alone=alone):
             entry = Entry(
                 job=job,

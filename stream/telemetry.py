@@ -45,7 +45,7 @@ _OUTCOMES = Labels(
     "dead",
 )
 _ATTEMPTS = Labels("ok", "error", "timeout", "killed", "cancelled")
-_SOURCES = Labels("local", "shared")
+_SOURCES = Labels("local", "shared", "memory")
 _STAGES = Labels("job", "decode", "scale", "measure", "match")
 _TRANSACTIONS = Labels("ingest", "results", "publish")
 _ENDS = Labels("committed", "aborted", "unknown")

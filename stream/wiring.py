@@ -25,7 +25,14 @@ from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pool import AttemptRecord, WorkerPool
 from stream.pulse import Pulse
-from stream.results import LocalKeeper, Results, SharedKeeper, Shelf, shared_place
+from stream.results import (
+    LocalKeeper,
+    MemoryKeeper,
+    Results,
+    SharedKeeper,
+    Shelf,
+    shared_place,
+)
 from stream.roots import recall
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
@@ -66,6 +73,9 @@ _STORAGE_FAULTS: Final = {
 
 _POLL_PATIENCE_MS = 60_000
 _BESIDE_THE_MODEL = 65_536
+_MEMORY_BYTES: Final = 16 * 2**20
+"""For what lost partitions left running, a job for each slot at most: some tens of models of the
+usual size, where a worker alone has hundreds of MB."""
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -238,7 +248,10 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
 
 
 def kept_results(settings: Settings, on_reused: Callable[[str], None] = lambda _: None) -> Results:
-    """Return where finished results are kept: on this host, and with other copies."""
+    """Return where finished results are kept: on this host and with other copies, or in memory.
+
+    In memory are few, for the partitions that are lost and come back.
+    """
     shelves = []
     if settings.results_max_bytes and settings.local_folder is not None:
         folder = settings.local_folder / "results"
@@ -247,6 +260,8 @@ def kept_results(settings: Settings, on_reused: Callable[[str], None] = lambda _
         most = settings.max_message_bytes + _BESIDE_THE_MODEL
         keeper = SharedKeeper(shared_place(settings.results_shared), most)
         shelves.append(Shelf("shared", keeper))
+    if not shelves:
+        shelves.append(Shelf("memory", MemoryKeeper(_MEMORY_BYTES)))
     return Results(shelves, on_reused)
 
 

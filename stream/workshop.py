@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol, TypeVar, cast
 
 import core
@@ -23,6 +23,8 @@ from stream.fetch import Held, Want
 from stream.jobnames import JobNames
 from stream.recall import Recall
 from stream.results import Results
+from stream.runs import Run, Runs, Work
+from stream.slots import Rank, Slots
 from stream.suspects import Watch
 
 __all__ = ["Fulfilled", "Kept", "OnMeasured", "Pool", "Store", "Tried", "Workshop", "measurement"]
@@ -117,6 +119,7 @@ class _Task:
     on_measured: OnMeasured
     past: Past
     recall: Recall
+    frozen_at: int
 
     def keeps(self, visit: int, reference: int) -> bool:
         """Tell whether what was sent of a match still stands, and note that it does."""
@@ -153,7 +156,8 @@ class Workshop:
         self._pool = pool
         self._config = config
         self._limits = limits
-        self._slots = asyncio.Semaphore(slots)
+        self._slots = Slots(slots)
+        self._runs = Runs()
         self._names = JobNames(config)
         self._results = Results()
         self._watch: Watch | None = None
@@ -183,7 +187,8 @@ class Workshop:
         past : Past, optional
             What was published before; nothing, if not given.
         recall : Recall, optional
-            Told of members that are withdrawn or replaced meanwhile.
+            Told of members that are withdrawn or replaced meanwhile, and of a partition's loss:
+            whoever asks again for a job that has begun joins it.
         """
         done = Fulfilled(measured=dict(known))
         arrivals = {
@@ -191,7 +196,7 @@ class Workshop:
             for member in frozen.members
         }
         past = past or Past()
-        task = _Task(arrivals, done, on_measured, past, recall or Recall())
+        task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at)
         while True:
             plan = groups.next_work(frozen, done.measured, done.matched, self._config, past.pinned)
             match plan:
@@ -205,6 +210,10 @@ class Workshop:
                     done.reference, done.costs = plan.reference, plan.costs
                     done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
                     return done
+
+    async def close(self) -> None:
+        """End the jobs that still run for partitions that were lost."""
+        await self._runs.close()
 
     async def _measure(self, plan: groups.MeasureThese, task: _Task) -> None:
         done = task.done
@@ -246,40 +255,55 @@ class Workshop:
     async def _run(self, task: _Task, job: Callable[..., T], *visits: int) -> T | jobs.JobFault:
         """Run a job unless, or until, one of its warps is recalled; a fault is an answer."""
         arrivals = [task.arrivals[visit] for visit in visits]
-        return await task.recall.run(visits, self._job(job, arrivals))
+        name, rank = self._names.of(arrivals), (task.frozen_at, arrivals[-1].group.key)
+        work: Work[T] = partial(self._job, name, job, rank)
+        return await task.recall.run(visits, self._runs.join(name, arrivals, work, task.recall))
 
     async def _job(
-        self, job: Callable[..., T], arrivals: Sequence[schemas.WarpArrived]
+        self, name: str, job: Callable[..., T], rank: Rank, run: Run
     ) -> T | jobs.JobFault:
         """Return a job's result, known or new; a fault is an answer."""
-        name, visit = self._names.of(arrivals), arrivals[-1].visit
+        arrivals, visit = run.arrivals, run.arrivals[-1].visit
         known = await self._results.find(name, arrivals)
         if known is not None:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
             return jobs.JobFault(visit, fits.WarpFault.KILLED.value, why)
-        result = await self._do(name, job, arrivals)
+        result = await self._do(name, job, rank, run)
         if isinstance(result, jobs.Measured | jobs.Matched):
             await self._results.keep(name, result)
         return result
 
     async def _do(
-        self, name: str, job: Callable[..., T], arrivals: Sequence[schemas.WarpArrived]
+        self, name: str, job: Callable[..., T], rank: Rank, run: Run
     ) -> T | jobs.JobFault:
         """Do a job on warps that are held in memory for its time."""
+        arrivals, watch = run.arrivals, self._watch
         wants = [Want(one.uri, one.checksum, one.size) for one in arrivals]
-        async with self._slots, self._store.hold(*wants) as held:
-            warps = []
-            for arrival, data in zip(arrivals, held, strict=True):
-                if isinstance(data, fits.WarpError):
-                    return jobs.JobFault(arrival.visit, data.reason, data.message)
-                warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
-            watch = self._watch
-            try:
-                async with nullcontext() if watch is None else watch.turn(name, arrivals[-1]):
-                    return await self._pool.run(job, *warps, self._config, self._limits)
-            except fits.WarpError as error:
-                return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
+        async with self._slots.take(rank):
+            run.begun = True
+            turn = nullcontext() if watch is None else watch.turn(name, arrivals[-1])
+            async with self._store.hold(*wants) as held:
+                warps = _inputs(arrivals, held)
+                if isinstance(warps, jobs.JobFault):
+                    return warps
+                try:
+                    async with turn:
+                        return await self._pool.run(job, *warps, self._config, self._limits)
+                except fits.WarpError as error:
+                    return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
+
+
+def _inputs(
+    arrivals: Sequence[schemas.WarpArrived], held: Sequence[Held]
+) -> list[jobs.WarpInput] | jobs.JobFault:
+    """Return what a job works on, or what is wrong with the first of its warps."""
+    warps = []
+    for arrival, data in zip(arrivals, held, strict=True):
+        if isinstance(data, fits.WarpError):
+            return jobs.JobFault(arrival.visit, data.reason, data.message)
+        warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
+    return warps
 
 
 def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:

@@ -108,6 +108,9 @@ class Instant:
             matched={visit: Tried(reference, replace(_MATCHED, visit=visit)) for visit in others},
         )
 
+    async def close(self) -> None:
+        """Have nothing to end."""
+
 
 def _matched() -> jobs.Matched:
     grid = np.linspace(0, 1, _BINS * _BINS, dtype=np.float32).reshape(_BINS, _BINS)

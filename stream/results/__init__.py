@@ -5,6 +5,7 @@ A cache and nothing else: whatever becomes of it changes when a model appears, n
 
 from stream.results.keep import Keeper, Results, Shelf
 from stream.results.local import LocalKeeper
+from stream.results.memory import MemoryKeeper
 from stream.results.record import DamagedError, Result
 from stream.results.shared import SharedKeeper, shared_place
 
@@ -12,6 +13,7 @@ __all__ = [
     "DamagedError",
     "Keeper",
     "LocalKeeper",
+    "MemoryKeeper",
     "Result",
     "Results",
     "SharedKeeper",

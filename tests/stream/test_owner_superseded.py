@@ -108,6 +108,8 @@ async def test_what_is_done_stays_done() -> None:
     """A member whose jobs are over when it is withdrawn is published as it was found."""
     bench, pool = await frozen_with(("match", 5))
     await pool.until(1, 4)
+    for _ in range(5):
+        await asyncio.sleep(0)  # from the pool to who waits for it
     bench.say(withdrawn(4))
     await bench.hear()
     assert pool.cancelled == []

@@ -1,0 +1,134 @@
+"""Jobs that run: each once, however many wait for it, and to its end when a partition is lost.
+
+A rebalance takes a partition away and most often gives it back. If it ended the jobs too, none
+that takes longer than the calm between two rebalances would ever be finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import structlog
+
+import schemas
+from stream.jobs import JobFault, Matched, Measured
+from stream.recall import Recall
+
+__all__ = ["Run", "Runs", "Work"]
+
+T = TypeVar("T")
+Work = Callable[["Run"], Coroutine[Any, Any, T | JobFault]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """A job on its way.
+
+    Attributes
+    ----------
+    arrivals : tuple of WarpArrived
+        The warps of whoever asked first; a fault is theirs alone.
+    begun : bool
+        Set by the job once it holds a slot; from then on it is worth its end.
+    waiters : int
+        How many wait for its result.
+    """
+
+    arrivals: tuple[schemas.WarpArrived, ...]
+    begun: bool = False
+    waiters: int = 0
+    _task: asyncio.Task[Any] | None = field(default=None, repr=False)
+
+    @property
+    def task(self) -> asyncio.Task[Any]:
+        """What runs."""
+        if self._task is None:
+            raise RuntimeError("the run was not started")
+        return self._task
+
+    def start(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+        """Begin."""
+        self._task = asyncio.create_task(work)
+        return self._task
+
+
+class Runs:
+    """The jobs of this process by their names."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def join(
+        self,
+        name: str,
+        arrivals: Sequence[schemas.WarpArrived],
+        work: Work[T],
+        recall: Recall,
+    ) -> T | JobFault:
+        """Return what a job gives; if it runs already, wait for that run.
+
+        When the last who waits is cancelled, the job is, too, unless it has begun and `recall` was
+        released.
+
+        Parameters
+        ----------
+        name : str
+            Of the job.
+        arrivals : sequence of WarpArrived
+            Its warps.
+        work : callable
+            Does the job, if it does not run yet.
+        recall : Recall
+            Of the revision that the job is done for.
+        """
+        ours = tuple(arrivals)
+        while True:
+            run = self._running.get(name) or self._start(name, Run(ours), work)
+            result = await self._wait(name, run, recall)
+            if run.arrivals == ours:
+                return cast("T | JobFault", result)
+            if isinstance(result, Measured | Matched):
+                return cast("T", replace(result, visit=ours[-1].visit))
+
+    async def close(self) -> None:
+        """End all that runs, and wait until it has ended."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, name: str, run: Run, work: Work[Any]) -> Run:
+        self._running[name] = run
+        task = run.start(work(run))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, name, run))
+        return run
+
+    async def _wait(self, name: str, run: Run, recall: Recall) -> object:
+        run.waiters += 1
+        try:
+            await asyncio.wait({run.task})
+        finally:
+            run.waiters -= 1
+            worth_its_end = run.begun and recall.released
+            if not (run.waiters or run.task.done() or worth_its_end):
+                self._forget(name, run)  # at once: nobody may join what is about to end
+                run.task.cancel()
+        return run.task.result()
+
+    def _ended(self, name: str, run: Run, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._forget(name, run)
+        if not (run.waiters or task.cancelled()) and (error := task.exception()) is not None:
+            log.warning("a job that nobody waited for broke", job=name, why=repr(error))
+
+    def _forget(self, name: str, run: Run) -> None:
+        if self._running.get(name) is run:
+            del self._running[name]

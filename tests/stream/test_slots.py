@@ -1,0 +1,74 @@
+"""Slots: never more than there are, and the oldest revision first."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.slots import Rank, Slots
+
+RANKS = st.tuples(st.integers(0, 3), st.sampled_from("ab"))
+
+
+async def settled() -> None:
+    """Let everything go as far as it can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def served(ranks: list[Rank], gone: set[int], slots: int) -> tuple[list[int], int]:
+    """Have all ask while none is free, and some leave; return the order, and most at once."""
+    shelf, order, inside, most = Slots(slots), list[int](), set[int](), 0
+    opened = asyncio.Event()
+
+    async def hold() -> None:
+        async with shelf.take((0, "")):
+            await opened.wait()
+
+    async def ask(number: int) -> None:
+        nonlocal most
+        async with shelf.take(ranks[number]):
+            order.append(number)
+            inside.add(number)
+            most = max(most, len(inside))
+            await settled()
+            inside.remove(number)
+
+    holders = [asyncio.create_task(hold()) for _ in range(slots)]
+    await settled()
+    waiters = [asyncio.create_task(ask(number)) for number in range(len(ranks))]
+    await settled()
+    for number in gone:
+        waiters[number].cancel()
+    opened.set()
+    await asyncio.gather(*holders, *waiters, return_exceptions=True)
+    async with asyncio.timeout(5):  # all came back
+        for _ in range(slots):
+            await shelf.take((9, "")).__aenter__()
+    return order, most
+
+
+@given(st.lists(RANKS, max_size=8), st.sets(st.integers(0, 7)), st.integers(1, 3))
+def test_the_oldest_is_served_first(ranks: list[Rank], gone: set[int], slots: int) -> None:
+    """Slots go by rank, equal ranks in the order of asking; who leaves takes none with him."""
+    gone = {number for number in gone if number < len(ranks)}
+    order, most = asyncio.run(served(ranks, gone, slots))
+    stay = [number for number in range(len(ranks)) if number not in gone]
+    assert order == sorted(stay, key=lambda number: ranks[number])
+    assert most <= slots
+
+
+async def test_a_slot_given_to_one_who_leaves_is_passed_on() -> None:
+    """One that is cancelled at the very moment it is given a slot gives it back."""
+    slots = Slots(1)
+    held = slots.take((0, ""))
+    await held.__aenter__()
+    waiter = asyncio.create_task(slots.take((1, "")).__aenter__())
+    await settled()
+    await held.__aexit__(None, None, None)
+    waiter.cancel()
+    await asyncio.wait({waiter})
+    async with asyncio.timeout(5), slots.take((2, "")):
+        assert waiter.cancelled()
