@@ -111,8 +111,8 @@ def _quieten() -> None:
     failure = MessageBatch.failure
     if failure.__module__ == MessageBatch.__module__:
 
-        def failed(batch: MessageBatch, error: BaseException) -> None:
-            failure(batch, error)
+        def failed(batch: MessageBatch, exception: BaseException) -> None:
+            failure(batch, exception)
             if batch._drain_waiter.done():  # noqa: SLF001 - nobody but a full queue waits for it
                 _seen(batch._drain_waiter)  # noqa: SLF001 - the same
 
