@@ -41,7 +41,7 @@ MAX_DEADLINE_S: Final = 1e9
 """Longest deadline of a manifest, in seconds (some 30 years), so that sums of times hold."""
 
 
-@lru_cache(maxsize=256, typed=True)
+@lru_cache(maxsize=8192, typed=True)
 def _group(campaign: str, skymap: str, tract: int, patch: int, band: str) -> GroupId:
     """Return an identity, checked once although each event asks for it three times."""
     return GroupId(campaign, skymap, tract, patch, band)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from struct import iter_unpack
 from typing import Final, TypedDict
 
@@ -25,6 +26,7 @@ _PART: Final = re.compile(r"[^/\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,64
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _SHAPE: Final = "campaign/skymap/tract/patch/band"
 
+_LONGEST_REMEMBERED: Final = 256  # bytes of a key; strangers' keys must not fill the memory
 _SEED: Final = 0x9747B28C
 _MIX: Final = 0x5BD1E995
 _MASK: Final = 0xFFFFFFFF
@@ -141,7 +143,8 @@ def partition_of(key: bytes, partitions: int) -> int:
     """
     if partitions < 1:
         raise ValueError(f"a topic has at least 1 partition, not {partitions}")
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+    hashed = _murmur2(key) if len(key) > _LONGEST_REMEMBERED else _remembered_hash(key)
+    return (hashed & 0x7FFFFFFF) % partitions
 
 
 def check_partition(key: bytes, partition: int, partitions: int) -> None:
@@ -159,6 +162,12 @@ def check_partition(key: bytes, partition: int, partitions: int) -> None:
             "the producer must partition by murmur2 (librdkafka: partitioner=murmur2_random)"
         )
         raise SchemaError(DeadReason.MISROUTED, sentence)
+
+
+@lru_cache(maxsize=8192)
+def _remembered_hash(key: bytes) -> int:
+    """Hash the key of a group once, although each of its events has it."""
+    return _murmur2(key)
 
 
 def _murmur2(data: bytes) -> int:

@@ -14,7 +14,7 @@ from schemas.errors import DeadReason, SchemaError
 from schemas.events import WarpArrived
 from schemas.limits import RESULT_LIMITS, Limits
 from schemas.models import BackgroundModel
-from schemas.wire import pack, unpack
+from schemas.wire import pack, pack_state, unpack
 
 __all__ = ["arrival_digest", "config_digest", "input_digest", "job_id", "model_id", "model_id_of"]
 
@@ -36,12 +36,14 @@ def input_digest(checksum: str, scale: float, unit: str | None, sky: str) -> str
     sky : str
         State of its sky.
     """
-    return _sha256(["evensky input 1", checksum, float(scale), unit, str(sky)])
+    return _sha256(_input(checksum, scale, unit, sky))
 
 
 def arrival_digest(arrival: WarpArrived) -> str:
     """Name what the warp of an arrival puts into a match."""
-    return input_digest(arrival.checksum, arrival.scale, arrival.unit, arrival.sky)
+    # A message has passed the border, so its parts need no second look as they are written.
+    parts = _input(arrival.checksum, arrival.scale, arrival.unit, arrival.sky)
+    return hashlib.sha256(pack_state(parts)).hexdigest()
 
 
 def config_digest(config: Mapping[str, object]) -> str:
@@ -110,6 +112,10 @@ def model_id_of(value: bytes, limits: Limits = RESULT_LIMITS) -> str:
         raise SchemaError(DeadReason.BAD_MESSAGE, "a model is a msgpack map, and this is none")
     kept = {name: item for name, item in fields.items() if name not in _OUTSIDE_MODEL_ID}
     return hashlib.sha256(pack(kept)).hexdigest()
+
+
+def _input(checksum: str, scale: float, unit: str | None, sky: str) -> list[object]:
+    return ["evensky input 1", checksum, float(scale), unit, str(sky)]
 
 
 def _sha256(value: object) -> str:

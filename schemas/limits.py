@@ -126,6 +126,7 @@ _LENGTHS: Final = {
     **{0xDC + one: (_ARRAY, 2 << one) for one in range(2)},
     **{0xDE + one: (_MAP, 2 << one) for one in range(2)},
 }
+_STRING8: Final = 0xD9
 _FLOAT32: Final = 0xCA
 _FLOAT64: Final = 0xCB
 _UNUSED: Final = 0xC1
@@ -157,15 +158,20 @@ class _Heads:
 
     def walk(self) -> int:
         """Return where the value ends."""
-        data, steps = self._data, _steps(self._limits.max_string)
+        data, most = self._data, self._limits.max_string
+        steps = _steps(most)
         at = 0
         while self._outer:
             left = self._outer.pop()
             while left:
                 left -= 1
-                step = steps[data[at]]
+                code = data[at]
+                step = steps[code]
                 if step:
                     at += step
+                    continue
+                if code == _STRING8 and data[at + 1] <= most:  # digests and names: most of all
+                    at += 2 + data[at + 1]
                     continue
                 at, inside = self._look(at)
                 if inside:

@@ -144,7 +144,9 @@ async def restore(
         another number of partitions, or is damaged.
     """
     chosen = state_format or schemas.STATE_FORMAT
-    state = groups.Partition(lambda key: policy_within(policy_for(key), chosen))
+    state = groups.Partition(
+        policy_for if chosen > 1 else lambda key: policy_within(policy_for(key), chosen)
+    )
     try:
         found, count = await fold(records, state)
     except schemas.StateError as error:

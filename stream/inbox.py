@@ -24,6 +24,9 @@ _Addressed = (
 )
 
 
+_OF_FORMAT_2: Final = (groups.Sealed, groups.Reopened, groups.Suspected)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupEvent:
     """An event for one group."""
@@ -47,7 +50,7 @@ class Dead:
 
 def least_format(event: groups.Event) -> int:
     """Return the oldest format of the state that can remember an event."""
-    return 2 if isinstance(event, groups.Sealed | groups.Reopened | groups.Suspected) else 1
+    return 2 if isinstance(event, _OF_FORMAT_2) else 1
 
 
 def read(record: Record, at: int, partitions: int) -> GroupEvent | Tick | Dead:

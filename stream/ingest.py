@@ -111,9 +111,11 @@ class Batch:
     def _overflow(self, read: inbox.GroupEvent) -> inbox.Dead | None:
         """Refuse one visit more than a summary can name: its revision could not be published."""
         group = self._state.groups.get(read.group)
-        if not isinstance(read.event, groups.Arrived | groups.Withdrawn) or group is None:
+        if group is None or len(group.members) < schemas.MAX_VISITS:
             return None
-        if read.event.visit in group.members or len(group.members) < schemas.MAX_VISITS:
+        if not isinstance(read.event, groups.Arrived | groups.Withdrawn):
+            return None
+        if read.event.visit in group.members:
             return None
         sentence = f"the group {read.group} has {schemas.MAX_VISITS} visits, which is the most"
         return _dead(schemas.DeadReason.TOO_LARGE, sentence)

@@ -95,28 +95,32 @@ def _inherit(new: Member, old: Member) -> Member:
 def _counted(draft: Draft, old: Member | None, new: Member) -> Header:
     header, expected = draft.header, draft.expected
     before, after = digest_in(old, expected), digest_in(new, expected)
-    counted = replace(
+    changed = header.changed + (after != new.frozen) - (before != new.frozen)
+    first, last = header.first_change, header.last_change
+    if before != after:
+        first, last = _span(draft, pending=changed > 0 or draft.renamed)
+    return replace(
         header,
         last_arrival=header.last_arrival if new.withdrawn else draft.at,
         heard=header.heard + (old is None),
         accounted=header.accounted + (old is None and _is_named(expected, new.visit)),
         present=header.present + (after is not None) - (before is not None),
-        changed=header.changed + (after != new.frozen) - (before != new.frozen),
+        changed=changed,
+        first_change=first,
+        last_change=last,
     )
-    return counted if before == after else _moved(replace(draft, header=counted))
 
 
 def _is_named(expected: Expected | None, visit: int) -> bool:
     return expected is not None and names(expected, visit)
 
 
-def _moved(draft: Draft) -> Header:
+def _span(draft: Draft, *, pending: bool) -> tuple[int | None, int | None]:
     """Return when changes began and when they last went on; a change taken back is none."""
-    header = draft.header
-    if not draft.pending:
-        return replace(header, first_change=None, last_change=None)
-    first = draft.at if header.first_change is None else header.first_change
-    return replace(header, first_change=first, last_change=draft.at)
+    if not pending:
+        return None, None
+    first = draft.header.first_change
+    return draft.at if first is None else first, draft.at
 
 
 def _take_manifest(draft: Draft, event: ManifestSet) -> Draft:
@@ -148,7 +152,8 @@ def _recounted(draft: Draft, old: Expected | None, was_named: int | None) -> Hea
     )
     if held == before and draft.named == was_named:
         return counted
-    return _moved(replace(draft, header=counted))
+    first, last = _span(draft, pending=counted.changed > 0 or draft.renamed)
+    return replace(counted, first_change=first, last_change=last)
 
 
 def _held(members: Mapping[int, Member], expected: Expected | None) -> dict[int, str]:

@@ -7,7 +7,7 @@ None of them looks at jobs, storage or a clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.groups.policy import Policy
 from core.groups.values import Expected, Header
@@ -28,8 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """All that a rule may look at.
 
     `closing` while the closing itself is taken in; `sealing` is the stream time of a seal that

@@ -82,6 +82,7 @@ def apply(group: Group, transition: Transition) -> None:
         group.expected = None
 
 
+_FROM_INSIDE = (Measured, Published)
 _HEARD = frozenset({Outcome.ACCEPTED, Outcome.REPLACED, Outcome.MANIFEST})
 _OPENING = _HEARD | {Outcome.WITHDRAWN, Outcome.CLOSED}
 
@@ -100,7 +101,7 @@ def _opening(draft: Draft) -> Cause | None:
 
 def _ripe(draft: Draft) -> Cause | None:
     """Look at the rules, but not at what comes from inside: it never decides a revision."""
-    if isinstance(draft.event, Measured | Published):
+    if isinstance(draft.event, _FROM_INSIDE):
         return None
     header = draft.header
     due = _first_due(_standing(draft))
@@ -125,7 +126,7 @@ def _publishing(draft: Draft) -> Cause | None:
 def _ending(draft: Draft) -> Cause | None:
     """End the history, take that back, or forget; what comes from inside does none of it."""
     named = _ENDINGS.get(draft.outcome)
-    if named is not None or isinstance(draft.event, Measured | Published):
+    if named is not None or isinstance(draft.event, _FROM_INSIDE):
         return named
     due = _end_due(_standing(draft))
     if due is None or due > draft.at:
@@ -154,10 +155,14 @@ def _end_due(now: Standing) -> int | None:
     return seal_due(now) if now.header.seal is Seal.LIVE else forget_due(now)
 
 
+_RULES_AT_REST = (*UPDATING, *SEALING)
+_RULES_OPEN = (*COMPLETION, *SEALING)
+
+
 def _first_due(now: Standing) -> tuple[int, Trigger] | None:
     """Return the earliest of the rules that now apply; ties go to their order in the table."""
     first: tuple[int, Trigger] | None = None
-    for rule in (*(UPDATING if now.header.opened_at is None else COMPLETION), *SEALING):
+    for rule in _RULES_AT_REST if now.header.opened_at is None else _RULES_OPEN:
         due = rule.due(now)
         if due is not None and (first is None or due < first[0]):
             first = due, rule.trigger

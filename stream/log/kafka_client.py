@@ -121,14 +121,35 @@ def _quieten() -> None:
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
     """Hand records to a producer; they are written when the returned futures are done."""
-    sent = []
+    sent: list[Any] = []
+    open_batches: dict[tuple[str, int], Any] = {}
     for one in records:
-        future = await producer.send(
-            one.topic, one.value, one.key, one.partition, headers=list(one.headers)
-        )
-        future.add_done_callback(_seen)  # when one fails the others' errors are of no interest
-        sent.append(future)
+        place = one.topic, one.partition
+        batch = open_batches.get(place)
+        if batch is None or not _took(batch, one):
+            if batch is not None:
+                sent.append(await _send_batch(producer, batch, place))
+            batch = open_batches[place] = producer.create_batch()
+            _took(batch, one)  # as the first it is taken whatever its size
+    for place, batch in open_batches.items():
+        sent.append(await _send_batch(producer, batch, place))
     return sent
+
+
+def _took(batch: Any, one: Outgoing) -> bool:
+    """Put a record into a batch, if it has room: a third of the work that `send` makes of it."""
+    headers = list(one.headers)
+    return batch.append(timestamp=None, key=one.key, value=one.value, headers=headers) is not None
+
+
+async def _send_batch(
+    producer: AIOKafkaProducer, batch: Any, place: tuple[str, int]
+) -> asyncio.Future[Any]:
+    topic, partition = place
+    batch.close()
+    future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    future.add_done_callback(_seen)  # when one fails the others' errors are of no interest
+    return future
 
 
 def as_record(one: Any) -> Record:
