@@ -29,7 +29,7 @@ async def bare_pattern(place: Place, records: int) -> float:
     topics = our_topics(await place.made())
     name = f"bare-{secrets.token_hex(4)}"
     producer = AIOKafkaProducer(
-        bootstrap_servers=place.bootstrap, transactional_id=name, acks="all", linger_ms=0
+        bootstrap_servers=place.bootstrap or "", transactional_id=name, acks="all", linger_ms=0
     )
     await producer.start()
     try:

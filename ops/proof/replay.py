@@ -60,7 +60,7 @@ async def _emptied_on_kafka(place: Place) -> Place:
     settings = place.settings
     topics = our_topics(settings)
     others = [name for name in topics.names if name != topics.warps]
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=list(settings.brokers))
     await admin.start()
     try:
         partitions = len((await admin.describe_topics([topics.warps]))[0]["partitions"])

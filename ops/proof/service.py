@@ -292,7 +292,7 @@ def _plant(hooks: Hooks, traps: Traps) -> None:
 
     wiring.owner_log, wiring.worker_pool = owner_log, worker_pool
     clock = partial(_clock, hooks.clock_s)
-    vars(run)["assemble_service"] = partial(wiring.assemble_service, clock=clock)
+    setattr(run, "assemble_service", partial(wiring.assemble_service, clock=clock))  # noqa: B010 - mypy knows better than to let a module's function be assigned
     _plant_in_kafka(traps)
 
 

@@ -116,7 +116,8 @@ def _quieten() -> None:
             if batch._drain_waiter.done():  # noqa: SLF001 - nobody but a full queue waits for it
                 _seen(batch._drain_waiter)  # noqa: SLF001 - the same
 
-        MessageBatch.failure = failed
+        batches: Any = MessageBatch
+        batches.failure = failed
 
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
@@ -259,13 +260,16 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._seen = monotonic()
         self._tell_assigned([place.partition for place in assigned])
 
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> Any:
         """Hand on that all is gone: rebalances are eager."""
         del revoked
         self._tell_revoked()
-        if self.ousted:  # the client joins when this returns, and would throw the other one out
-            await self._left.wait()
-            raise asyncio.CancelledError
+        return self._until_left() if self.ousted else None
+
+    async def _until_left(self) -> None:
+        """Hold the client, which would join when this ends, and throw the other one out."""
+        await self._left.wait()
+        raise asyncio.CancelledError
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._topic, partition)
@@ -403,7 +407,8 @@ class Writer:
 
     @property
     def _end(self) -> Any:
-        return self._producer._txn_manager.wait_for_transaction_end()  # noqa: SLF001 - no public way
+        manager: Any = self._producer._txn_manager  # noqa: SLF001 - no public way
+        return manager.wait_for_transaction_end()
 
 
 class Publisher:

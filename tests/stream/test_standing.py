@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import schemas
 from core import groups
-from stream.log.seam import LogRefusedError, Record
+from stream.log.seam import LogRefusedError, Places, Record
 from stream.reopen import reopening
 from stream.replay import Judge, Refusal, judge
 from stream.standing import Standing, Standings, read_partition
@@ -32,8 +32,13 @@ class StateShelf(Shelf):
     """A log that holds some state, and knows where reading of it starts."""
 
     async def read(
-        self, topics: Any, *, follow: bool, from_end: bool = False, starts: Any = None
-    ) -> Any:
+        self,
+        topics: Sequence[str],
+        *,
+        follow: bool,
+        from_end: bool = False,
+        starts: Places | None = None,
+    ) -> AsyncGenerator[Record, None]:
         """Yield the records of the topics from the given offsets on."""
         assert (topics, follow, from_end) == ([TOPICS.state], False, False)
         for one in self.records:

@@ -203,12 +203,14 @@ class Known:
         self.group = group
         self.read = asyncio.Event()
 
-    def find(self, _: str) -> groups.Group | None:
+    def find(self, key: str) -> groups.Group | None:
         """Return the group."""
+        del key
         return self.group
 
-    async def read_up(self, _: str) -> None:
+    async def read_up(self, key: str) -> None:
         """Wait for all of it."""
+        del key
         await self.read.wait()
 
 

@@ -53,7 +53,7 @@ class Planted:
         )
         with closing(sqlite3.connect(self.path)) as sql:
             rows = sql.execute(query, (topic,)).fetchall()
-        return [Record(*(*row[:-1], unpack_headers(row[-1]))) for row in rows]
+        return [_record(row) for row in rows]
 
     def state(self, letter: str) -> list[Record]:
         """Return the newest state record of each key of a kind."""
@@ -90,6 +90,11 @@ class Planted:
         with closing(sqlite3.connect(self.path)) as sql, sql:
             place = (*values, one.offset, one.topic, one.partition)
             assert sql.execute(statement + where, place).rowcount == 1
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    topic, partition, offset, timestamp, key, value, headers = row
+    return Record(topic, partition, offset, timestamp, key, value, unpack_headers(headers))
 
 
 def audited(path: Path, terms: Terms = FAST_TERMS) -> Report:

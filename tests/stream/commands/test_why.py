@@ -40,7 +40,7 @@ def _situation(
 ) -> Situation:
     held = {one.visit: one for one in members}
     group = groups.Group(header, held, expected, more.pop("frozen", {}))
-    said = {"clock": NOW - 12_000, "lag": 0, "unread": 0} | more
+    said: dict[str, Any] = {"clock": NOW - 12_000, "lag": 0, "unread": 0} | more
     return Situation(KEY, 5, group, POLICY, **said)
 
 

@@ -61,7 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what takes a `bench` on both logs, and the contract on the oldest Kafka as well."""
     if "bench" in metafunc.fixturenames:
         kafkas = ["on_kafka"]
-        if metafunc.module.__name__.endswith(".test_contract"):
+        if getattr(metafunc.module, "__name__", "").endswith(".test_contract"):
             kafkas.append("on_older_kafka")
         marked = [pytest.param(one, marks=pytest.mark.kafka) for one in kafkas]
         metafunc.parametrize("bench", ["embedded", *marked], indirect=True)

@@ -63,7 +63,8 @@ async def test_a_log_shows_what_it_holds(bench: Bench) -> None:
         found = await owner.footing(0, offset)
         assert found.before == records[offset - 1]
         assert (found.first, found.end, found.committed) == (0, WRITTEN, READ)
-    assert (await owner.footing(0, 0)).before is None
+    found = await owner.footing(0, 0)
+    assert found.before is None
     assert found.anew.startswith("begin anew ")
     assert found.written > 0
 
