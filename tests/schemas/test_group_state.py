@@ -42,6 +42,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
 def _generic(origin: Any, inner: tuple[Any, ...]) -> st.SearchStrategy[Any]:
     if origin in {types.UnionType, typing.Union}:
         return st.one_of([values_of(each) for each in inner])
+    if origin is tuple and inner[-1] is not Ellipsis:
+        return st.tuples(*map(values_of, inner))
     if origin is tuple:
         return st.lists(values_of(inner[0]), max_size=3).map(tuple)
     assert issubclass(origin, Mapping)
