@@ -35,7 +35,7 @@ POLICY_SETTINGS: Final = (
     "seal_after_s",
     "seal_retention_s",
 )
-"""The settings that a policy is made of; a rule may give any of them."""
+"""The settings that a policy is made of: with the input they decide every revision."""
 
 _PATTERNS: Final = ("campaign", "skymap", "band")
 _MOST_REMEMBERED: Final = 4096

@@ -15,13 +15,13 @@ from stream.commands.audit_text import facts, lines
 from stream.commands.help import SectionedCommand
 from stream.commands.options import (
     LOG_SETTINGS,
-    POLICY_SETTINGS,
     as_json,
     settings_from,
     settings_options,
 )
 from stream.commands.output import busy
 from stream.logs import configure_logs
+from stream.policies import POLICY_SETTINGS
 from stream.settings import Settings
 from stream.wiring import reader_log
 

@@ -12,11 +12,11 @@ from pydantic.fields import FieldInfo
 
 from stream.commands.help import option
 from stream.configure import load_settings, shown
+from stream.policies import POLICY_SETTINGS
 from stream.settings import Settings
 
 __all__ = [
     "LOG_SETTINGS",
-    "POLICY_SETTINGS",
     "SECTIONS",
     "TRANSPORT_SETTINGS",
     "VERDICT_SETTINGS",
@@ -73,17 +73,7 @@ SECTIONS: Final = {
         "state_format",
     ),
     "The way to the brokers": TRANSPORT_SETTINGS,
-    "When a group is complete": (
-        "quorum",
-        "quiet_s",
-        "deadline_s",
-        "min_members",
-        "update_quiet_s",
-        "update_max_s",
-        "reference_margin",
-        "seal_after_s",
-        "seal_retention_s",
-    ),
+    "When a group is complete": POLICY_SETTINGS,
     "The matching": ("match",),
     "The verdict on a match": VERDICT_SETTINGS,
     "Pixels and the processes that work on them": (
@@ -109,9 +99,6 @@ SECTIONS: Final = {
     ),
 }
 """The settings under the headings and in the order of the help texts."""
-
-POLICY_SETTINGS: Final = SECTIONS["When a group is complete"]
-"""Settings by which groups are gathered: with the input they decide every revision."""
 
 _SECTION_OF: Final = {name: heading for heading, names in SECTIONS.items() for name in names}
 

@@ -12,7 +12,6 @@ import click
 from stream.commands.help import SectionedCommand
 from stream.commands.options import (
     LOG_SETTINGS,
-    POLICY_SETTINGS,
     as_json,
     settings_from,
     settings_options,
@@ -21,6 +20,7 @@ from stream.commands.output import busy, printable
 from stream.commands.why_text import facts, lines
 from stream.log.topics import Topics
 from stream.logs import configure_logs
+from stream.policies import POLICY_SETTINGS
 from stream.settings import Settings
 from stream.why import Situation, Unknown, find, look
 from stream.wiring import reader_log
