@@ -113,6 +113,8 @@ class Batch:
         group = self._state.groups.get(read.group)
         if group is None or len(group.members) < schemas.MAX_VISITS:
             return None
+        if group.header.seal is not groups.Seal.LIVE:
+            return None  # the seal says it, and a reopening would cure that
         if not isinstance(read.event, groups.Arrived | groups.Withdrawn):
             return None
         if read.event.visit in group.members:

@@ -20,7 +20,7 @@ def record(offset: int, visit: int) -> Record:
 
 
 def test_a_group_has_at_most_what_a_summary_can_name() -> None:
-    """One visit too many is a dead letter; those that are there may still be replaced."""
+    """One visit too many is a dead letter; others are replaced, until a seal refuses all."""
     state = groups.Partition(lambda _: groups.Policy())
     batch = Batch(state, 1)
     for visit in range(schemas.MAX_VISITS):
@@ -33,3 +33,6 @@ def test_a_group_has_at_most_what_a_summary_can_name() -> None:
     assert dead.error.reason is schemas.DeadReason.TOO_LARGE
     assert str(schemas.MAX_VISITS) in str(dead.error)
     assert len(state.groups[GROUP.key].members) == schemas.MAX_VISITS
+    state.feed(GROUP.key, groups.Sealed(0, 1))
+    batch.take(record(20_002, schemas.MAX_VISITS + 1))
+    assert batch.dead[-1][1].error.reason is schemas.DeadReason.SEALED
