@@ -57,8 +57,7 @@ def flow(places: list[Place], events: int, rounds: int) -> Section:
         for row in _rows(place, asyncio.run(_measured(place, events, rounds)))
     ]
     notes = [
-        f"{events} arrivals in {_PARTITIONS} partitions, {_MEMBERS} a group, one copy; "
-        f"medians of {rounds} rounds.",
+        f"{events} arrivals in {_PARTITIONS} partitions, {_MEMBERS} a group; {rounds} rounds.",
         "Bare: transactions of 500 records of 300 B with offsets, by one producer, turn about.",
         "Publishing: the transaction of a revision of 10 models, while events come in.",
         f"Lag: {_WORKERS} workers match without a pause, and events come in.",
