@@ -403,10 +403,10 @@ class Owner:
     async def _publish(self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past) -> bool:
         """Write a revision, all of it or nothing."""
         async with self._lock:
-            if self.status is not Status.ACTIVE:
-                return False
             # In a thread: a thousand models take most of a second, and the loop has heartbeats.
             revision, messages = await asyncio.to_thread(self._written, key, frozen, done, past)
+            if self.status is not Status.ACTIVE:
+                return False
             event = groups.Published(
                 self.state.clock, frozen.revision, done.reference, self._remembered(revision)
             )
