@@ -128,6 +128,7 @@ def _catch_up(fleet: Fleet, place: Place, said: Sequence[Said]) -> None:
     progress = Progress(place, wanted((one.message, one.time_us) for one in said))
     fleet.restart("one")
     fleet.until(progress.done, 600, 0.5)
+    fleet["one"].kill()
 
 
 def _nth(point: str, random: Random) -> int:
