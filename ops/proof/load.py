@@ -88,6 +88,8 @@ class Load:
     seed : int
     campaign : str
         Loads of one log need names of their own.
+    first : int
+        Number of the first group, for the scales: what another load has computed is known.
     """
 
     warps: Sequence[Warp]
@@ -95,6 +97,7 @@ class Load:
     members: int
     seed: int = 1
     campaign: str = "proof"
+    first: int = 0
     _random: Random = field(init=False)
     _count: int = field(default=0, init=False)
 
@@ -133,7 +136,7 @@ class Load:
                 uri=warp.path.resolve().as_uri(),
                 checksum=warp.checksum,
                 size=warp.size,
-                scale=1.0 + visit / 1024 + version / 64 + number / _GROUPS_MOST,
+                scale=1.0 + visit / 1024 + version / 64 + (self.first + number) / _GROUPS_MOST,
                 unit="nJy",
                 expected=expected,
             )

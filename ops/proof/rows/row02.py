@@ -65,7 +65,9 @@ def kill_at(terms: Terms, context: Context, hooks: Sequence[str]) -> RowResult:
     ):
         said: list[Said] = []
         for number, point in enumerate(points):
-            load = Load(context.warps, _GROUPS, _MEMBERS, terms.seed, f"round{number}")
+            load = Load(
+                context.warps, _GROUPS, _MEMBERS, terms.seed, f"round{number}", number * _GROUPS
+            )
             new = load.troubled()
             place.publish(records(new, place.topics, _PARTITIONS))
             said += new
