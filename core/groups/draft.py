@@ -35,8 +35,10 @@ class Draft(Struct, frozen=True, gc=False):
 
     def member(self, visit: int) -> Member | None:
         """Return the visit's member as the draft leaves it."""
-        fresh = (m for m in self.members if m.visit == visit)
-        return next(fresh, None) or self.group.members.get(visit)
+        for fresh in self.members:
+            if fresh.visit == visit:
+                return fresh
+        return self.group.members.get(visit)
 
     @property
     def named(self) -> int | None:
