@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -215,7 +216,7 @@ def policy_within(policy: groups.Policy, state_format: int) -> groups.Policy:
     """Return the policy without what a format cannot remember."""
     if state_format > 1:
         return policy
-    return replace(policy, reference_margin=0.0, seal_after_ms=None)
+    return dataclasses.replace(policy, reference_margin=0.0, seal_after_ms=None)
 
 
 def _load(state: groups.Partition, record: Record) -> schemas.Position | None:

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -20,7 +20,6 @@ import structlog
 
 import schemas
 from core import groups
-from core.groups.changed import replace
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.basis import Past

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from core.groups.events import Event
 from core.groups.policy import Policy
@@ -13,8 +14,7 @@ from core.groups.values import Expected, Frozen, Group, Header, Member, Outcome,
 __all__ = ["Draft", "digest_in", "names"]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, gc=False):
     """What `step` builds up: the group is only read, the rest is what shall be put over it."""
 
     group: Group
@@ -35,8 +35,10 @@ class Draft:
 
     def member(self, visit: int) -> Member | None:
         """Return the visit's member as the draft leaves it."""
-        fresh = (m for m in self.members if m.visit == visit)
-        return next(fresh, None) or self.group.members.get(visit)
+        for fresh in self.members:
+            if fresh.visit == visit:
+                return fresh
+        return self.group.members.get(visit)
 
     @property
     def named(self) -> int | None:

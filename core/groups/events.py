@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from core.groups.values import Measurement, Sent
 
@@ -21,8 +21,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(Struct, frozen=True, gc=False):
     """A warp of a visit can be read.
 
     `event_time` (microseconds) and `digest` order the versions of a visit and tell whether it
@@ -38,8 +37,7 @@ class Arrived:
     expected: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(Struct, frozen=True, gc=False):
     """A visit is taken back, or will never come."""
 
     at: int
@@ -50,8 +48,7 @@ class Withdrawn:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestSet:
+class ManifestSet(Struct, frozen=True, gc=False):
     """The exact set of visits expected; `deadline_ms` counts from the manifest."""
 
     at: int
@@ -61,32 +58,28 @@ class ManifestSet:
     deadline_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True, gc=False):
     """Upstream says that the group is whole as it is."""
 
     at: int
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True, gc=False):
     """The group's history ends here: what is pending is frozen, what comes later is refused."""
 
     at: int
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reopened:
+class Reopened(Struct, frozen=True, gc=False):
     """A seal is taken back."""
 
     at: int
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Suspected:
+class Suspected(Struct, frozen=True, gc=False):
     """A process died while a job on this visit ran in it; `alone` if nothing ran beside it.
 
     `event_time` (microseconds) names the death: a report on the visit that is not later than the
@@ -100,15 +93,13 @@ class Suspected:
     event_time: int
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Struct, frozen=True, gc=False):
     """The group's own timer is due."""
 
     at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True, gc=False):
     """From inside: the warp with this digest was measured."""
 
     at: int
@@ -117,8 +108,7 @@ class Measured:
     measurement: Measurement
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Struct, frozen=True, gc=False):
     """From inside: this revision is published; part of the publishing transaction.
 
     `sent` has, by visit, what was published of it in this revision; visits whose model was not

@@ -23,14 +23,14 @@ from core.groups.events import (
     Withdrawn,
 )
 from core.groups.rules import is_over
-from core.groups.values import Expected, Header, Member, Outcome, Seal, Suspicion
+from core.groups.values import Expected, Header, Member, Outcome, Suspicion
 
 __all__ = ["take"]
 
 
 def take(draft: Draft) -> Draft:
     """Lay over the draft what its event says, before any rule is looked at."""
-    if draft.header.seal is not Seal.LIVE and isinstance(draft.event, _REFUSABLE):
+    if not draft.header.live and isinstance(draft.event, _REFUSABLE):
         return replace(draft, outcome=Outcome.REFUSED)
     match draft.event:
         case Arrived() as event:

@@ -125,7 +125,7 @@ class Partition:
             if group.header.forgotten:
                 group.members.clear()
                 group.expected = None
-            self._arm(key)
+            self._timers.arm(key, next_timer(group, self._policy_for(key)))
 
     def _load(self, key: str, put: Transition) -> None:
         apply(self._group(key), put)
@@ -138,13 +138,14 @@ class Partition:
         return group
 
     def _step(self, key: str, event: Event) -> Transition:
-        group = self.groups.get(key) or Group()
-        transition = step(group, event, self._policy_for(key))
-        if transition.header is not None or transition.members:
+        known, policy = self.groups.get(key), self._policy_for(key)
+        group = Group() if known is None else known
+        transition = step(group, event, policy)
+        if transition.header is None and not transition.members:
+            return transition
+        if known is None:
             self.groups[key] = group
-            apply(group, transition)
-            self._arm(key)
+        apply(group, transition)
+        if transition.header is not None:  # on which all timers hang
+            self._timers.arm(key, next_timer(group, policy))
         return transition
-
-    def _arm(self, key: str) -> None:
-        self._timers.arm(key, next_timer(self.groups[key], self._policy_for(key)))

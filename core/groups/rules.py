@@ -7,7 +7,8 @@ None of them looks at jobs, storage or a clock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from core.groups.policy import Policy
 from core.groups.values import Expected, Header
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True, gc=False):
     """All that a rule may look at.
 
     `closing` while the closing itself is taken in; `sealing` is the stream time of a seal that

@@ -18,8 +18,8 @@ from core.groups.intake import take
 from core.groups.policy import Policy
 from core.groups.release import release
 from core.groups.rules import Standing, forget_due, seal_due
-from core.groups.table import COMPLETION, SEALING, TABLE, UPDATING, Action, Cause, Row
-from core.groups.values import Group, Outcome, Seal, Transition, Trigger
+from core.groups.table import COMPLETION, SEALING, TABLE, UPDATING, Action, Cause
+from core.groups.values import Group, Outcome, Transition, Trigger
 
 __all__ = ["apply", "next_timer", "step"]
 
@@ -44,17 +44,17 @@ def step(group: Group, event: Event, policy: Policy) -> Transition:
     start = Draft(group, policy, event, group.header, group.expected, Outcome.TICK)
     draft = take(start)
     for cause_of in (_opening, _ripe, _publishing, _ending):
-        row = _row(draft, cause_of(draft))
-        if row is not None:
-            draft = _ACTIONS[row.action](draft)
+        cause = cause_of(draft)
+        if cause is not None:
+            draft = _moved(draft, cause)
     return draft.transition()
 
 
-def _row(draft: Draft, cause: Cause | None) -> Row | None:
-    if cause is None:
-        return None
+def _moved(draft: Draft, cause: Cause) -> Draft:
+    """Do what the table's row says; where there is none, nothing."""
     header = draft.header
-    return TABLE.get((header.phase, cause)) or TABLE.get((header.seal, cause))
+    row = TABLE.get((header.phase, cause)) or TABLE.get((header.seal, cause))
+    return draft if row is None else _ACTIONS[row.action](draft)
 
 
 def next_timer(group: Group, policy: Policy) -> int | None:
@@ -131,7 +131,7 @@ def _ending(draft: Draft) -> Cause | None:
     due = _end_due(_standing(draft))
     if due is None or due > draft.at:
         return None
-    if draft.header.seal is Seal.LIVE:
+    if draft.header.live:
         return Cause.SEALED
     return Cause.EXPIRED if isinstance(draft.event, TimerFired) else None
 
@@ -140,19 +140,19 @@ _ENDINGS = MappingProxyType({Outcome.SEALED: Cause.SEALED, Outcome.REOPENED: Cau
 
 
 def _standing(draft: Draft) -> Standing:
-    outcome, live = draft.outcome, draft.header.seal is Seal.LIVE
+    header, outcome = draft.header, draft.outcome
     return Standing(
-        draft.header,
+        header,
         draft.expected,
         draft.policy,
         closing=outcome is Outcome.CLOSED,
-        sealing=draft.at if outcome is Outcome.SEALED and live else None,
+        sealing=draft.at if outcome is Outcome.SEALED and header.live else None,
     )
 
 
 def _end_due(now: Standing) -> int | None:
     """Return when the group is to be sealed or forgotten; only one of them can be due."""
-    return seal_due(now) if now.header.seal is Seal.LIVE else forget_due(now)
+    return seal_due(now) if now.header.live else forget_due(now)
 
 
 _RULES_AT_REST = (*UPDATING, *SEALING)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.config import MatchConfig
 from core.errors import NoReferenceError
-from core.groups.changed import replace
 from core.groups.policy import Policy
 from core.groups.values import Box, Frozen, Group, Kind, Member
 from core.reference import SelectionStatistics, reference_costs

@@ -15,6 +15,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from core.groups import Event, Frozen, Group, ManifestSet, Partition, Policy
+from core.groups.changed import replace as changed
 from ops.proof.simulation_matching import Output, work_out
 from ops.proof.simulation_steps import VISITS, Step, event_of
 
@@ -139,7 +140,7 @@ def _first(group: Group) -> tuple[Frozen, Output] | None:
     if not group.frozen:
         return None
     _, output = work_out(_KEY, group, _PATIENT)
-    frozen = replace(output.frozen, since=0, at=0)
+    frozen = changed(output.frozen, since=0, at=0)
     return frozen, replace(output, frozen=frozen)
 
 

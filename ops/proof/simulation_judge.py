@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from core.groups import (
     Arrived,
@@ -20,6 +19,7 @@ from core.groups import (
     Partition,
     Policy,
 )
+from core.groups.changed import replace
 from ops.proof.simulation_log import Log
 from ops.proof.simulation_matching import Output, measure, model_of
 from ops.proof.simulation_oracle import Oracle, PlainGroup

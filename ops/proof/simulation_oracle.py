@@ -7,7 +7,7 @@ from the list of all events; this one remembers what stands, so that a million s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from core.groups import (
     Arrived,
@@ -22,6 +22,7 @@ from core.groups import (
     Trigger,
     Withdrawn,
 )
+from core.groups.changed import replace
 
 __all__ = ["Oracle", "PlainGroup", "PlainRevision"]
 

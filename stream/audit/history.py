@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Final
+
+from msgspec.structs import fields
 
 import schemas
 from core import groups

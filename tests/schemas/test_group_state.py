@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 import typing
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from core import groups
 from schemas import pack_state, unpack_state
@@ -32,7 +32,7 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
     """Return a strategy for a field's type."""
     if kind in SIMPLE:
         return SIMPLE[kind]
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and issubclass(kind, Struct):
         return instances_of(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(kind)
@@ -51,9 +51,9 @@ def _generic(origin: Any, inner: tuple[Any, ...]) -> st.SearchStrategy[Any]:
 
 
 def instances_of(kind: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy for a dataclass: any values that its fields' types allow."""
+    """Return a strategy for a Struct: any values that its fields' types allow."""
     hints = typing.get_type_hints(kind)
-    fields = {field.name: values_of(hints[field.name]) for field in dataclasses.fields(kind)}
+    fields = {name: values_of(hints[name]) for name in kind.__struct_fields__}
     return st.builds(kind, **fields)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import pytest
 import core
 import schemas
 from core import groups
+from core.groups.changed import replace as changed
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.basis import Past
@@ -222,7 +222,7 @@ def test_mixed_skies_are_flagged(paths: list[Path]) -> None:
 def test_a_retraction_withdraws_all(paths: list[Path]) -> None:
     """When no member is left each visit is told of once more, as withdrawn."""
     batch = batch_of(paths)
-    frozen = dataclasses.replace(
+    frozen = changed(
         batch.frozen(None),
         revision=3,
         kind=groups.Kind.RETRACTION,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 import schemas
 from core import groups
+from core.groups.changed import replace
 from stream.log.seam import LogRefusedError, Places, Record
 from stream.reopen import reopening
 from stream.replay import Judge, Refusal, judge

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import pytest
 
 import core
 import schemas
+from core import groups
+from stream.changelog import puts
 from stream.log.seam import LogRefusedError, Outgoing, PartitionLostError
 from stream.owner import Status
 from tests.stream.ownerbench import GROUP, KEY, Bench, arrived, whole
@@ -227,3 +229,96 @@ async def test_rolling_on_and_back_before_raising_loses_nothing() -> None:
     assert [one.revision for one in bench.summaries] == [1, 2, 3, 4]
     assert [one.visit for one in bench.summaries[-1].members] == [6, 7, 8, 9]
     assert set(formats(bench)[:-1]) == {1}
+
+
+# -- what stands in the state, to the byte ---------------------------------------------------------
+
+SENT = {"basis": "b", "model_id": "m", "status": "matched", "verdict": "accept", "reason": None}
+SUSPICION = {"job": "j", "deaths": 1, "last": 1_790_000_000_000_000}
+MEASUREMENT = {"mean": 100.5, "variance": 4.0, "count": 15e6}
+BOX = {"box": [4000, 8000, 4200, 4100]}
+MEMBER = {
+    "visit": 7,
+    "version": 2,
+    "event_time": 1_790_000_000_000_000,
+    "digest": "d",
+    "withdrawn": False,
+    "payload": b"p",
+    "measurement": MEASUREMENT | BOX,
+    "at": 1_790_000_000_000,
+    "frozen": "d",
+    "sent": SENT,
+    "suspicion": SUSPICION,
+}
+HEADER = {
+    "opened_at": None,
+    "last_arrival": 1_790_000_000_000,
+    "first_change": None,
+    "last_change": None,
+    "heard": 3,
+    "accounted": 2,
+    "present": 1,
+    "changed": 0,
+    "count": None,
+    "closed": 1,
+    "frozen": 2,
+    "published": 1,
+    "size": 1,
+    "named": None,
+    "reference": 7,
+    "reference_digest": "d",
+    "sealing": 5,
+    "reopened": True,
+    "sealed_at": None,
+    "settled_at": 1_790_000_000_000,
+    "forgotten": False,
+}
+EXPECTED = {"version": 1, "visits": [7, 8], "reference": None, "deadline_ms": 9, "at": 10}
+FROZEN = {
+    "revision": 2,
+    "kind": "update",
+    "trigger": "quiet",
+    "members": [{"visit": 7, "digest": "d", "payload": b"p"}],
+    "withdrawn": [3],
+    "missing": [8],
+    "expected": 2,
+    "completeness": 0.5,
+    "incomplete": True,
+    "reference": None,
+    "since": 1_790_000_000_000,
+    "at": 1_790_000_000_001,
+}
+SINCE_FORMAT_2 = {
+    *("sent", "suspicion", "reference_digest", "sealing", "reopened", "sealed_at"),
+    *("settled_at", "forgotten"),
+}
+RECORDS: list[tuple[str, dict[str, Any], type[object]]] = [
+    ("members", MEMBER, groups.Member),
+    ("header", HEADER, groups.Header),
+    ("expected", EXPECTED, groups.Expected),
+    ("frozen", FROZEN, groups.Frozen),
+]
+
+
+def packed(record: dict[str, Any]) -> bytes:
+    """Return the bytes of a record, field by field."""
+    return cast("bytes", msgpack.packb(record))
+
+
+def of_format_1(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what release 0.1 had of a record."""
+    older = {name: value for name, value in record.items() if name not in SINCE_FORMAT_2}
+    return older | ({"measurement": MEASUREMENT} if "measurement" in older else {})
+
+
+@pytest.mark.parametrize("state_format", [1, 2])
+@pytest.mark.parametrize(("field", "record", "kind"), RECORDS)
+def test_a_record_of_the_state_is_these_bytes(
+    field: str, record: dict[str, Any], kind: type[Any], state_format: int
+) -> None:
+    """A record has all fields of its format in their order, those at their defaults too."""
+    value = schemas.unpack_state(packed(record), kind)
+    put: Any = (value,) if field in {"members", "frozen"} else value
+    transition = groups.Transition(groups.Outcome.TICK, **{field: put})
+    ((_, written),) = puts(KEY, transition, state_format)
+    assert written == packed(record if state_format == 2 else of_format_1(record))

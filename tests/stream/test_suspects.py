@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 import schemas
 from core import groups
+from core.groups.changed import replace as changed
 from stream import jobs
 from stream.fits import DecodeLimits
 from stream.jobnames import JobNames
@@ -297,7 +298,7 @@ async def test_a_killer_is_given_up(paths: list[Path]) -> None:
 async def test_a_new_version_is_not_given_up(paths: list[Path]) -> None:
     """A suspicion is against what the warp was when it killed."""
     group = group_with(paths, {3: 3})
-    group.members[3] = dataclasses.replace(group.members[3], digest="another")
+    group.members[3] = changed(group.members[3], digest="another")
     measured, _ = await fulfil(paths, Known(group))
     assert all(isinstance(one, groups.Measurement) for one in measured.values())
 

@@ -14,6 +14,7 @@ import pytest
 import core
 import schemas
 from core import groups
+from core.groups.changed import replace as changed
 from stream import fits, jobs
 from stream.assemble import Assembler
 from stream.batch import group_files
@@ -357,12 +358,12 @@ def test_faults_are_not_kept(paths: list[Path], tmp_path: Path) -> None:
     """A fault may hang on limits, on the storage or on a visit's name: it is found anew."""
     odd = arrival(paths[1], scale=1e30)  # which float32 cannot hold
     frozen, counts = frozen_of(paths), list[str]()
-    member = dataclasses.replace(
+    member = changed(
         frozen.members[1],
         payload=schemas.pack_state(odd),
         digest=schemas.arrival_digest(odd),
     )
-    frozen = dataclasses.replace(frozen, members=(frozen.members[0], member, *frozen.members[2:]))
+    frozen = changed(frozen, members=(frozen.members[0], member, *frozen.members[2:]))
     for found_again in (0, 5):
         done, bench, _ = reworked(frozen, tmp_path / "kept", counts)
         assert isinstance(done.measured[2], groups.Failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from core.groups import (
     Arrived,
@@ -27,6 +27,7 @@ from core.groups import (
     Transition,
     Withdrawn,
 )
+from core.groups.changed import replace
 
 __all__ = [
     "KEY",

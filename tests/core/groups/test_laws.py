@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +21,7 @@ from core.groups import (
     next_timer,
     step,
 )
+from core.groups.changed import replace
 from core.groups.table import ROWS
 from tests.core.groups import strategies as logs
 from tests.core.groups.drive import (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
 from core.groups import Arrived, Event, Measurement, Outcome, Suspicion, Withdrawn
+from core.groups.changed import replace
 from tests.core.groups.drive import (
     Run,
     arrived,

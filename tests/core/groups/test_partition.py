@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import permutations
 
 import msgspec
 import pytest
 
 from core.groups import Expected, Frozen, Header, Member, Partition, Policy
+from core.groups.changed import replace
 from tests.core.groups.drive import (
     KEY,
     POLICY,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from core.groups import Kind, Outcome, Phase, TimerFired, Trigger, next_timer, step, superseded
+from core.groups.changed import replace
 from tests.core.groups.drive import (
     POLICY,
     Run,

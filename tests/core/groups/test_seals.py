@@ -19,6 +19,7 @@ from core.groups import (
     next_timer,
     step,
 )
+from core.groups.changed import replace as changed
 from tests.core.groups.drive import (
     KEY,
     POLICY,
@@ -213,7 +214,7 @@ def test_group_is_forgotten_after_the_retention() -> None:
     put = told.said[-1][1]
     assert (put.forgotten, put.forgets, put.outcome) == ((1, 2, 3), True, Outcome.TICK)
     assert (told.group.members, told.group.expected, told.group.frozen) == ({}, None, {})
-    assert told.header == replace(before, forgotten=True)
+    assert told.header == changed(before, forgotten=True)
     assert (told.changelog.members, told.changelog.expected) == ({}, {})
     assert next_timer(told.group, _SHORT) is None
 
@@ -233,7 +234,7 @@ def test_only_time_forgets() -> None:
     """An event that finds the retention over is answered, and puts nothing else."""
     told = _whole()
     told.at(10, sealed())
-    late = replace(arrived(1), at=5000)
+    late = changed(arrived(1), at=5000)
     assert step(told.group, late, _SHORT) == Transition(Outcome.REFUSED)
     assert step(told.group, TimerFired(5000), _SHORT).forgets
 
@@ -320,7 +321,7 @@ def test_results_from_inside_neither_seal_nor_forget() -> None:
     """What is overdue waits for a record."""
     told = _whole(_AUTO)
     group = told.group
-    for result in (replace(measured(1), at=10_000), replace(published(2), at=10_000)):
+    for result in (changed(measured(1), at=10_000), changed(published(2), at=10_000)):
         assert step(group, result, _AUTO).header is None
     assert step(group, TimerFired(10_000), _AUTO).header is not None
 

@@ -12,6 +12,7 @@ import pytest
 
 import schemas
 from core import groups
+from core.groups.changed import replace as changed
 from stream.audit import KINDS, Law
 from stream.log.seam import Outgoing, Record
 from tests.stream.audit.damage import (
@@ -282,33 +283,33 @@ def _state_removed(log: Planted, letter: str) -> str:
 
 def _member_altered(log: Planted) -> str:
     record = _member(log)
-    log.alter(record, state_of(record, groups.Member, lambda m: replace(m, version=m.version + 1)))
+    log.alter(record, state_of(record, groups.Member, lambda m: changed(m, version=m.version + 1)))
     return _state_group(record)
 
 
 def _member_with_another_digest(log: Planted) -> str:
     record = _member(log)
-    log.alter(record, state_of(record, groups.Member, lambda m: replace(m, digest="c" * 64)))
+    log.alter(record, state_of(record, groups.Member, lambda m: changed(m, digest="c" * 64)))
     return _state_group(record)
 
 
 def _member_of_nobody(log: Planted) -> str:
     record = _member(log)
     group = _state_group(record)
-    value = state_of(record, groups.Member, lambda m: replace(m, visit=99))
+    value = state_of(record, groups.Member, lambda m: changed(m, visit=99))
     log.add(replace(record, key=schemas.member_key(group, 99), value=value))
     return group
 
 
 def _header_altered(log: Planted) -> str:
     record = log.state("G")[0]
-    log.alter(record, state_of(record, groups.Header, lambda h: replace(h, heard=h.heard + 1)))
+    log.alter(record, state_of(record, groups.Header, lambda h: changed(h, heard=h.heard + 1)))
     return _state_group(record)
 
 
 def _header_of_other_rules(log: Planted) -> str:
     record = log.state("G")[0]
-    log.alter(record, state_of(record, groups.Header, lambda h: replace(h, size=h.size + 1)))
+    log.alter(record, state_of(record, groups.Header, lambda h: changed(h, size=h.size + 1)))
     return _state_group(record)
 
 
@@ -318,7 +319,7 @@ def _header_ahead(log: Planted) -> str:
     record = next(one for one in log.state("G") if _state_group(one) == group)
     published = message_of(some[-1]).revision + 1
     value = state_of(
-        record, groups.Header, lambda h: replace(h, published=published, frozen=published)
+        record, groups.Header, lambda h: changed(h, published=published, frozen=published)
     )
     log.alter(record, value)
     return group
@@ -329,7 +330,7 @@ def _header_behind(log: Planted) -> str:
     group, some = next((key, some) for key, some in _revisions(log).items() if len(some) > 1)
     record = next(one for one in log.state("G") if _state_group(one) == group)
     published = message_of(some[-1]).revision - 1
-    log.alter(record, state_of(record, groups.Header, lambda h: replace(h, published=published)))
+    log.alter(record, state_of(record, groups.Header, lambda h: changed(h, published=published)))
     return group
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 import schemas
 from core import groups
+from core.groups.changed import replace
 from stream.commands.why_text import facts, lines
 from stream.letters import Found, Place
 from stream.why import Situation

@@ -14,6 +14,7 @@ import pytest
 
 import schemas
 from core.groups import Group, Header
+from core.groups.changed import replace as changed
 from stream.demo import night as nights
 from stream.demo.night import Night, NightError, play
 from stream.log.embedded import EmbeddedOwner
@@ -174,11 +175,11 @@ DONE = Header(present=3, frozen=1, published=1, opened_at=None)
         (DONE, 0, "", "matching"),
         (DONE, 1, "complete", "published"),
         (DONE, 1, "incomplete", "incomplete"),
-        (dataclasses.replace(DONE, present=2), 1, "complete", "filling"),
-        (dataclasses.replace(DONE, changed=1), 1, "complete", "filling"),
-        (dataclasses.replace(DONE, frozen=2), 1, "complete", "matching"),
-        (dataclasses.replace(DONE, frozen=2, published=2), 1, "complete", "matching"),
-        (dataclasses.replace(DONE, frozen=2, published=2), 2, "complete", "published"),
+        (changed(DONE, present=2), 1, "complete", "filling"),
+        (changed(DONE, changed=1), 1, "complete", "filling"),
+        (changed(DONE, frozen=2), 1, "complete", "matching"),
+        (changed(DONE, frozen=2, published=2), 1, "complete", "matching"),
+        (changed(DONE, frozen=2, published=2), 2, "complete", "published"),
     ],
 )
 def test_a_group_is_over_when_all_of_it_is_out_and_read_back(
