@@ -140,7 +140,7 @@ def _arrived(message: schemas.WarpArrived, at: int, event_time: int) -> groups.A
         version=message.version,
         event_time=event_time,
         digest=schemas.arrival_digest(message),
-        payload=schemas.pack_state(message),
+        payload=schemas.pack_payload(message),
         expected=message.expected,
     )
 
@@ -152,7 +152,7 @@ def _withdrawn(message: schemas.WarpWithdrawn, at: int, event_time: int) -> grou
         version=message.version,
         event_time=event_time,
         digest="",
-        payload=schemas.pack_state(message),
+        payload=schemas.pack_payload(message),
     )
 
 
