@@ -310,8 +310,8 @@ def _require_size(what: str, size: int, most: int) -> None:
 def _usual(headers: Sequence[tuple[str, bytes]]) -> Attributes | None:
     """Return the attributes of headers that are those of `encode`, short and right; else None."""
     try:
-        names, (version, id_, type_, source, time, media) = zip(*headers, strict=True)
-        if names != _HEADERS or len(id_) + len(time) > MAX_HEADER:
+        (a, version), (b, id_), (c, type_), (d, source), (e, time), (f, media) = headers
+        if (a, b, c, d, e, f) != _HEADERS or len(id_) + len(time) > MAX_HEADER:
             return None
         type_text, source_text = _sender(version, type_, source, media)
         return Attributes(id_.decode(), type_text, source_text, time.decode())

@@ -39,10 +39,9 @@ _MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})  # the first bytes of
 
 def pack_payload(message: WarpArrived | WarpWithdrawn) -> bytes:
     """Return what a member keeps of a message; equal messages give equal bytes."""
-    values = msgspec.structs.astuple(message)
+    values = list(msgspec.structs.astuple(message))
     if isinstance(message, WarpArrived):
-        checksum = bytes.fromhex(message.checksum)
-        values = (*values[:_CHECKSUM], checksum, *values[_CHECKSUM + 1 :])
+        values[_CHECKSUM] = bytes.fromhex(message.checksum)
     return pack_state(values[_IDENTITY:])
 
 

@@ -48,7 +48,6 @@ def _differs(case: Case, place: Place | None, what: str, found: object, made: ob
 
 
 def _members(case: Case, found: groups.Group, made: groups.Group) -> Iterator[Violation]:
-    group = schemas.GroupId.parse(case.key)
     for visit in sorted(found.members.keys() | made.members.keys()):
         ours, theirs = found.members.get(visit), made.members.get(visit)
         place = case.places.get(schemas.member_key(case.key, visit))
@@ -56,7 +55,7 @@ def _members(case: Case, found: groups.Group, made: groups.Group) -> Iterator[Vi
             kind = "state_missing" if ours is None else "state_foreign"
             where = "input" if ours is None else "state"
             what = f"only the {where} has this member"
-        elif _said(ours, group) != _said(theirs, group):
+        elif _said(case, ours) != _said(case, theirs):
             kind = "state_differs"
             what = f"the state has {_shown(ours)}, the input makes it {_shown(theirs)}"
         elif ours.frozen != theirs.frozen:
@@ -66,10 +65,11 @@ def _members(case: Case, found: groups.Group, made: groups.Group) -> Iterator[Vi
         yield Violation(kind, what, case.key, None, visit, place)
 
 
-def _said(member: groups.Member, group: schemas.GroupId) -> tuple[object, ...]:
+def _said(case: Case, member: groups.Member) -> tuple[object, ...]:
     """Return what the input decides of a member."""
     event: type[schemas.WarpArrived | schemas.WarpWithdrawn]
     event = schemas.WarpWithdrawn if member.withdrawn else schemas.WarpArrived
+    group = schemas.GroupId.parse(case.key)
     payload = schemas.unpack_payload(member.payload, event, group)  # bytes change with releases
     rank = (member.version, member.event_time, member.digest, member.withdrawn, member.at)
     return (*rank, payload, member.suspicion)
@@ -122,10 +122,10 @@ def _content(frozen: groups.Frozen) -> tuple[object, ...]:
 
 def judge_digests(case: Case) -> Iterator[Violation]:
     """Yield members of the state whose digest is not that of what they carry."""
-    group = schemas.GroupId.parse(case.key)
     for visit, member in ({} if case.before is None else case.before.members).items():
         if member.withdrawn:
             continue
+        group = schemas.GroupId.parse(case.key)
         said = schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
         digest = schemas.input_digest(said.checksum, said.scale, said.unit, said.sky)
         if digest != member.digest:

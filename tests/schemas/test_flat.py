@@ -56,13 +56,14 @@ def fields(message: Message) -> dict[str, Any]:
     return found
 
 
+@settings(deadline=None)
 @given(KINDS, st.binary(max_size=60))
 def test_noise_is_refused_in_the_same_words(message: Message, value: bytes) -> None:
     """Of bytes that nobody meant as a message."""
     same(value, type(message))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200, deadline=None)
 @given(KINDS, st.data())
 def test_damage_is_judged_the_same(message: Message, data: st.DataObject) -> None:
     """Of a message in which bytes were changed, cut out, doubled or put in."""
@@ -96,7 +97,7 @@ ODD_BYTES = st.sampled_from(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200, deadline=None)
 @given(KINDS, st.data())
 def test_any_fields_in_any_order_are_judged_the_same(message: Message, data: st.DataObject) -> None:
     """Of maps that have fields twice, not at all, unknown ones, and odd values among them."""
@@ -211,7 +212,7 @@ def of_headers(headers: tuple[tuple[str, Any], ...]) -> tuple[str, str]:
         return error.reason, error.message
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(range(6)), st.none() | TEXT | LONG, max_size=3),
     st.permutations(range(6)) | st.just(list(range(6))),

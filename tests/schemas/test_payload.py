@@ -7,7 +7,7 @@ from typing import Any
 import msgpack
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import (
@@ -58,8 +58,10 @@ WITHDRAWALS = changing(visit=NUMBERS, version=NUMBERS, reason=st.text(max_size=4
     lambda changes: withdrawn(**changes)
 )
 MESSAGES = ARRIVALS | WITHDRAWALS
+law = settings(deadline=None)
 
 
+@law
 @given(MESSAGES)
 def test_a_message_comes_back_from_its_payload(message: WarpArrived | WarpWithdrawn) -> None:
     """With the group's identity a payload is the whole message, of the same bytes again."""
@@ -68,6 +70,7 @@ def test_a_message_comes_back_from_its_payload(message: WarpArrived | WarpWithdr
     assert payload_of_any_format(payload, kind) == payload
 
 
+@law
 @given(MESSAGES)
 def test_format_1_keeps_the_message_whole(message: WarpArrived | WarpWithdrawn) -> None:
     """What format 1 is given is what release 0.1 wrote, and is read back as if it were format 2."""
@@ -77,6 +80,7 @@ def test_format_1_keeps_the_message_whole(message: WarpArrived | WarpWithdrawn) 
     assert payload_of_any_format(kept, kind) == payload
 
 
+@law
 @given(st.tuples(ARRIVALS, ARRIVALS, st.lists(st.sampled_from(WarpArrived.__struct_fields__[5:]))))
 def test_both_layouts_order_messages_alike(
     drawn: tuple[WarpArrived, WarpArrived, list[str]],
