@@ -62,6 +62,12 @@ from schemas.messages import (
     NDArray,
     Quality,
 )
+from schemas.payload import (
+    pack_payload,
+    payload_in_format_1,
+    payload_of_any_format,
+    unpack_payload,
+)
 from schemas.state import STATE_FORMAT, Position, pack_position, unpack_position
 from schemas.statekeys import (
     POSITION_KEY,
@@ -143,13 +149,17 @@ __all__ = [
     "model_id_of",
     "model_key",
     "pack",
+    "pack_payload",
     "pack_position",
     "pack_state",
     "parse_model_key",
     "parse_state_key",
     "partition_of",
+    "payload_in_format_1",
+    "payload_of_any_format",
     "time_text",
     "unpack",
+    "unpack_payload",
     "unpack_position",
     "unpack_state",
 ]

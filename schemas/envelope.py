@@ -26,7 +26,7 @@ from schemas.messages import (
     GroupMatched,
     Message,
 )
-from schemas.wire import learn, pack, unpack
+from schemas.wire import learn, pack, unpack, unpack_flat
 
 __all__ = [
     "CONTENT_TYPE",
@@ -60,6 +60,7 @@ MAX_ALL_HEADERS: Final = 64 * 1024
 _SPECVERSION: Final = "1.0"
 _HEADERS: Final = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type")
 _LONGEST_ATTRIBUTE: Final = 1024
+_LONGEST_REMEMBERED: Final = 512  # bytes of what a sender repeats; strangers must not fill memory
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,18})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
@@ -74,6 +75,7 @@ _LIMITS: Final[dict[type[object], Limits]] = {
     BackgroundMetric: RESULT_LIMITS,
     DeadLetter: LETTER_LIMITS,
 }
+_FLAT: Final = frozenset(kind for kind in MESSAGE_TYPES.values() if kind not in _LIMITS)
 
 
 for _kind in MESSAGE_TYPES.values():
@@ -106,8 +108,8 @@ class Attributes(Struct, frozen=True):
     time: str
 
     def __post_init__(self) -> None:
-        for name in ("id", "type", "source"):
-            _require_line(f"ce_{name}", getattr(self, name))
+        _require_line("ce_id", self.id)
+        _require_sender(self.type, self.source)
         event_time_us(self)
 
 
@@ -197,8 +199,7 @@ def decode(
     """
     if value is None:
         raise SchemaError(DeadReason.NULL_VALUE, "the record has no value; a message has a map")
-    _require_few(headers)
-    attributes = _attributes(headers)
+    attributes = _usual(headers) or _attributes(headers)
     kind = MESSAGE_TYPES.get(attributes.type)
     if kind is None:
         known = ", ".join(sorted(MESSAGE_TYPES))
@@ -227,7 +228,17 @@ def decode_value(value: bytes, kind: type[M], limits: Limits | None = None) -> M
     SchemaError
         ``too_large``, ``bad_msgpack``, ``bad_message`` or ``bad_identity``.
     """
-    plain = unpack(value, limits or limits_of(kind))
+    limits = limits or limits_of(kind)
+    if limits is EVENT_LIMITS and len(value) <= limits.max_bytes and kind in _FLAT:
+        message = unpack_flat(value, kind)
+        if message is not None:
+            return message
+    return _looked_over(value, kind, limits)
+
+
+def _looked_over(value: bytes, kind: type[M], limits: Limits) -> M:
+    """Read any value at all: what a message is, and why a value is none, is as it is said here."""
+    plain = unpack(value, limits)
     try:
         return msgspec.convert(plain, kind, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
@@ -300,7 +311,29 @@ def _require_size(what: str, size: int, most: int) -> None:
         raise SchemaError(DeadReason.TOO_LARGE, text)
 
 
+def _usual(headers: Sequence[tuple[str, bytes]]) -> Attributes | None:
+    """Return the attributes of headers that are those of `encode`, short and right; else None."""
+    try:
+        (a, version), (b, id_), (c, type_), (d, source), (e, time), (f, media) = headers
+        if (a, b, c, d, e, f) != _HEADERS or len(id_) + len(time) > MAX_HEADER:
+            return None
+        type_text, source_text = _sender(version, type_, source, media)
+        return Attributes(id_.decode(), type_text, source_text, time.decode())
+    except (ValueError, TypeError, AttributeError):  # some clients hand over None
+        return None
+
+
+@lru_cache(maxsize=256)
+def _sender(version: bytes, type_: bytes, source: bytes, media: bytes) -> tuple[str, str]:
+    """Return type and source; of what is refused nothing is remembered, nor of what is long."""
+    values = (version, b"1", type_, source, b"1970-01-01T00:00:00Z", media)
+    _require_size("what repeats", sum(map(len, values)), _LONGEST_REMEMBERED)
+    attributes = _attributes(tuple(zip(_HEADERS, values, strict=True)))
+    return attributes.type, attributes.source
+
+
 def _attributes(headers: Sequence[tuple[str, bytes]]) -> Attributes:
+    _require_few(headers)
     found = _texts(headers)
     if len(found) < len(_HEADERS):
         missing = next(name for name in _HEADERS if name not in found)
@@ -349,6 +382,13 @@ def _require_line(name: str, text: str) -> None:
             f"not {text[:80]!r}"
         )
         raise SchemaError(DeadReason.BAD_HEADERS, sentence)
+
+
+@lru_cache(maxsize=64)
+def _require_sender(type_: str, source: str) -> None:
+    """Check what is the same in each record of a sender once."""
+    _require_line("ce_type", type_)
+    _require_line("ce_source", source)
 
 
 def _bad_time(text: str) -> SchemaError:

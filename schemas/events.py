@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -41,10 +41,17 @@ MAX_DEADLINE_S: Final = 1e9
 """Longest deadline of a manifest, in seconds (some 30 years), so that sums of times hold."""
 
 
+class _Address(NamedTuple):
+    group: GroupId
+    key: str
+    routing_key: bytes
+
+
 @lru_cache(maxsize=8192, typed=True)
-def _group(campaign: str, skymap: str, tract: int, patch: int, band: str) -> GroupId:
-    """Return an identity, checked once although each event asks for it three times."""
-    return GroupId(campaign, skymap, tract, patch, band)
+def _address(campaign: str, skymap: str, tract: int, patch: int, band: str) -> _Address:
+    """Return an identity and its keys, made once although each event asks for them three times."""
+    group = GroupId(campaign, skymap, tract, patch, band)
+    return _Address(group, group.key, group.key.encode())
 
 
 class Identified(Struct, frozen=True, kw_only=True):
@@ -69,17 +76,26 @@ class Identified(Struct, frozen=True, kw_only=True):
     band: Name
 
     def __post_init__(self) -> None:
-        _ = self.group  # a message whose identity is impossible cannot be made
+        _ = self._address  # a message whose identity is impossible cannot be made
+
+    @property
+    def _address(self) -> _Address:
+        return _address(self.campaign, self.skymap, self.tract, self.patch, self.band)
 
     @property
     def group(self) -> GroupId:
         """The group that this message is about."""
-        return _group(self.campaign, self.skymap, self.tract, self.patch, self.band)
+        return self._address.group
+
+    @property
+    def group_key(self) -> str:
+        """The group's key, one text for all messages about it."""
+        return self._address.key
 
     @property
     def routing_key(self) -> bytes:
         """The record key: the group's, UTF-8."""
-        return self.group.key.encode()
+        return self._address.routing_key
 
 
 class WarpArrived(Identified, frozen=True, kw_only=True):

@@ -159,7 +159,7 @@ class Assembler:
             Wall time, seconds since 1970; goes into the summary and the metrics only.
         """
         arrivals = {
-            member.visit: schemas.unpack_state(member.payload, schemas.WarpArrived)
+            member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
             for member in frozen.members
         }
         members = {member.visit: member for member in frozen.members}

@@ -12,7 +12,7 @@ from core import groups
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.describe import Described
-from stream.workshop import Workshop
+from stream.workshop import Due, Workshop
 
 __all__ = ["BatchGroup", "DuplicateVisitError", "group_files", "match_group", "value_of"]
 
@@ -66,7 +66,7 @@ class BatchGroup:
         """
         members = tuple(
             groups.FrozenMember(
-                visit, schemas.arrival_digest(one.message), schemas.pack_state(one.message)
+                visit, schemas.arrival_digest(one.message), schemas.pack_payload(one.message)
             )
             for visit, one in self.files.items()
         )
@@ -120,7 +120,7 @@ async def match_group(
         Wall time, seconds since 1970.
     """
     frozen = batch.frozen(reference)
-    done = await workshop.fulfil(frozen, {}, _forget)
+    done = await workshop.fulfil(Due(batch.group, frozen), {}, _forget)
     return assembler.revision(batch.group, frozen, done, now=now)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,6 +20,8 @@ from stream.log.seam import LogRefusedError, Record
 __all__ = ["Restored", "fold", "policy_within", "puts", "restore"]
 
 _BREATH: Final = 500
+
+_M = TypeVar("_M", groups.Member, groups.FrozenMember)
 
 _OF_RELEASE_0_1: Final[Mapping[type, tuple[str, ...]]] = {
     groups.Header: (
@@ -92,13 +94,13 @@ def puts(
         The format to write.
     """
     if transition.header is not None:
-        yield schemas.header_key(group), _packed(transition.header, state_format)
+        yield schemas.header_key(group), _packed(transition.header, group, state_format)
     if transition.expected is not None:
-        yield schemas.expected_key(group), _packed(transition.expected, state_format)
+        yield schemas.expected_key(group), _packed(transition.expected, group, state_format)
     for member in transition.members:
-        yield schemas.member_key(group, member.visit), _packed(member, state_format)
+        yield schemas.member_key(group, member.visit), _packed(member, group, state_format)
     for frozen in transition.frozen:
-        yield schemas.frozen_key(group, frozen.revision), _packed(frozen, state_format)
+        yield schemas.frozen_key(group, frozen.revision), _packed(frozen, group, state_format)
     for revision in transition.released:
         yield schemas.frozen_key(group, revision), None
     for visit in transition.forgotten:
@@ -107,16 +109,41 @@ def puts(
         yield schemas.expected_key(group), None
 
 
-def _packed(value: object, state_format: int) -> bytes:
-    return schemas.pack_state(_of_release_0_1(value) if state_format == 1 else value)
+def _packed(value: object, group: str, state_format: int) -> bytes:
+    return schemas.pack_state(_of_release_0_1(value, group) if state_format == 1 else value)
 
 
-def _of_release_0_1(value: object) -> object:
+def _of_release_0_1(value: object, group: str) -> object:
     """Return what that release had of a record, and of what stands in it."""
+    if isinstance(value, groups.Frozen):
+        members = tuple(_with_format_1(member, group) for member in value.members)
+        return replace(value, members=members)
+    if isinstance(value, groups.Member):
+        value = _with_format_1(value, group)
     names = _OF_RELEASE_0_1.get(type(value))
     if names is None:
         return value
-    return {name: _of_release_0_1(getattr(value, name)) for name in names}
+    return {name: _of_release_0_1(getattr(value, name), group) for name in names}
+
+
+def _with_format_1(member: _M, group: str) -> _M:
+    where = schemas.GroupId.parse(group)
+    payload = schemas.payload_in_format_1(member.payload, _kind(member), where)
+    return replace(member, payload=payload)
+
+
+def _with_todays(member: _M) -> _M:
+    """Let members be compared by their payloads whatever format they were read from."""
+    payload = schemas.payload_of_any_format(member.payload, _kind(member))
+    return member if payload is member.payload else replace(member, payload=payload)
+
+
+def _kind(
+    member: groups.Member | groups.FrozenMember,
+) -> type[schemas.WarpArrived | schemas.WarpWithdrawn]:
+    """Return the class of the message that a member keeps."""
+    withdrawn = isinstance(member, groups.Member) and member.withdrawn
+    return schemas.WarpWithdrawn if withdrawn else schemas.WarpArrived
 
 
 async def restore(
@@ -232,11 +259,13 @@ def _load(state: groups.Partition, record: Record) -> schemas.Position | None:
             state.load_header(key.group, schemas.unpack_state(record.value, groups.Header))
         case schemas.StateKind.MEMBER:
             member = schemas.unpack_state(record.value, groups.Member)
-            state.load_member(key.group, _lean(member))
+            state.load_member(key.group, _lean(_with_todays(member)))
         case schemas.StateKind.EXPECTED:
             state.load_expected(key.group, schemas.unpack_state(record.value, groups.Expected))
         case schemas.StateKind.FROZEN:
-            state.load_frozen(key.group, schemas.unpack_state(record.value, groups.Frozen))
+            frozen = schemas.unpack_state(record.value, groups.Frozen)
+            members = tuple(map(_with_todays, frozen.members))
+            state.load_frozen(key.group, replace(frozen, members=members))
     return None
 
 

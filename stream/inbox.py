@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 import schemas
 from core import groups
 from stream.log.seam import Record
@@ -27,8 +29,7 @@ _Addressed = (
 _OF_FORMAT_2: Final = (groups.Sealed, groups.Reopened, groups.Suspected)
 
 
-@dataclass(frozen=True, slots=True)
-class GroupEvent:
+class GroupEvent(Struct, frozen=True):
     """An event for one group."""
 
     group: str
@@ -100,7 +101,7 @@ def _addressed(
     except schemas.SchemaError as error:
         return Dead(error, "route")
     event = _event(message, at, schemas.event_time_us(attributes))
-    return GroupEvent(message.group.key, event)
+    return GroupEvent(message.group_key, event)
 
 
 def _dead(reason: schemas.DeadReason, stage: schemas.Stage, message: str) -> Dead:
@@ -139,7 +140,7 @@ def _arrived(message: schemas.WarpArrived, at: int, event_time: int) -> groups.A
         version=message.version,
         event_time=event_time,
         digest=schemas.arrival_digest(message),
-        payload=schemas.pack_state(message),
+        payload=schemas.pack_payload(message),
         expected=message.expected,
     )
 
@@ -151,7 +152,7 @@ def _withdrawn(message: schemas.WarpWithdrawn, at: int, event_time: int) -> grou
         version=message.version,
         event_time=event_time,
         digest="",
-        payload=schemas.pack_state(message),
+        payload=schemas.pack_payload(message),
     )
 
 

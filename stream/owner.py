@@ -33,7 +33,7 @@ from stream.outbox import Outbox
 from stream.recall import Recall
 from stream.references import ReferenceCause, cause_of_change
 from stream.telemetry import Telemetry
-from stream.workshop import Fulfilled, Workshop, measurement
+from stream.workshop import Due, Fulfilled, Workshop, measurement
 
 __all__ = ["Owner", "Shared", "Spawn", "Status"]
 
@@ -354,7 +354,7 @@ class Owner:
         recall = self._recalls[key] = Recall(groups.superseded(group, frozen))
         try:
             done = await self._shared.workshop.fulfil(
-                frozen,
+                Due(schemas.GroupId.parse(key), frozen),
                 self._known(key, frozen),
                 partial(self._keep, key, frozen, past),
                 past,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Protocol, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 import core
 import schemas
@@ -27,7 +27,17 @@ from stream.runs import Run, Runs, Work
 from stream.slots import Rank, Slots
 from stream.suspects import Watch
 
-__all__ = ["Fulfilled", "Kept", "OnMeasured", "Pool", "Store", "Tried", "Workshop", "measurement"]
+__all__ = [
+    "Due",
+    "Fulfilled",
+    "Kept",
+    "OnMeasured",
+    "Pool",
+    "Store",
+    "Tried",
+    "Workshop",
+    "measurement",
+]
 
 T = TypeVar("T")
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
@@ -110,6 +120,20 @@ class Fulfilled:
             stages[stage] = stages.get(stage, 0.0) + seconds
 
 
+class Due(NamedTuple):
+    """A frozen revision that is to be worked on.
+
+    Attributes
+    ----------
+    group : GroupId
+    frozen : Frozen
+        Its content.
+    """
+
+    group: schemas.GroupId
+    frozen: groups.Frozen
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A revision that is worked on."""
@@ -169,7 +193,7 @@ class Workshop:
 
     async def fulfil(
         self,
-        frozen: groups.Frozen,
+        due: Due,
         known: Mapping[int, groups.Measurement],
         on_measured: OnMeasured,
         past: Past | None = None,
@@ -179,7 +203,7 @@ class Workshop:
 
         Parameters
         ----------
-        frozen : Frozen
+        due : Due
         known : mapping of int to Measurement
             Measurements of its members that were made before.
         on_measured : callable
@@ -190,9 +214,9 @@ class Workshop:
             Told of members that are withdrawn or replaced meanwhile, and of a partition's loss:
             whoever asks again for a job that has begun joins it.
         """
-        done = Fulfilled(measured=dict(known))
+        done, frozen = Fulfilled(measured=dict(known)), due.frozen
         arrivals = {
-            member.visit: schemas.unpack_state(member.payload, schemas.WarpArrived)
+            member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, due.group)
             for member in frozen.members
         }
         past = past or Past()

@@ -12,7 +12,7 @@ import schemas
 from core import groups
 from stream import jobs
 from stream.changelog import puts
-from stream.workshop import Fulfilled, Tried
+from stream.workshop import Due, Fulfilled, Tried
 
 __all__ = ["Instant", "arrived", "event", "group_id", "member", "night", "state"]
 
@@ -62,7 +62,7 @@ def event(group: int, visit: int, at: int) -> groups.Arrived:
     """Return what the state machine is told of an arrival."""
     warp = arrived(group, visit)
     digest = schemas.arrival_digest(warp)
-    return groups.Arrived(at, visit, 0, at * 1000, digest, schemas.pack_state(warp))
+    return groups.Arrived(at, visit, 0, at * 1000, digest, schemas.pack_payload(warp))
 
 
 def member(group: int, visit: int) -> groups.Member:
@@ -96,9 +96,9 @@ def state(groups_: int, members: int) -> Iterator[tuple[bytes, bytes | None]]:
 class Instant:
     """A workshop that has found out everything before it was asked."""
 
-    async def fulfil(self, frozen: groups.Frozen, *_: object, **__: object) -> Fulfilled:
+    async def fulfil(self, due: Due, *_: object, **__: object) -> Fulfilled:
         """Return findings for a frozen revision."""
-        visits = [member.visit for member in frozen.members]
+        visits = [member.visit for member in due.frozen.members]
         reference, *others = visits
         measurement = groups.Measurement(100.0, 4.0, 1.5e7)
         return Fulfilled(

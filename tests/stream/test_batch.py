@@ -57,7 +57,7 @@ def test_the_frozen_set_is_a_manifests(tmp_path: Path) -> None:
     assert not frozen.incomplete
     for member, file in zip(frozen.members, one.files.values(), strict=True):
         message = file.message
-        assert schemas.unpack_state(member.payload, schemas.WarpArrived) == message
+        assert schemas.unpack_payload(member.payload, schemas.WarpArrived, message.group) == message
         assert member.digest == schemas.input_digest(
             message.checksum, message.scale, message.unit, message.sky
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 import schemas
 from core import groups
 from core.groups.changed import replace
+from stream import inbox
 from stream.changelog import puts, restore
 from stream.log.seam import LogRefusedError, Record
 from tests.core.groups.drive import Record as Happened
 from tests.core.groups.strategies import inside, law, logs, policies
+from tests.schemas import examples
+from tests.stream.records import PARTITIONS, record
 
 KEYS = {"a": "live/s/0/0/r", "b": "live/s/0/1/r"}
 
@@ -113,6 +117,61 @@ async def test_what_was_forgotten_stays_so() -> None:
         restored = await restore(_records(log_of_it), lambda _: policy, 4)
         group = restored.state.groups[KEYS["a"]]
         assert (group.members, group.expected, group.header.forgotten) == ({}, None, True)
+
+
+def _heard(message: schemas.Message) -> inbox.GroupEvent:
+    """Return what the state machine is told of a message."""
+    read = inbox.read(record(message), 0, PARTITIONS)
+    assert isinstance(read, inbox.GroupEvent)
+    return read
+
+
+HEARD = [
+    _heard(examples.arrived(visit=1)),
+    _heard(examples.arrived(visit=2, unit=None, size=None)),
+    _heard(schemas.WarpWithdrawn(**examples.arrived().group.fields, visit=3, reason="a trail")),
+    _heard(schemas.GroupClosed(**examples.arrived().group.fields)),
+]
+
+
+@pytest.mark.parametrize(("written", "then"), [(1, 1), (1, 2), (2, 2), (1, None)])
+async def test_what_was_heard_is_known_in_whatever_format_it_was_kept(
+    written: int, then: int | None
+) -> None:
+    """An event that comes again is a duplicate, whichever format was written and is gone on in."""
+    key, policy = HEARD[0].group, groups.Policy()
+    state, kept = groups.Partition(lambda _: policy), list[Put]()
+    for one in HEARD:
+        kept.extend(puts(key, state.feed(key, one.event), written))
+    position = schemas.Position(next_offset=4, partitions=4, state_format=written)
+    kept.append((schemas.POSITION_KEY, schemas.pack_position(position)))
+    restored = await restore(_records(kept), lambda _: policy, 4, then)
+    group, lived = restored.state.groups[key], state.groups[key]
+    assert (group.members, group.frozen) == (lived.members, lived.frozen)
+    assert [one.visit for one in group.frozen[1].members] == [1, 2]
+    again = [restored.state.feed(key, one.event).outcome for one in HEARD]
+    assert again == [groups.Outcome.DUPLICATE] * len(HEARD)
+    assert restored.position.state_format == (then or written)
+
+
+async def test_format_1_is_written_again_as_it_was_read() -> None:
+    """Members and frozen sets go through memory without a byte of format 1 being lost."""
+    key = HEARD[0].group
+    state, kept = groups.Partition(lambda _: groups.Policy()), list[Put]()
+    for one in HEARD:
+        kept.extend(puts(key, state.feed(key, one.event), 1))
+    restored = await restore(_records([*kept, _position(0)]), lambda _: groups.Policy(), 4)
+    group = restored.state.groups[key]
+    whole = groups.Transition(
+        groups.Outcome.TICK,
+        header=group.header,
+        members=tuple(group.members.values()),
+        frozen=tuple(group.frozen.values()),
+    )
+    assert dict(puts(key, whole, 1)) == dict(_compacted(kept))
+    (member, *_) = (value for name, value in kept if name == schemas.member_key(key, 1))
+    payload = msgpack.unpackb(member or b"")["payload"]
+    assert schemas.decode_value(payload, schemas.WarpArrived) == examples.arrived(visit=1)
 
 
 DAMAGE: Sequence[Put] = (

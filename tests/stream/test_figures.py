@@ -19,7 +19,7 @@ from stream.assemble import Assembler, Revision
 from stream.basis import Past
 from stream.faults import WarpError, WarpFault
 from stream.log.topics import Topics
-from stream.workshop import Fulfilled, Tried, Workshop
+from stream.workshop import Due, Fulfilled, Tried, Workshop
 from tests.stream.chaos import StubPool, StubStore
 from tests.stream.night import CONFIG
 from tests.stream.test_workshop import result_of
@@ -35,7 +35,7 @@ def _digest(visit: int) -> str:
 def _member(visit: int, **changes: Any) -> groups.FrozenMember:
     place: dict[str, Any] = {**GROUP.fields, "visit": visit, "uri": "file:///x"}
     made = schemas.WarpArrived(**{**place, "checksum": _digest(visit), "unit": "nJy", **changes})
-    return groups.FrozenMember(visit, _digest(visit), schemas.pack_state(made))
+    return groups.FrozenMember(visit, _digest(visit), schemas.pack_payload(made))
 
 
 def _frozen(*visits: int, **changes: Any) -> groups.Frozen:
@@ -393,7 +393,7 @@ async def test_a_fault_of_a_match_is_the_warps(units: tuple[str | None, str | No
     frozen = _frozen(1, members=members, reference=1)
     pool = _Deadly(Random(0))  # noqa: S311 - chance that can be had again
     workshop = Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 2)
-    done = await workshop.fulfil(frozen, {}, lambda _: asyncio.sleep(0))
+    done = await workshop.fulfil(Due(GROUP, frozen), {}, lambda _: asyncio.sleep(0))
     fault = result_of(done, 2)
     assert isinstance(fault, jobs.JobFault)
     assert (done.reference, fault.visit) == (1, 2)

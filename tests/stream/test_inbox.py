@@ -40,7 +40,7 @@ def test_an_arrival() -> None:
     event = read.event
     assert isinstance(event, groups.Arrived)
     assert (event.at, event.visit, event.version, event.expected) == (77, 9, 3, 4)
-    assert schemas.unpack_state(event.payload, schemas.WarpArrived) == message
+    assert schemas.unpack_payload(event.payload, schemas.WarpArrived, message.group) == message
 
 
 @pytest.mark.parametrize("change", [{"scale": 2.0}, {"unit": "adu"}, {"sky": "subtracted"}])

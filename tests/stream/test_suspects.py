@@ -25,11 +25,11 @@ from stream.log.embedded import EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import LogUnavailableError, Outgoing, PublisherLog
 from stream.results import Results
 from stream.suspects import Turns, Watch, report_deaths, watching
-from stream.workshop import Workshop
+from stream.workshop import Due, Workshop
 from tests.stream.night import CONFIG, FAST, Clock, Night, arrival, manifest_of, read_all
 from tests.stream.night import write_warp as written
 from tests.stream.test_ledger import SERVICE, entry
-from tests.stream.test_workshop import Bench, Shelf, frozen_of
+from tests.stream.test_workshop import GROUP, Bench, Shelf, frozen_of
 
 # -- one alone, or many together -------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ async def fulfil(
     async def forget(_: object) -> None:
         await asyncio.sleep(0)
 
-    done = await workshop.fulfil(frozen_of(paths), {}, forget)
+    done = await workshop.fulfil(Due(GROUP, frozen_of(paths)), {}, forget)
     return dict(done.measured), crowd
 
 

@@ -24,7 +24,7 @@ from stream.fits import DecodeLimits, WarpError, WarpFault
 from stream.results import LocalKeeper, Results
 from stream.results import Shelf as Kept
 from stream.suspects import Watch
-from stream.workshop import Fulfilled, Tried, Workshop
+from stream.workshop import Due, Fulfilled, Tried, Workshop
 from tests.stream.night import CONFIG, FAST, arrival, write_larger_warp, write_warp
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def work(
 
     async def run() -> Fulfilled:
         workshop = Workshop(shelf, bench, CONFIG, DecodeLimits(), slots)
-        return await workshop.fulfil(frozen, known or {}, notes)
+        return await workshop.fulfil(Due(GROUP, frozen), known or {}, notes)
 
     return asyncio.run(run()), bench, notes
 
@@ -286,7 +286,7 @@ def test_a_plane_that_no_warp_defines_is_warned_of(
 
     async def run() -> Fulfilled:
         workshop = Workshop(Shelf(), Bench(), config, DecodeLimits(), 3)
-        return await workshop.fulfil(frozen_of(paths), {}, Notes())
+        return await workshop.fulfil(Due(GROUP, frozen_of(paths)), {}, Notes())
 
     told = " ".join(asyncio.run(run()).warnings)
     assert [name for name in (*planes, "BAD") if name in told] == list(warnings)
@@ -314,7 +314,7 @@ def reworked(
         workshop = Workshop(shelf, bench, CONFIG, DecodeLimits(), 3)
         workshop.equip(results, Watch(lambda _: FAST, lambda: 0.0))
         try:
-            return await workshop.fulfil(frozen, {}, Notes())
+            return await workshop.fulfil(Due(GROUP, frozen), {}, Notes())
         finally:
             await results.close()
 
@@ -360,7 +360,7 @@ def test_faults_are_not_kept(paths: list[Path], tmp_path: Path) -> None:
     frozen, counts = frozen_of(paths), list[str]()
     member = changed(
         frozen.members[1],
-        payload=schemas.pack_state(odd),
+        payload=schemas.pack_payload(odd),
         digest=schemas.arrival_digest(odd),
     )
     frozen = changed(frozen, members=(frozen.members[0], member, *frozen.members[2:]))

@@ -1,0 +1,228 @@
+"""Messages that are read in one step: the same as all others, in less time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from schemas import (
+    EVENT_LIMITS,
+    MESSAGE_TYPES,
+    GroupManifest,
+    Limits,
+    Message,
+    SchemaError,
+    WarpArrived,
+    decode,
+    decode_value,
+    encode_value,
+    limits_of,
+    pack_state,
+)
+from schemas.wire import unpack_flat
+from tests.schemas.examples import EXAMPLES, arrived, raw, record
+from tests.schemas.hostile import GOOD, beside
+from tests.schemas.test_totality import VALUES
+
+LIKE_EVENTS = Limits()
+"""Equal to those of events, but a caller's own: under such every value is looked over."""
+
+FLAT = [one for one in EXAMPLES if limits_of(type(one)) is EVENT_LIMITS]
+EACH = pytest.mark.parametrize("message", FLAT, ids=lambda one: one.ce_type)
+KINDS = st.sampled_from(FLAT)
+
+
+def outcome(value: bytes, kind: type[Message], limits: Limits) -> tuple[str, str]:
+    """Return what a value is: a message, or a reason with its words."""
+    try:
+        return "a message", repr(decode_value(value, kind, limits))
+    except SchemaError as error:
+        return error.reason, error.message
+
+
+def same(value: bytes, kind: type[Message]) -> None:
+    """Hold the quick way to the thorough one."""
+    assert outcome(value, kind, EVENT_LIMITS) == outcome(value, kind, LIKE_EVENTS)
+
+
+def fields(message: Message) -> dict[str, Any]:
+    """Return a message's fields as plain values."""
+    found: dict[str, Any] = msgpack.unpackb(encode_value(message))
+    return found
+
+
+@settings(deadline=None)
+@given(KINDS, st.binary(max_size=60))
+def test_noise_is_refused_in_the_same_words(message: Message, value: bytes) -> None:
+    """Of bytes that nobody meant as a message."""
+    same(value, type(message))
+
+
+@settings(max_examples=200, deadline=None)
+@given(KINDS, st.data())
+def test_damage_is_judged_the_same(message: Message, data: st.DataObject) -> None:
+    """Of a message in which bytes were changed, cut out, doubled or put in."""
+    value = encode_value(message)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(value)))
+        stop = data.draw(st.integers(start, min(len(value), start + 12)))
+        fresh = data.draw(st.binary(max_size=3) | st.just(value[start:stop] * 2))
+        value = value[:start] + fresh + value[stop:]
+    same(value, type(message))
+
+
+ODD_BYTES = st.sampled_from(
+    [
+        b"\xcb\x7f\xf8" + bytes(6),
+        b"\xcb\xff\xf0" + bytes(6),
+        b"\xca\x7f\x80\x00\x00",
+        b"\xca\x3f\x80\x00\x00",
+        b"\xcb\x7f\xef" + b"\xff" * 6,
+        b"\xcf" + bytes(7) + b"\x01",
+        b"\xd3" + b"\xff" * 8,
+        b"\xda\x00\x01r",
+        b"\xdc\x00\x02\x01\x02",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xc4\x01r",
+        b"\xd6\xff" + bytes(4),
+        b"\xdb\x00\x00\x20\x01" + b"x" * 8193,
+        b"\x92\x01\x90",
+        b"\x91" * 9 + b"\xc0",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(KINDS, st.data())
+def test_any_fields_in_any_order_are_judged_the_same(message: Message, data: st.DataObject) -> None:
+    """Of maps that have fields twice, not at all, unknown ones, and odd values among them."""
+    told = fields(message)
+    names = st.sampled_from([*told, "later"])
+    pairs = [raw(name) + raw(told[name]) for name in data.draw(st.permutations(list(told)))]
+    left_out = data.draw(st.integers(0, 2))
+    for _ in range(data.draw(st.integers(0, 2))):
+        odd = data.draw(ODD_BYTES | VALUES.map(raw_or_null))
+        name = data.draw(names)
+        kept = [pair for pair in pairs if not pair.startswith(raw(name))]
+        pairs = [*(kept if data.draw(st.booleans()) else pairs), raw(name) + odd]
+    pairs = pairs[left_out:]
+    same(b"\xde" + len(pairs).to_bytes(2, "big") + b"".join(pairs), type(message))
+    same(bytes([0x80 + len(pairs) % 16]) + b"".join(pairs), type(message))
+
+
+def raw_or_null(value: object) -> bytes:
+    """Return the bytes of a value, or of null if msgpack has none for it."""
+    try:
+        return raw(value)
+    except (ValueError, OverflowError, TypeError):
+        return b"\xc0"
+
+
+@EACH
+def test_what_producers_write_is_read_in_one_step(message: Message) -> None:
+    """In our own order, in any other, and without what is null, a message is read quickly."""
+    told = fields(message)
+    assert unpack_flat(raw(told), type(message)) == message
+    assert unpack_flat(raw(dict(reversed(told.items()))), type(message)) == message
+    bare = msgspec.structs.replace(message, **({"size": None} if "size" in told else {}))
+    short = {name: value for name, value in fields(bare).items() if value is not None}
+    assert unpack_flat(raw(short), type(message)) == bare
+
+
+@EACH
+def test_a_message_has_one_spelling(message: Message) -> None:
+    """What is sent and what the quick way compares with are the same bytes."""
+    assert pack_state(message) == encode_value(message)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(beside(b"\xc0"), id="an unknown field"),
+        pytest.param(raw({**fields(arrived()), "mjd_tai": float("nan")}), id="NaN"),
+        pytest.param(raw({**fields(arrived()), "mjd_tai": float("inf")}), id="infinity"),
+        pytest.param(GOOD.value + b"\xc0", id="a byte more"),
+        pytest.param(b"\xdf\x00\x00\x00" + GOOD.value[2:], id="a longer head"),
+    ],
+)
+def test_what_is_not_plain_is_left_to_the_thorough_way(value: bytes) -> None:
+    """The quick way has no opinion of what it cannot prove."""
+    assert unpack_flat(value, WarpArrived) is None
+
+
+LARGEST = [
+    arrived(uri="\U0001f30c" * 2048, unit="\U0001f30c" * 64, size=2**63 - 1),
+    GroupManifest(
+        skymap="\U0001f30c" * 64, tract=2**63 - 1, patch=0, band="r", visits=tuple(range(10_000))
+    ),
+]
+
+
+@pytest.mark.parametrize("message", LARGEST, ids=lambda one: one.ce_type)
+def test_the_largest_that_a_type_lets_be_is_within_the_limits(message: Message) -> None:
+    """The bounds of fields alone keep a plain message within the limits of events."""
+    for limits in (EVENT_LIMITS, LIKE_EVENTS):
+        assert decode_value(encode_value(message), type(message), limits) == message
+
+
+def test_flat_types_hold_texts_numbers_and_arrays_of_numbers() -> None:
+    """A type with anything else, or without a bound, must not be read in one step."""
+    for kind in MESSAGE_TYPES.values():
+        if limits_of(kind) is EVENT_LIMITS:
+            described = msgspec.inspect.type_info(kind)
+            assert isinstance(described, msgspec.inspect.StructType)
+            assert all(is_bounded(field.type) for field in described.fields), kind
+
+
+def is_bounded(kind: msgspec.inspect.Type) -> bool:
+    """Tell whether a field's own bounds are within the limits of events."""
+    inspect = msgspec.inspect
+    match kind:
+        case inspect.Metadata(type=inner):
+            return is_bounded(inner)
+        case inspect.UnionType(types=types):
+            return all(map(is_bounded, types))
+        case inspect.StrType(max_length=int(length)):
+            return 4 * length <= EVENT_LIMITS.max_string
+        case inspect.VarTupleType(item_type=inspect.IntType(), max_length=int(length)):
+            return length <= EVENT_LIMITS.max_array
+        case inspect.TupleType(item_types=types):
+            return all(isinstance(one, inspect.IntType) for one in types)
+    plain = (inspect.IntType, inspect.FloatType, inspect.BoolType, inspect.NoneType)
+    return isinstance(kind, (*plain, inspect.LiteralType))
+
+
+# -- headers ---------------------------------------------------------------------------------------
+
+SIX = record(arrived())
+TEXT = st.binary(max_size=12) | st.text(max_size=12).map(lambda text: text.encode(errors="replace"))
+LONG = st.sampled_from([b"x" * 400, b"\xc3\xa9" * 600, b"x" * 1025, b"x" * 17_000])
+
+
+def of_headers(headers: tuple[tuple[str, Any], ...]) -> tuple[str, str]:
+    """Return what a record is under some headers."""
+    try:
+        return "a record", repr(decode(SIX.key, headers, SIX.value))
+    except SchemaError as error:
+        return error.reason, error.message
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(range(6)), st.none() | TEXT | LONG, max_size=3),
+    st.permutations(range(6)) | st.just(list(range(6))),
+)
+@example({}, list(range(6)))
+def test_the_usual_headers_are_judged_as_all_others(
+    changed: dict[int, bytes | None], order: list[int]
+) -> None:
+    """A foreign header, which changes nothing, takes a record out of the quick way."""
+    six = [(name, changed.get(place, text)) for place, (name, text) in enumerate(SIX.headers)]
+    headers = tuple(six[place] for place in order)
+    for _ in range(2):  # what was remembered of the first changes nothing for the second
+        assert of_headers(headers) == of_headers((*headers, ("traceparent", b"")))
