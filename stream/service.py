@@ -14,12 +14,11 @@ from typing import Protocol
 import structlog
 
 from core.groups import Group, Partition, Phase
-from stream.census import SEALED, Census, keep_counting
+from stream.census import MOST_GROUPS, SEALED, Census, keep_counting
 from stream.log.seam import Poll
 from stream.owner import Owner, Shared, Status
 from stream.pulse import Pulse
 from stream.telemetry import PartitionView, Snapshot
-from stream.web import MOST_GROUPS
 
 __all__ = ["Limits", "Service", "Workers"]
 

@@ -56,6 +56,7 @@ def _warmed() -> Warmth:
     signal.alarm(0)
     gc.collect()
     gc.freeze()  # a collection in a worker would copy the pages of what it looks at
+    gc.enable()
     return Warmth(time.monotonic() - began, compiled, report.loaded, report.kept)
 
 
@@ -79,6 +80,7 @@ def _compiled_by_a_child() -> int:
 def _compile(telling: Any, lifeline: Any) -> None:
     """Fill the cache, and end this process, with its parent's end at the latest."""
     try:
+        gc.enable()
         end_with(lifeline)
         signal.alarm(LONGEST_WARM_UP_S)
         telling.send(core.warm_up().compiled)
