@@ -107,12 +107,16 @@ def _seen(done: asyncio.Future[Any]) -> None:
 
 
 def _quieten() -> None:
-    """Have a failed batch leave no error behind: it is in each record's future as well."""
+    """Have a failed batch leave no error behind: whoever still waits for it hears of it all the same.
+
+    Who was cancelled meanwhile does not: `asyncio.shield` then lets go of what it shielded.
+    """
     failure = MessageBatch.failure
     if failure.__module__ == MessageBatch.__module__:
 
         def failed(batch: MessageBatch, exception: BaseException) -> None:
             failure(batch, exception)
+            _seen(batch.future)
             if batch._drain_waiter.done():  # noqa: SLF001 - nobody but a full queue waits for it
                 _seen(batch._drain_waiter)  # noqa: SLF001 - the same
 
