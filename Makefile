@@ -36,7 +36,7 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_house.py
 
-prove: setup  ## hold the figures of reliability with real brokers and kills (PROVE="1 3 --scale 0.1")
+prove: setup-dev  ## hold the figures of reliability with real brokers and kills (PROVE="1 3 --scale 0.1")
 	@$(BIN)/python -m ops.proof $(PROVE)
 
 bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")

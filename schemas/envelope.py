@@ -26,7 +26,7 @@ from schemas.messages import (
     GroupMatched,
     Message,
 )
-from schemas.wire import pack, unpack
+from schemas.wire import learn, pack, unpack
 
 __all__ = [
     "CONTENT_TYPE",
@@ -74,6 +74,10 @@ _LIMITS: Final[dict[type[object], Limits]] = {
     BackgroundMetric: RESULT_LIMITS,
     DeadLetter: LETTER_LIMITS,
 }
+
+
+for _kind in MESSAGE_TYPES.values():
+    learn(_kind)  # `msgspec.convert` would, when it first meets one, in whatever thread that is
 
 
 class Attributes(Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from functools import cache
+from threading import Lock
 from typing import Any, Final, Literal, TypeVar, cast
 
 import msgpack
@@ -19,7 +19,7 @@ import numpy as np
 from schemas.errors import DeadReason, SchemaError, StateError
 from schemas.limits import EVENT_LIMITS, Limits, hold_to, refuse_depth
 
-__all__ = ["pack", "pack_state", "unpack", "unpack_state"]
+__all__ = ["learn", "pack", "pack_state", "unpack", "unpack_state"]
 
 T = TypeVar("T")
 
@@ -102,7 +102,7 @@ def unpack_state(data: bytes, kind: type[T]) -> T:
         The bytes are not a value of this type.
     """
     try:
-        return cast("T", _state_decoder(cast("Hashable", kind)).decode(data))
+        return cast("T", learn(cast("Hashable", kind)).decode(data))
     except (ValueError, RecursionError) as error:
         text = f"the state holds no {kind.__name__} that this version can read: {error}"
         raise StateError(text) from error
@@ -117,9 +117,22 @@ def _number(value: object) -> object:
 _STATE_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_number)
 
 
-@cache
-def _state_decoder(kind: Hashable) -> msgspec.msgpack.Decoder[Any]:
-    return msgspec.msgpack.Decoder(kind)
+_DECODERS: Final[dict[Hashable, msgspec.msgpack.Decoder[Any]]] = {}
+_LEARNING: Final = Lock()
+
+
+def learn(kind: Hashable) -> msgspec.msgpack.Decoder[Any]:
+    """Return what decodes a type, for any thread to use.
+
+    msgspec learns a type when it first meets it and shares what it has learnt so far with all
+    threads: one that meets the type, or one that holds it, in that moment reads a null pointer,
+    and the process is gone. So types are learnt here, by one thread at a time.
+    """
+    found = _DECODERS.get(kind)
+    if found is None:
+        with _LEARNING:
+            found = _DECODERS[kind] = msgspec.msgpack.Decoder(kind)
+    return found
 
 
 def _unpacked(data: bytes) -> object:

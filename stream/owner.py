@@ -88,7 +88,7 @@ class Shared:
     policy_for: Callable[[str], groups.Policy]
     clock: Callable[[], float]
     source: str
-    ingest_max_records: int = 500
+    ingest_max_records: int = 1000
     max_due_groups: int = 64
     state_format: int | None = None
 
@@ -403,26 +403,29 @@ class Owner:
     async def _publish(self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past) -> bool:
         """Write a revision, all of it or nothing."""
         async with self._lock:
+            # In a thread: a thousand models take most of a second, and the loop has heartbeats.
+            revision, messages = await asyncio.to_thread(self._written, key, frozen, done, past)
             if self.status is not Status.ACTIVE:
                 return False
-            now = self._shared.clock()
-            revision = self._shared.assembler.revision(
-                schemas.GroupId.parse(key),
-                frozen,
-                done,
-                past=past,
-                now=now,
-            )
             event = groups.Published(
                 self.state.clock, frozen.revision, done.reference, self._remembered(revision)
             )
-            changes = self._puts(key, event)
-            records = [*self._outbox.revision(revision, now), *self._outbox.state(changes)]
-            if not await self._commit("publish", records):
+            changes = self._outbox.state(self._puts(key, event))
+            if not await self._commit("publish", [*messages, *changes]):
                 return False
         cause = cause_of_change(frozen, past, done.reference, done.measured)
         self._tell_published(key, revision, cause)
         return True
+
+    def _written(
+        self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past
+    ) -> tuple[Revision, list[Outgoing]]:
+        """Return a revision and its records; nothing of ours is changed."""
+        now = self._shared.clock()
+        revision = self._shared.assembler.revision(
+            schemas.GroupId.parse(key), frozen, done, past=past, now=now
+        )
+        return revision, list(self._outbox.revision(revision, now))
 
     def _remembered(self, revision: Revision) -> tuple[tuple[int, groups.Sent], ...]:
         return revision.sent if self.position.state_format > 1 else ()

@@ -272,7 +272,7 @@ class Settings(BaseModel):
 
     # -- taking events in
     ingest_max_records: int = Field(
-        default=500, ge=1, le=10_000, description="records of one ingest transaction"
+        default=1000, ge=1, le=10_000, description="records of one ingest transaction"
     )
     ingest_max_ms: int = Field(
         default=100, ge=1, le=10_000, description="longest wait for an ingest transaction to fill"

@@ -22,6 +22,7 @@ __all__ = ["flow"]
 
 _MS = 1e3
 _MEMBERS = 10
+_PARTITIONS = 4
 _EVENTS_A_SECOND = 10_000
 _PUBLISH_MS = 250
 _LAG_MS = 50
@@ -56,7 +57,7 @@ def flow(places: list[Place], events: int, rounds: int) -> Section:
         for row in _rows(place, asyncio.run(_measured(place, events, rounds)))
     ]
     notes = [
-        f"{events} arrivals in one partition, {_MEMBERS} a group; medians of {rounds} rounds.",
+        f"{events} arrivals in {_PARTITIONS} partitions, {_MEMBERS} a group; {rounds} rounds.",
         "Bare: transactions of 500 records of 300 B with offsets, by one producer, turn about.",
         "Publishing: the transaction of a revision of 10 models, while events come in.",
         f"Lag: {_WORKERS} workers match without a pause, and events come in.",
@@ -69,7 +70,7 @@ async def _measured(place: Place, events: int, rounds: int) -> _Found:
     for _ in range(rounds):
         if place.bootstrap is not None:
             found.bare.append(await bare_pattern(place, events))
-        rig = Rig(await place.made())
+        rig = Rig(await place.made(_PARTITIONS))
         found.rates.append(await rig.run(await announce(rig.settings, _arrivals(events)), 0))
         await _publishing(place, events // 10, found.published)
         async with _busy():
@@ -82,7 +83,7 @@ def _arrivals(events: int) -> Iterator[schemas.Message]:
 
 
 async def _publishing(place: Place, events: int, seconds: list[float]) -> None:
-    rig = Rig(await place.made())
+    rig = Rig(await place.made(_PARTITIONS))
     groups = max(1, events // _MEMBERS)
     sent = await announce(rig.settings, night(groups, _MEMBERS, manifests=True))
     await rig.run(sent, groups)
@@ -90,7 +91,7 @@ async def _publishing(place: Place, events: int, seconds: list[float]) -> None:
 
 
 async def _lagging(place: Place, events: int, lags: list[float]) -> None:
-    rig = Rig(await place.made())
+    rig = Rig(await place.made(_PARTITIONS))
     await rig.run(await announce(rig.settings, _arrivals(events)), 0)
     lags.extend(rig.lags)
 

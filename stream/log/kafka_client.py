@@ -35,6 +35,9 @@ __all__ = [
 
 _STOP_S = 3.0
 _LOOK_S = 0.05
+# A broker that has not yet done with the transaction before asks us to try again; it takes a few
+# milliseconds, and the client's own 100 would be a third of an ingest transaction.
+_RETRY_MS = 20
 
 Fenced = kafka_errors.ProducerFenced
 
@@ -71,6 +74,7 @@ def _producer(settings: KafkaSettings, **more: Any) -> AIOKafkaProducer:
         enable_idempotence=True,
         max_batch_size=settings.batch_bytes,
         max_request_size=settings.request_bytes,
+        retry_backoff_ms=_RETRY_MS,
         **more,
     )
 

@@ -138,8 +138,9 @@ def _table(name: str, partitions: int, *, max_bytes: int, **more: str) -> TopicS
 
 def refuse_strays(records: Sequence[Outgoing], topics: Topics, partitions: Collection[int]) -> None:
     """Raise ValueError unless every record goes to one of our topics and these partitions."""
+    ours = {(topic, partition) for topic in topics.names for partition in partitions}
     for record in records:
-        if record.topic not in topics.names or record.partition not in partitions:
+        if (record.topic, record.partition) not in ours:
             raise ValueError(f"no record may go to {record.topic} [{record.partition}] from here")
         if record.key is None and record.value is None:
             raise ValueError(f"a record to {record.topic} has neither key nor value")

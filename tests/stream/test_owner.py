@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from threading import Event
+from typing import Any
 
 import pytest
 
 import core
 import schemas
+from stream.assemble import Revision
 from stream.log.seam import LogRefusedError, Outgoing, PartitionLostError
 from stream.owner import Owner, Status
 from tests.stream.night import FAST, START_S
@@ -42,6 +45,43 @@ async def test_one_transaction_holds_all_of_a_revision(bench: Bench) -> None:
     state = {r.key: r.value for r in publish if r.topic == topics.state}
     assert state[schemas.frozen_key("live/s/1/0/r", 1)] is None
     assert schemas.header_key("live/s/1/0/r") in state
+
+
+async def test_the_loop_is_free_while_the_models_of_a_revision_are_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making messages waits for the loop here, and the loop for nothing."""
+    loop, make, moved = asyncio.get_running_loop(), bench.shared.assembler.revision, Event()
+
+    def make_slowly(*args: Any, **more: Any) -> Revision:
+        loop.call_soon_threadsafe(moved.set)
+        assert moved.wait(60), "the loop stands still"
+        return make(*args, **more)
+
+    monkeypatch.setattr(bench.shared.assembler, "revision", make_slowly)
+    await bench.live(*whole())
+    assert bench.owner.due == 0
+
+
+async def test_what_is_lost_while_its_models_are_made_is_not_published(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An owner that loses its partition meanwhile writes nothing: it may be another's by then."""
+    make = bench.shared.assembler.revision
+    loop = asyncio.get_running_loop()
+
+    def make_too_late(*args: Any, **more: Any) -> Revision:
+        lost = Event()
+        loop.call_soon_threadsafe(bench.owner.lose, "a test")
+        loop.call_soon_threadsafe(lost.set)
+        assert lost.wait(60)
+        return make(*args, **more)
+
+    monkeypatch.setattr(bench.shared.assembler, "revision", make_too_late)
+    written: list[Sequence[Outgoing]] = []
+    bench.log.after = written.append
+    await bench.live(*whole())
+    assert not [r for one in written for r in one if r.topic == bench.log.topics.groups]
 
 
 async def test_a_batch_is_cut_into_transactions_of_bounded_size() -> None:

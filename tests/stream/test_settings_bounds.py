@@ -56,7 +56,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "job_timeout_s": (1e-3, YEAR, 120),
     "max_attempts": (1, 100, 3),
     "max_due_groups": (1, 100_000, 64),
-    "ingest_max_records": (1, 10_000, 500),
+    "ingest_max_records": (1, 10_000, 1000),
     "ingest_max_ms": (1, 10_000, 100),
     "quorum": (1, 100_000, 3),
     "quiet_s": (1e-3, 43_199.75, 600),
