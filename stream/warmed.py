@@ -60,7 +60,7 @@ def _warmed() -> Warmth:
 
 @contextmanager
 def _without_blas() -> Iterator[None]:
-    """Let numba not look whether it could call BLAS, which no kernel does: a seventh of the start."""
+    """Spare numba the look for a BLAS, which no kernel calls: a seventh of the start."""
     sys.modules["scipy.linalg"] = cast("ModuleType", None)
     try:
         yield

@@ -111,7 +111,7 @@ def _seen(done: asyncio.Future[Any]) -> None:
 
 
 def _quieten() -> None:
-    """Have a failed batch leave no error behind: whoever still waits for it hears of it all the same.
+    """Have a failed batch leave no error behind: whoever still waits for it hears of it anyhow.
 
     Who was cancelled meanwhile does not: `asyncio.shield` then lets go of what it shielded.
     """
