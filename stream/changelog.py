@@ -68,12 +68,36 @@ class Restored:
         Whether that is another format than the one that was read.
     records : int
         How many records were read.
+    kept : bool
+        Whether none had to be read, because it was in memory.
     """
 
     state: groups.Partition
     position: schemas.Position
     raised: bool
     records: int
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What was in memory of a partition when it went, in case it comes back.
+
+    Attributes
+    ----------
+    state : Partition
+    position : Position
+    end : int
+        Where the changelog ended that this is the state of.
+    """
+
+    state: groups.Partition
+    position: schemas.Position
+    end: int
+
+    def as_restored(self) -> Restored:
+        """Return the same as if it had been read back."""
+        return Restored(self.state, self.position, raised=False, records=self.end, kept=True)
 
 
 def puts(
