@@ -16,7 +16,7 @@ from core import groups
 from core.groups.changed import replace
 from stream.log.seam import LogRefusedError, Record
 
-__all__ = ["Restored", "fold", "policy_within", "puts", "restore"]
+__all__ = ["Left", "Restored", "fold", "policy_within", "puts", "restore"]
 
 _BREATH: Final = 500
 
@@ -78,6 +78,11 @@ class Restored:
     records: int
     kept: bool = False
 
+    @property
+    def empty(self) -> bool:
+        """Whether there was nothing to go on from."""
+        return not (self.records or self.kept)
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -97,7 +102,7 @@ class Left:
 
     def as_restored(self) -> Restored:
         """Return the same as if it had been read back."""
-        return Restored(self.state, self.position, raised=False, records=self.end, kept=True)
+        return Restored(self.state, self.position, raised=False, records=0, kept=self.end > 0)
 
 
 def puts(

@@ -102,14 +102,15 @@ class Owner:
     shared : Shared
     spawn : callable
         Starts a task whose failure ends the service.
-    left : Left, optional
+
+    Attributes
+    ----------
+    left : Left or None
         What the owner before had in memory; once this one is lost, what it leaves to the next.
     """
 
-    def __init__(
-        self, partition: int, shared: Shared, spawn: Spawn, left: Left | None = None
-    ) -> None:
-        self.left = left
+    def __init__(self, partition: int, shared: Shared, spawn: Spawn) -> None:
+        self.left: Left | None = None
         self.partition = partition
         self.status = Status.RESTORING
         self.state = groups.Partition(shared.policy_for)
@@ -150,15 +151,13 @@ class Owner:
             return
         self.state, self.position, self.left = restored.state, restored.position, None
         self.status = Status.ACTIVE
-        count = 0 if restored.kept else restored.records
-        self._shared.telemetry.restored(count, time.monotonic() - started)
+        self._shared.telemetry.restored(restored.records, time.monotonic() - started)
         for key, group in self.state.groups.items():
             for revision in sorted(group.frozen):
                 self._line_up(key, group.frozen[revision])
-        if restored.records:
-            log.info(
-                "partition restored", partition=self.partition, due=self.due, kept=restored.kept
-            )
+        if not restored.empty:
+            kept = restored.kept
+            log.info("partition restored", partition=self.partition, due=self.due, kept=kept)
 
     async def _restored(self) -> Restored:
         """Return what is in memory, if nobody else has written since, or read the state back."""

@@ -199,8 +199,8 @@ class Service:
                 self._left[partition] = owner.left
         self._paused -= poll.revoked
         for partition in sorted(poll.assigned):
-            left = self._left.pop(partition, None)
-            owner = Owner(partition, self._shared, self._spawn, left)
+            owner = Owner(partition, self._shared, self._spawn)
+            owner.left = self._left.pop(partition, None)
             self._owners[partition] = owner
             self._spawn(owner.take_over(), f"take over partition {partition}")
         if poll.assigned:  # the rest went elsewhere
