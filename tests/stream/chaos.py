@@ -191,7 +191,11 @@ class FlakyLog:
         if self._trouble(0.1, "refused proof"):
             raise self._lost(partition, "the proof was refused")
         self._taken.add(partition)
-        return self._written[partition]
+        return self._end(partition)
+
+    def _end(self, partition: int) -> int:
+        """Return what differs whenever something was written, as a log's end does."""
+        return 1 + self._written[partition]
 
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
         """Yield the state; the partition may go in the middle of it."""
@@ -224,7 +228,7 @@ class FlakyLog:
             if trouble not in {"before", "away"}:
                 self._written[partition] += 1
                 await self._log.transact(partition, records, next_offset)
-                end = self._written[partition]
+                end = self._end(partition)
         if trouble in {"before", "after"}:
             raise self._lost(partition, "nobody knows whether it was written")
         if trouble in {"away", "gone"}:
