@@ -81,7 +81,6 @@ def _imported(module: str) -> click.Command:
         command: click.Command = importlib.import_module(module).command
     finally:
         gc.enable()
-    gc.freeze()
     return command
 
 
