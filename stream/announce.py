@@ -7,11 +7,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import schemas
-from stream.describe import Described
 from stream.log.seam import Outgoing, PublisherLog
 from stream.log.topics import Topics
+
+if TYPE_CHECKING:  # the service announces too, and reads no file
+    from stream.describe import Described
 
 __all__ = ["Announcer", "closings", "folders", "manifests"]
 

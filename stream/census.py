@@ -15,7 +15,10 @@ from typing import Final
 
 from core import groups
 
-__all__ = ["SEALED", "STATES", "Census", "Waiting", "keep_counting", "take_census"]
+__all__ = ["MOST_GROUPS", "SEALED", "STATES", "Census", "Waiting", "keep_counting", "take_census"]
+
+MOST_GROUPS: Final = 1000
+"""The most groups that one answer to operators lists."""
 
 SEALED: Final = "sealed"
 STATES: Final = (*map(str, groups.Phase), SEALED)

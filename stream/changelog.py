@@ -17,7 +17,7 @@ from core import groups
 from core.groups.changed import replace
 from stream.log.seam import LogRefusedError, Record
 
-__all__ = ["Restored", "fold", "policy_within", "puts", "restore"]
+__all__ = ["Left", "Restored", "fold", "policy_within", "puts", "restore"]
 
 _BREATH: Final = 500
 
@@ -71,12 +71,41 @@ class Restored:
         Whether that is another format than the one that was read.
     records : int
         How many records were read.
+    kept : bool
+        Whether none had to be read, because it was in memory.
     """
 
     state: groups.Partition
     position: schemas.Position
     raised: bool
     records: int
+    kept: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was nothing to go on from."""
+        return not (self.records or self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What was in memory of a partition when it went, in case it comes back.
+
+    Attributes
+    ----------
+    state : Partition
+    position : Position
+    end : int
+        Where the changelog ended that this is the state of.
+    """
+
+    state: groups.Partition
+    position: schemas.Position
+    end: int
+
+    def as_restored(self) -> Restored:
+        """Return the same as if it had been read back."""
+        return Restored(self.state, self.position, raised=False, records=0, kept=self.end > 0)
 
 
 def puts(

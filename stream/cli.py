@@ -7,6 +7,7 @@ or store stayed away. As in shells: 130 interrupted, 141 nobody reads our output
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -17,7 +18,7 @@ import click
 
 from stream.faults import WarpError
 from stream.log.seam import LogRefusedError, LogUnavailableError
-from stream.settings import SettingsError
+from stream.problems import SettingsError
 
 __all__ = ["cli", "main"]
 
@@ -66,12 +67,21 @@ class _Lazy(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = f"stream.commands.{cmd_name.replace('-', '_')}"
-        command: click.Command = importlib.import_module(module).command
-        return command
+        return _imported(module)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+def _imported(module: str) -> click.Command:
+    """Import a command's module; what is imported stays, and is not looked through for waste."""
+    gc.disable()
+    try:
+        command: click.Command = importlib.import_module(module).command
+    finally:
+        gc.enable()
+    return command
 
 
 @click.group(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

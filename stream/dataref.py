@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from core import MaskedImage
 from stream import fits
-from stream.fits import DecodeLimits, WarpError, WarpFault
+from stream.decodelimits import DecodeLimits
+from stream.faults import WarpError, WarpFault
 
 __all__ = ["DataRef", "FileDataRef"]
 

@@ -18,9 +18,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from core import MaskedImage
+from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.fitswriter import encode
-from stream.hdus import BLOCK, DecodeLimits, Hdu, Header, guarded, inflate, integer, walk
+from stream.hdus import BLOCK, Hdu, Header, guarded, inflate, integer, walk
 
 __all__ = ["DecodeLimits", "WarpError", "WarpFault", "WarpHeader", "decode", "encode", "identify"]
 

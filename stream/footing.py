@@ -43,7 +43,7 @@ def refuse_other_log(topics: Topics, partition: int, restored: Restored, footing
 def _faults(topics: Topics, restored: Restored, footing: Footing) -> Iterator[str]:
     at = restored.position.next_offset
     told = f"the state in {topics.state} goes on at offset {at} of {topics.warps}"
-    if not restored.records and footing.written:
+    if restored.empty and footing.written:
         yield (
             f"{topics.state} is empty and {topics.groups} is not: the changelog was emptied or "
             "made anew; restore it"

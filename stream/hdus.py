@@ -18,11 +18,11 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
+from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 
 __all__ = [
     "BLOCK",
-    "DecodeLimits",
     "Hdu",
     "Header",
     "guarded",
@@ -46,34 +46,6 @@ _STEP = 1 << 20
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _MAX_AXES = 999
 _WARNINGS_LOCK = threading.RLock()
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What a file may ask of the worker that decodes it.
-
-    Attributes
-    ----------
-    max_bytes : int
-        Bytes of the file once inflated.
-    max_side : int
-        Pixels along either axis.
-    max_pixels : int
-        Pixels of one plane.
-    max_hdus : int
-        HDUs to look at in search of the planes.
-    max_header_bytes : int
-        Bytes of one header.
-    cache_bytes : int
-        Bytes of decoded warps that one worker keeps between its jobs.
-    """
-
-    max_bytes: int = 1 << 30
-    max_side: int = 16_384
-    max_pixels: int = 1 << 26
-    max_hdus: int = 64
-    max_header_bytes: int = 1 << 20
-    cache_bytes: int = 1 << 29
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from core import groups
 from stream import jobs
 from stream.assemble import Assembler, Revision
 from stream.basis import Past
-from stream.changelog import policy_within, puts, restore
+from stream.changelog import Left, Restored, policy_within, puts, restore
 from stream.collector import uncollected
 from stream.footing import refuse_other_log
 from stream.ingest import Batch
@@ -101,9 +101,15 @@ class Owner:
     shared : Shared
     spawn : callable
         Starts a task whose failure ends the service.
+
+    Attributes
+    ----------
+    left : Left or None
+        What the owner before had in memory; once this one is lost, what it leaves to the next.
     """
 
     def __init__(self, partition: int, shared: Shared, spawn: Spawn) -> None:
+        self.left: Left | None = None
         self.partition = partition
         self.status = Status.RESTORING
         self.state = groups.Partition(shared.policy_for)
@@ -119,6 +125,7 @@ class Owner:
         self._draining = False
         self._next_tick = 0.0
         self._to_read: int | None = None
+        self._end: int | None = None
         self.read_up = asyncio.Event()
 
     # -- taking over and letting go ----------------------------------------------------------------
@@ -127,14 +134,8 @@ class Owner:
         """Fence whoever was here before, read the state back, and go on from what it says."""
         started = time.monotonic()
         try:
-            await self._shared.log.take(self.partition)
-            with uncollected():
-                restored = await restore(
-                    self._shared.log.changelog(self.partition),
-                    self._shared.policy_for,
-                    self._shared.log.partitions,
-                    self._shared.state_format,
-                )
+            self._end = await self._shared.log.take(self.partition)
+            restored = await self._restored()
             self._refuse_lost()  # whoever has it by now resumes where the state says
             offset = restored.position.next_offset
             footing = await self._shared.log.footing(self.partition, offset)
@@ -147,19 +148,32 @@ class Owner:
             return
         if self.status is Status.LOST:
             return
-        self.state, self.position = restored.state, restored.position
+        self.state, self.position, self.left = restored.state, restored.position, None
         self.status = Status.ACTIVE
         self._shared.telemetry.restored(restored.records, time.monotonic() - started)
         for key, group in self.state.groups.items():
             for revision in sorted(group.frozen):
                 self._line_up(key, group.frozen[revision])
-        if restored.records:
-            log.info("partition restored", partition=self.partition, due=self.due)
+        if not restored.empty:
+            kept = restored.kept
+            log.info("partition restored", partition=self.partition, due=self.due, kept=kept)
+
+    async def _restored(self) -> Restored:
+        """Return what is in memory, if nobody else has written since, or read the state back."""
+        if self.left is not None and self.left.end == self._end:
+            return self.left.as_restored()
+        with uncollected():
+            return await restore(
+                self._shared.log.changelog(self.partition),
+                self._shared.policy_for,
+                self._shared.log.partitions,
+                self._shared.state_format,
+            )
 
     async def _raise_format(self, position: schemas.Position) -> None:
         """Make the new format durable before anything is written in it."""
         raised = self._outbox.position(position)
-        await self._shared.log.transact(self.partition, [raised])
+        self._end = await self._shared.log.transact(self.partition, [raised])
         log.info("state format raised", partition=self.partition, format=position.state_format)
 
     def _refuse_lost(self) -> None:
@@ -170,6 +184,9 @@ class Owner:
         """Touch nothing of this partition any more; a job that has begun goes on for its result."""
         if self.status is Status.LOST:
             return
+        # In the midst of a transaction memory is ahead of the log, perhaps for ever.
+        if self.status is Status.ACTIVE and not self._lock.locked() and self._end is not None:
+            self.left = Left(self.state, self.position, self._end)
         self.status = Status.LOST
         self.read_up.set()  # a job that others wait for, too, must not wait for what never comes
         log.warning("partition lost", partition=self.partition, why=why)
@@ -468,7 +485,7 @@ class Owner:
         """Write a transaction; on any doubt about its outcome the partition is lost."""
         started = time.monotonic()
         try:
-            await self._shared.log.transact(self.partition, records, next_offset)
+            self._end = await self._shared.log.transact(self.partition, records, next_offset)
         except PartitionLostError as error:
             self._shared.telemetry.transaction(kind, "unknown", time.monotonic() - started)
             self.lose(error.why)

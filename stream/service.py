@@ -14,12 +14,12 @@ from typing import Protocol
 import structlog
 
 from core.groups import Group, Partition, Phase
-from stream.census import SEALED, Census, keep_counting
+from stream.census import MOST_GROUPS, SEALED, Census, keep_counting
+from stream.changelog import Left
 from stream.log.seam import Poll
 from stream.owner import Owner, Shared, Status
 from stream.pulse import Pulse
 from stream.telemetry import PartitionView, Snapshot
-from stream.web import MOST_GROUPS
 
 __all__ = ["Limits", "Service", "Workers"]
 
@@ -82,6 +82,7 @@ class Service:
         self._pulse = pulse
         self._limits = limits
         self._owners: dict[int, Owner] = {}
+        self._left: dict[int, Left | None] = {}
         self._ends: Mapping[int, int] = {}
         self._paused: frozenset[int] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -195,11 +196,15 @@ class Service:
             owner = self._owners.pop(partition, None)
             if owner is not None:
                 owner.lose("it was revoked")
+                self._left[partition] = owner.left
         self._paused -= poll.revoked
         for partition in sorted(poll.assigned):
             owner = Owner(partition, self._shared, self._spawn)
+            owner.left = self._left.pop(partition, None)
             self._owners[partition] = owner
             self._spawn(owner.take_over(), f"take over partition {partition}")
+        if poll.assigned:  # the rest went elsewhere
+            self._left.clear()
         for kind, partitions in (("revoked", poll.revoked), ("assigned", poll.assigned)):
             if partitions:
                 self._shared.telemetry.rebalanced(kind, len(partitions))

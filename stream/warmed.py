@@ -15,9 +15,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import Pipe
-from typing import Any, Final
+from types import ModuleType
+from typing import Any, Final, cast
 
 from numba.core.event import Event, Listener, install_listener
 
@@ -45,18 +49,33 @@ class _Refusal(Listener):
 def _warmed() -> Warmth:
     began = time.monotonic()
     signal.alarm(LONGEST_WARM_UP_S)
-    try:
-        with install_listener("numba:compile", _Refusal()):
-            report = core.warm_up()
-    except _ColdError:
-        compiled = _compiled_by_a_child()
-        report = core.warm_up()
-    else:
-        compiled = 0
+    with _without_blas():
+        compiled, report = _warm()
     signal.alarm(0)
     gc.collect()
     gc.freeze()  # a collection in a worker would copy the pages of what it looks at
+    gc.enable()
     return Warmth(time.monotonic() - began, compiled, report.loaded, report.kept)
+
+
+@contextmanager
+def _without_blas() -> Iterator[None]:
+    """Spare numba the look for a BLAS, which no kernel calls: a seventh of the start."""
+    sys.modules["scipy.linalg"] = cast("ModuleType", None)
+    try:
+        yield
+    finally:
+        del sys.modules["scipy.linalg"]
+
+
+def _warm() -> tuple[int, core.WarmUp]:
+    """Warm up, and return how many functions a child had to compile for that."""
+    try:
+        with install_listener("numba:compile", _Refusal()):
+            return 0, core.warm_up()
+    except _ColdError:
+        compiled = _compiled_by_a_child()
+        return compiled, core.warm_up()
 
 
 def _compiled_by_a_child() -> int:
@@ -79,6 +98,7 @@ def _compiled_by_a_child() -> int:
 def _compile(telling: Any, lifeline: Any) -> None:
     """Fill the cache, and end this process, with its parent's end at the latest."""
     try:
+        gc.enable()
         end_with(lifeline)
         signal.alarm(LONGEST_WARM_UP_S)
         telling.send(core.warm_up().compiled)

@@ -13,16 +13,14 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
-from stream.census import STATES
+from stream.census import MOST_GROUPS, STATES
 from stream.pulse import Pulse
 from stream.settings import Address, Problem, SettingsError
 from stream.telemetry import Snapshot, Telemetry
 
-__all__ = ["GROUP_STATES", "MOST_GROUPS", "Operated", "Web"]
+__all__ = ["GROUP_STATES", "Operated", "Web"]
 
 GROUP_STATES: Final = STATES
-MOST_GROUPS: Final = 1000
-"""The most groups that one answer lists."""
 
 _PATHS: Final = {
     "/metrics": "metrics for Prometheus",

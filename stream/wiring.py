@@ -14,9 +14,9 @@ from typing import Final, TypeVar
 import core
 from stream import jobs
 from stream.assemble import Assembler
+from stream.decodelimits import DecodeLimits
 from stream.faults import WarpFault
 from stream.fetch import Fetcher, FetchLimits
-from stream.fits import DecodeLimits
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.kafka_settings import KafkaSettings

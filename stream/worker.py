@@ -46,9 +46,9 @@ LONGEST_WARM_UP_S = 300
 """Time in which the fork server must have its machine code. To load it takes less than a second, to
 compile it for the first time on a machine well below a minute."""
 
-_PRELOADED = ["stream.onethread", "stream.jobs", "stream.cli", "stream.warmed"]
+_PRELOADED = ["stream.onethread", "stream.warpjobs", "stream.cli", "stream.warmed"]
 """What the fork server has at hand. A new worker runs the main script again (multiprocessing does
-so), and the command's script imports `stream.cli`: a second if it were not there already."""
+so), and the command's script imports `stream.cli`, which imports little."""
 
 _GREETING_S = 60.0
 _REAP_S = 5.0

@@ -17,8 +17,10 @@ from typing import NamedTuple, Protocol, TypeVar, cast
 import core
 import schemas
 from core import groups
-from stream import fits, jobs
+from stream import jobs
 from stream.basis import Past
+from stream.decodelimits import DecodeLimits
+from stream.faults import WarpError, WarpFault
 from stream.fetch import Held, Want
 from stream.jobnames import JobNames
 from stream.recall import Recall
@@ -55,7 +57,7 @@ class Pool(Protocol):
     """Where jobs run."""
 
     async def run(self, function: Callable[..., T], /, *args: object) -> T:
-        """Run a job in a worker, or raise `fits.WarpError` when it was given up."""
+        """Run a job in a worker, or raise `WarpError` when it was given up."""
         ...
 
 
@@ -173,7 +175,7 @@ class Workshop:
         store: Store,
         pool: Pool,
         config: core.MatchConfig,
-        limits: fits.DecodeLimits,
+        limits: DecodeLimits,
         slots: int,
     ) -> None:
         self._store = store
@@ -292,7 +294,7 @@ class Workshop:
         if known is not None:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
-            return jobs.JobFault(visit, fits.WarpFault.KILLED.value, why)
+            return jobs.JobFault(visit, WarpFault.KILLED.value, why)
         result = await self._do(name, job, rank, run)
         if isinstance(result, jobs.Measured | jobs.Matched):
             await self._results.keep(name, result)
@@ -314,7 +316,7 @@ class Workshop:
                 try:
                     async with turn:
                         return await self._pool.run(job, *warps, self._config, self._limits)
-                except fits.WarpError as error:
+                except WarpError as error:
                     return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
 
 
@@ -324,7 +326,7 @@ def _inputs(
     """Return what a job works on, or what is wrong with the first of its warps."""
     warps = []
     for arrival, data in zip(arrivals, held, strict=True):
-        if isinstance(data, fits.WarpError):
+        if isinstance(data, WarpError):
             return jobs.JobFault(arrival.visit, data.reason, data.message)
         warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
     return warps
@@ -354,9 +356,7 @@ def _refused(plan: groups.RefuseThese) -> dict[int, groups.Failed]:
     """Say of each member that its group lies elsewhere."""
     ours = _place(plan.box)
     return {
-        visit: groups.Failed(
-            f"{fits.WarpFault.WRONG_SHAPE}: it has {_place(box)}, and its group {ours}"
-        )
+        visit: groups.Failed(f"{WarpFault.WRONG_SHAPE}: it has {_place(box)}, and its group {ours}")
         for visit, box in plan.boxes.items()
     }
 

@@ -114,11 +114,11 @@ class TrappedLog:
         poll = await self._log.poll(max_records, wait)
         return poll if self._pace is None else self._pace.held_back(poll)
 
-    async def take(self, partition: int) -> None:
+    async def take(self, partition: int) -> int | None:
         """Take, or come no further than to the door."""
         self._traps.reach("take.before")
         self._taken[partition] = time.monotonic()
-        await self._log.take(partition)
+        return await self._log.take(partition)
 
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
         """Yield the state, perhaps not all of it."""
@@ -139,7 +139,7 @@ class TrappedLog:
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
-    ) -> None:
+    ) -> int | None:
         """Write, perhaps without hearing the answer."""
         kind = self._kind(records, next_offset)
         _kind.set(kind)
@@ -150,9 +150,10 @@ class TrappedLog:
             self._traps.reach("publish.between")
             records = [one for one in records if one.topic != self._topics.models]
         began = time.monotonic()
-        await self._log.transact(partition, records, next_offset)
+        end = await self._log.transact(partition, records, next_offset)
         self._tell(kind, time.monotonic() - began)
         self._traps.reach(f"{kind}.after")
+        return end
 
     def _kind(self, records: Sequence[Outgoing], next_offset: int | None) -> str:
         topics = {one.topic for one in records}

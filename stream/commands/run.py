@@ -7,7 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -18,8 +18,10 @@ from stream.configure import explain
 from stream.logs import configure_logs
 from stream.settings import Settings
 from stream.starting import start_workers
-from stream.web import Web
 from stream.wiring import Assembly, assemble_service, watched
+
+if TYPE_CHECKING:
+    from stream.web import Web
 
 __all__ = ["command", "serve"]
 
@@ -73,11 +75,10 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
     str
         Where the server listens.
     """
-    web = None
+    web = _web(settings, assembly)
     beat = asyncio.create_task(assembly.pulse.beat())
     try:
-        if settings.address is not None:
-            web = Web(settings.address, assembly.service, assembly.telemetry, assembly.pulse)
+        if web is not None:
             await web.start()
         await start_workers(assembly.pool, assembly.pulse.polled)
         yield "off" if web is None else str(web.address)
@@ -88,6 +89,14 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         await assembly.pool.close(0)
         await assembly.results.close()
         assembly.fetcher.close()
+
+
+def _web(settings: Settings, assembly: Assembly) -> Web | None:
+    if settings.address is None:
+        return None
+    from stream.web import Web  # noqa: PLC0415 - aiohttp is a third of the start; HTTP can be off
+
+    return Web(settings.address, assembly.service, assembly.telemetry, assembly.pulse)
 
 
 def _tell_started(assembly: Assembly, http: str) -> None:

@@ -47,6 +47,8 @@ class Holding(Generic[P]):
     since : int or None
         Stamp of the last fetch when delivery began or went on; an end seen before says nothing.
     paused : bool
+    state_end : int or None
+        Where the changelog ends, once it was fenced.
     """
 
     partition: int
@@ -56,6 +58,7 @@ class Holding(Generic[P]):
     position: int = 0
     since: int | None = None
     paused: bool = False
+    state_end: int | None = None
 
 
 @dataclass

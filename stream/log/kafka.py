@@ -203,16 +203,17 @@ class KafkaOwner:
                 "copy an instance of its own, or none"
             )
 
-    async def take(self, partition: int) -> None:
+    async def take(self, partition: int) -> int | None:
         """Fence, wait until nothing hides state, prove that the assignment stands."""
         holding = self._holdings.get(partition, Status.FENCING)
         with self._losing(holding, "taken"):
             async with asyncio.timeout(self._settings.take_timeout_s):
                 await self._fence(holding)
-                await self._offsets.wait_until_stable(self._topics.state, partition)
+                end = await self._offsets.wait_until_stable(self._topics.state, partition)
                 await self._member.prove(partition)
         self._check_held(holding)
-        holding.status = Status.RESTORING
+        holding.status, holding.state_end = Status.RESTORING, end
+        return end
 
     @contextmanager
     def _losing(self, holding: Holding[Writer], done: str) -> Iterator[None]:
@@ -318,7 +319,7 @@ class KafkaOwner:
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
-    ) -> None:
+    ) -> int | None:
         """Write all or nothing."""
         refuse_strays(records, self._topics, [partition])
         holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
@@ -327,10 +328,15 @@ class KafkaOwner:
         with self._losing(holding, "written"):
             try:
                 async with asyncio.timeout(self._settings.commit_timeout_s):
-                    await holding.writer.transact(records, next_offset)
+                    written = await holding.writer.transact(records, next_offset)
             except Fenced:
                 await self._count_fence(holding)
                 raise
+        first = written.get(self._topics.state)
+        if first is not None:  # nobody else writes there, and the commit's marker takes an offset
+            count = sum(one.topic == self._topics.state for one in records)
+            holding.state_end = first + count + 1
+        return holding.state_end
 
     async def _count_fence(self, holding: Holding[Writer]) -> None:
         """Give up when we are fenced again and again though the group says that we own it."""

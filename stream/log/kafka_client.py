@@ -6,17 +6,17 @@ Each class is one client with the few calls that `stream.log.kafka` needs, in ou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.protocol.group import HeartbeatRequest
 
 from stream.log.holdings import Strikes
+from stream.log.kafka_assignor import StayingAssignor
 from stream.log.kafka_link import options
 from stream.log.kafka_records import forgive
 from stream.log.kafka_settings import KafkaSettings
@@ -111,12 +111,16 @@ def _seen(done: asyncio.Future[Any]) -> None:
 
 
 def _quieten() -> None:
-    """Have a failed batch leave no error behind: it is in each record's future as well."""
+    """Have a failed batch leave no error behind: whoever still waits for it hears of it anyhow.
+
+    Who was cancelled meanwhile does not: `asyncio.shield` then lets go of what it shielded.
+    """
     failure = MessageBatch.failure
     if failure.__module__ == MessageBatch.__module__:
 
         def failed(batch: MessageBatch, exception: BaseException) -> None:
             failure(batch, exception)
+            _seen(batch.future)
             if batch._drain_waiter.done():  # noqa: SLF001 - nobody but a full queue waits for it
                 _seen(batch._drain_waiter)  # noqa: SLF001 - the same
 
@@ -198,12 +202,13 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._left = asyncio.Event()
         self._proving: set[asyncio.Future[None]] = set()
         self.ousted = False
+        self._assignor = StayingAssignor(topic)
         self._consumer = consumer(
             settings,
             group_id=settings.app,
             group_instance_id=settings.group_instance_id,
             # With several, aiokafka sends JoinGroup once for each.
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            partition_assignment_strategy=(self._assignor,),
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=settings.rebalance_timeout_ms,
@@ -262,7 +267,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
             # Any position, never used: without one the client asks for the group's and complains.
             self._consumer.seek(place, 0)
         self._seen = monotonic()
-        self._tell_assigned([place.partition for place in assigned])
+        self._assignor.held = [place.partition for place in assigned]
+        self._tell_assigned(list(self._assignor.held))
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> Any:
         """Hand on that all is gone: rebalances are eager."""
@@ -388,8 +394,13 @@ class Writer:
         """When it returns, no transaction of an earlier owner can commit."""
         await self._producer.start()
 
-    async def transact(self, records: Sequence[Outgoing], next_offset: int | None) -> None:
-        """Write all or nothing; after any error the outcome is unknown."""
+    async def transact(
+        self, records: Sequence[Outgoing], next_offset: int | None
+    ) -> Mapping[str, int]:
+        """Write all or nothing, and tell the first offset in each topic.
+
+        After any error the outcome is unknown.
+        """
         async with self._busy:
             await self._producer.begin_transaction()
             self._end.add_done_callback(_seen)  # an error in it comes to us with a record's as well
@@ -399,8 +410,9 @@ class Writer:
             if next_offset is not None:
                 offsets = {self._place: next_offset}
                 await self._producer.send_offsets_to_transaction(offsets, self._group)
-            await asyncio.gather(*sent)
+            written = await asyncio.gather(*sent)
             await self._producer.commit_transaction()
+        return {one.topic: one.offset for one in reversed(written)}
 
     async def stop(self) -> None:
         """Stop, after what is under way; what is left open the next fence aborts."""
@@ -463,13 +475,13 @@ class Offsets:
         end = await self._stable.end_offsets([place])
         return first[place], end[place]
 
-    async def wait_until_stable(self, topic: str, partition: int) -> None:
-        """Wait until no open transaction hides anything that was written."""
+    async def wait_until_stable(self, topic: str, partition: int) -> int:
+        """Wait until no open transaction hides anything that was written; return the end."""
         place = TopicPartition(topic, partition)
         while True:
-            high = await self._raw.end_offsets([place])
+            high: dict[TopicPartition, int] = await self._raw.end_offsets([place])
             if await self._stable.end_offsets([place]) == high:
-                return
+                return high[place]
             await asyncio.sleep(_LOOK_S)
 
     async def stop(self) -> None:

@@ -217,11 +217,17 @@ class OwnerLog(Protocol):
         """
         ...
 
-    async def take(self, partition: int) -> None:
+    async def take(self, partition: int) -> int | None:
         """Fence every earlier owner of the partition and prove that it is ours.
 
         Once for each assignment. After it no transaction of an earlier owner can commit and the
         changelog's end holds all that was ever committed.
+
+        Returns
+        -------
+        int or None
+            Where the changelog ends. If that is where `transact` last said that it ends, nobody
+            has written since. None where nobody else can own it anyhow.
 
         Raises
         ------
@@ -267,7 +273,7 @@ class OwnerLog(Protocol):
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
-    ) -> None:
+    ) -> int | None:
         """Write all records, and the input position if given, or nothing at all.
 
         Parameters
@@ -277,6 +283,11 @@ class OwnerLog(Protocol):
         records : sequence of Outgoing
         next_offset : int, optional
             Offset of the next input record to be read.
+
+        Returns
+        -------
+        int or None
+            Where the changelog ends now, as in `take`.
 
         Raises
         ------

@@ -12,7 +12,7 @@ import sys
 import core
 from stream import jobs
 from stream.cli import main
-from stream.hdus import DecodeLimits
+from stream.decodelimits import DecodeLimits
 
 __all__ = ["VARIABLE", "measure", "serve"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +143,7 @@ class FlakyLog:
         self._taken: set[int] = set()
         self._resumed: set[int] = set()
         self._writing: dict[int, asyncio.Lock] = {}
+        self._written: Counter[int] = Counter()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._log, name)
@@ -182,13 +184,18 @@ class FlakyLog:
         ends = {p: end for p, end in poll.ends.items() if p in self._resumed}
         return Poll(poll.revoked, poll.assigned, records, ends)
 
-    async def take(self, partition: int) -> None:
+    async def take(self, partition: int) -> int:
         """Wait for the writes of the owner before; the proof may be refused."""
         async with self._writing.setdefault(partition, asyncio.Lock()):
             await self._log.take(partition)
         if self._trouble(0.1, "refused proof"):
             raise self._lost(partition, "the proof was refused")
         self._taken.add(partition)
+        return self._end(partition)
+
+    def _end(self, partition: int) -> int:
+        """Return what differs whenever something was written, as a log's end does."""
+        return 1 + self._written[partition]
 
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
         """Yield the state; the partition may go in the middle of it."""
@@ -209,7 +216,7 @@ class FlakyLog:
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
-    ) -> None:
+    ) -> int:
         """Write, or not, and say so, or not."""
         self.stirred += 1
         async with self._writing.setdefault(partition, asyncio.Lock()):
@@ -219,11 +226,14 @@ class FlakyLog:
             if trouble == "slow":
                 await asyncio.sleep(self._random.random() * 0.01)
             if trouble not in {"before", "away"}:
+                self._written[partition] += 1
                 await self._log.transact(partition, records, next_offset)
+                end = self._end(partition)
         if trouble in {"before", "after"}:
             raise self._lost(partition, "nobody knows whether it was written")
         if trouble in {"away", "gone"}:
             raise LogUnavailableError("the log does not answer")
+        return end
 
 
 @dataclass

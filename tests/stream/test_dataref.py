@@ -8,8 +8,8 @@ import pytest
 
 from stream import fits
 from stream.dataref import FileDataRef
+from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
-from stream.hdus import DecodeLimits
 from tests.stream.warps import assert_same, planted
 
 

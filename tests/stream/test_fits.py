@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import fits
+from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
-from stream.hdus import DecodeLimits
 from tests.shared import shared_path
 from tests.stream.warps import HEADER, PLANES, assert_same, hdu, plain_file, planted
 

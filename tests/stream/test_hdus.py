@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import hdus
+from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
-from stream.hdus import BLOCK, DecodeLimits
+from stream.hdus import BLOCK
 from tests.stream.warps import HEADER, hdu, plain_file, planted
 
 PRIMARY = hdu({"SIMPLE": True, "BITPIX": 8, "NAXIS": 0})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import core
-from stream import fits, jobs
+from stream import fits, jobs, warpjobs
 from stream.fits import DecodeLimits
 from stream.jobs import JobFault, Matched, Measured, WarpInput
 from stream.pool import WorkerPool
@@ -27,7 +27,7 @@ SHAPE = (80, 64)
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test a worker that has decoded nothing yet."""
-    monkeypatch.setattr(jobs, "_kept", jobs._Kept())  # noqa: SLF001 - a worker's memory
+    monkeypatch.setattr(warpjobs, "_kept", warpjobs._Kept())  # noqa: SLF001 - a worker's memory
 
 
 @pytest.fixture
@@ -348,7 +348,7 @@ def test_what_is_kept_is_bounded_in_bytes(decoded: list[int]) -> None:
     one, two, three = (warp(sky(1.0, seed=seed), seed) for seed in (1, 2, 3))
     for each in (one, two, one, three):
         jobs.measure(each, CONFIG, room_for_two)
-    assert jobs._kept.size == 2 * size  # noqa: SLF001 - a worker's memory
+    assert warpjobs._kept.size == 2 * size  # noqa: SLF001 - a worker's memory
     assert len(decoded) == 3
     jobs.measure(one, CONFIG, room_for_two)
     assert len(decoded) == 3
@@ -361,7 +361,7 @@ def test_nothing_need_be_kept(decoded: list[int]) -> None:
     for _ in range(2):
         jobs.measure(warp(sky(1.0)), CONFIG, DecodeLimits(cache_bytes=0))
     assert len(decoded) == 2
-    assert jobs._kept.size == 0  # noqa: SLF001 - a worker's memory
+    assert warpjobs._kept.size == 0  # noqa: SLF001 - a worker's memory
 
 
 def test_bad_files_are_not_kept() -> None:

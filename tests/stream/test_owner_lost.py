@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 import core
 import schemas
 from stream import jobs
@@ -71,6 +73,35 @@ def kept(bench: Bench, watch: Watch | None = None) -> Noted:
     results = Results([Shelf("memory", keeper)])
     bench.shared.workshop.equip(results, watch or Watch(lambda _: FAST, lambda: 0.0))
     return keeper
+
+
+@pytest.mark.parametrize("wrote", [False, True])
+async def test_memory_is_the_state_if_nobody_else_has_written(wrote: bool) -> None:
+    """A partition that comes back is read back only if its changelog has grown meanwhile."""
+    bench = Bench()
+    await bench.owner.take_over()
+    await bench.live(*whole(0))
+    lost = bench.owner
+    lost.lose("it was revoked")
+    if wrote:
+        await bench.anew().take_over()
+        await bench.live(*whole(1))
+    ours, theirs = bench.anew(), bench.anew()
+    ours.left = lost.left
+    await ours.take_over()
+    await theirs.take_over()
+    assert (ours.state is lost.state) is not wrote
+    assert ours.state.groups == theirs.state.groups
+    assert (ours.state.clock, ours.position) == (theirs.state.clock, theirs.position)
+
+
+async def test_what_is_half_written_is_read_back() -> None:
+    """A partition that goes in the midst of a transaction leaves nothing to go on from."""
+    bench = Bench()
+    await bench.owner.take_over()
+    bench.log.before = lambda _: bench.owner.lose("it was revoked")
+    await bench.live(*whole(0))
+    assert bench.owner.left is None
 
 
 def others(patch: int, visits: Sequence[int]) -> list[schemas.WarpArrived]:

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import aiohttp
 import pytest
 
+from stream.census import MOST_GROUPS
 from stream.pulse import Pulse
 from stream.settings import Address, SettingsError
 from stream.telemetry import PartitionView, Snapshot, Telemetry
-from stream.web import MOST_GROUPS, Web
+from stream.web import Web
 
 LOOPBACK = Address("127.0.0.1", 0)
 

@@ -11,7 +11,7 @@ from ops.proof.hooks import Hooks, Trap
 from ops.proof.load import Load, Wanted, Warp, make_warps, records, wanted
 from ops.proof.service import Pace
 from stream import fits
-from stream.hdus import DecodeLimits
+from stream.decodelimits import DecodeLimits
 from stream.log.seam import Poll, Record
 from stream.log.topics import Topics
 

@@ -72,9 +72,10 @@ class PlainLog:
         ends = {p: len(self.kept[self.topics.warps, p]) for p in self.positions}
         return Poll(records=found, ends=ends)
 
-    async def take(self, partition: int) -> None:
+    async def take(self, partition: int) -> int:
         """Fence nobody."""
         self.taken.add(partition)
+        return len(self.kept[self.topics.state, partition])
 
     async def changelog(self, partition: int) -> AsyncIterator[Record]:
         """Yield the state."""
@@ -104,7 +105,7 @@ class PlainLog:
 
     async def transact(
         self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
-    ) -> None:
+    ) -> int:
         """Write at once."""
         if partition not in self.taken:
             raise PartitionLostError(partition, "it was not taken")
@@ -115,3 +116,4 @@ class PlainLog:
         if next_offset is not None:
             self.committed[partition] = next_offset
         self.after(records)
+        return len(self.kept[self.topics.state, partition])

@@ -97,3 +97,18 @@ async def test_a_changelog_is_whole_while_it_is_compacted(eager: KafkaBench) -> 
             assert len(set(last.values())) == 1
             assert int(last[keys[0]] or b"") >= number - 2
             shrunk = shrunk or len(found) < number * len(keys)
+
+
+async def test_a_changelog_ends_where_its_last_transaction_said(eager: KafkaBench) -> None:
+    """Who takes a partition next sees if anybody has written since: if not, the ends agree."""
+    first = await eager.started_owner()
+    await assignment(first)
+    await activate(first, 0)
+    large = [eager.state(b"%d" % number, bytes(20_000)) for number in range(20)]
+    ends = [await first.transact(0, large), await first.transact(0, [eager.state(b"k", b"v")])]
+    await first.close()
+    second = await eager.started_owner()
+    await assignment(second)
+    taken = await second.take(0)
+    assert taken == ends[1] != ends[0]
+    assert await second.transact(0, [eager.state(b"k", None)]) != taken
