@@ -233,6 +233,8 @@ async def test_rolling_on_and_back_before_raising_loses_nothing() -> None:
 
 # -- what stands in the state, to the byte ---------------------------------------------------------
 
+WARP = arrived(7)
+PAYLOAD = schemas.pack_payload(WARP)
 SENT = {"basis": "b", "model_id": "m", "status": "matched", "verdict": "accept", "reason": None}
 SUSPICION = {"job": "j", "deaths": 1, "last": 1_790_000_000_000_000}
 MEASUREMENT = {"mean": 100.5, "variance": 4.0, "count": 15e6}
@@ -243,7 +245,7 @@ MEMBER = {
     "event_time": 1_790_000_000_000_000,
     "digest": "d",
     "withdrawn": False,
-    "payload": b"p",
+    "payload": PAYLOAD,
     "measurement": MEASUREMENT | BOX,
     "at": 1_790_000_000_000,
     "frozen": "d",
@@ -278,7 +280,7 @@ FROZEN = {
     "revision": 2,
     "kind": "update",
     "trigger": "quiet",
-    "members": [{"visit": 7, "digest": "d", "payload": b"p"}],
+    "members": [{"visit": 7, "digest": "d", "payload": PAYLOAD}],
     "withdrawn": [3],
     "missing": [8],
     "expected": 2,
@@ -308,7 +310,13 @@ def packed(record: dict[str, Any]) -> bytes:
 def of_format_1(record: dict[str, Any]) -> dict[str, Any]:
     """Return what release 0.1 had of a record."""
     older = {name: value for name, value in record.items() if name not in SINCE_FORMAT_2}
-    return older | ({"measurement": MEASUREMENT} if "measurement" in older else {})
+    if "payload" in older:
+        older["payload"] = schemas.pack_state(WARP)  # with its names and its group
+    if "measurement" in older:
+        older["measurement"] = MEASUREMENT
+    if "trigger" in older:
+        older["members"] = [of_format_1(member) for member in older["members"]]
+    return older
 
 
 @pytest.mark.parametrize("state_format", [1, 2])
