@@ -1,8 +1,8 @@
 """Python's collector of cycles, kept away from the state: it has none, and millions of objects.
 
-Left alone, the collector looks at all of a partition's state again and again while that is read
-back, which doubles the time, and for as long as the service runs it would now and then stop the
-event loop to look through everything.
+The values of a group are unknown to the collector (`core.groups`); what holds them is not, until it
+has been looked at, and so is what reading a partition back makes beside them. Left alone, the
+collector would look at that again and again meanwhile, and now and then later on.
 """
 
 from __future__ import annotations
