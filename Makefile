@@ -15,7 +15,7 @@ unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check prove bench-core bench-stream lock clean setup setup-dev
+.PHONY: help demo test check prove bench-core bench-pipeline bench-stream lock clean setup setup-dev
 
 help:  ## say what there is
 	@echo "evensky: make COMMAND"
@@ -41,6 +41,9 @@ prove: setup-dev  ## hold the figures of reliability with real brokers and kills
 
 bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")
 	@$(BIN)/python -m ops.bench core $(BENCH)
+
+bench-pipeline: setup  ## what decoding a warp costs (BENCH="--side 2000 --runs 3")
+	@$(BIN)/python -m ops.bench pipeline $(BENCH)
 
 bench-stream: setup  ## how fast the service is, on a file and on a broker (BENCH="--events 20000 --only flow")
 	@$(BIN)/python -m ops.bench stream $(BENCH)

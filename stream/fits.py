@@ -22,6 +22,7 @@ from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.fitswriter import encode
 from stream.hdus import BLOCK, Hdu, Header, guarded, inflate, integer, walk
+from stream.tiles import read_tiles
 
 __all__ = ["DecodeLimits", "WarpError", "WarpFault", "WarpHeader", "decode", "encode", "identify"]
 
@@ -217,8 +218,15 @@ def _read_plane(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
 
 
 def _read_tiles(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
-    """Return a tile-compressed plane as astropy decodes it, seeing this one HDU alone."""
+    """Return a tile-compressed plane: lossless gzip at once, all else as astropy decodes it."""
     _check_tiles(hdu.header, shape)
+    dtype = _DTYPE[integer(hdu.header, "ZBITPIX")]
+    bits = read_tiles(content, hdu, shape)
+    return _read_by_astropy(content, hdu, shape) if bits is None else bits.view(dtype)
+
+
+def _read_by_astropy(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
+    """Return a tile-compressed plane as astropy decodes it, seeing this one HDU alone."""
     body = content[hdu.start : hdu.end]
     padding = bytes(-len(body) % BLOCK)
     opened: Any = fits.open(BytesIO(b"".join((_PRIMARY, body, padding))), memmap=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +16,18 @@ from typing import Any, cast
 
 import numpy as np
 from astropy.io import fits
+from isal import isal_zlib
 
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 
 __all__ = [
     "BLOCK",
+    "GzipError",
     "Hdu",
     "Header",
     "guarded",
+    "gzip_member",
     "inflate",
     "integer",
     "quiet",
@@ -37,6 +39,9 @@ BLOCK = 2880
 
 Header = Mapping[str, Any]
 """Cards by keyword, whose values are a stranger's."""
+
+GzipError = cast("type[Exception]", isal_zlib.error)
+"""Raised for what is no gzip stream. The library's own types have it as a value, not a class."""
 
 _CARD = 80
 _END = b"END     "
@@ -136,9 +141,14 @@ def inflate(data: bytes, limits: DecodeLimits, *, enough: int | None = None) -> 
             _check_bytes(len(content), limits)
             if enough is not None and len(content) >= enough:
                 break
-    except zlib.error as error:
+    except GzipError as error:
         raise WarpError(WarpFault.UNREADABLE, f"not a good gzip stream: {error}") from error
     return memoryview(content)
+
+
+def gzip_member() -> isal_zlib.Decompress:
+    """Return what inflates one member of a gzip stream, in less than half of zlib's time."""
+    return isal_zlib.decompressobj(wbits=_GZIP_WINDOW)
 
 
 def _check_bytes(size: int, limits: DecodeLimits) -> None:
@@ -149,19 +159,21 @@ def _check_bytes(size: int, limits: DecodeLimits) -> None:
 
 def _inflated_chunks(data: bytes) -> Iterator[bytes]:
     """Inflate the members of a gzip stream in steps of bounded size."""
-    member = zlib.decompressobj(wbits=_GZIP_WINDOW)
+    member = gzip_member()
     for start in range(0, len(data), _STEP):
         feed = data[start : start + _STEP]
         while feed := feed.lstrip(b"\0") if member.eof else feed:
             if member.eof:
-                member = zlib.decompressobj(wbits=_GZIP_WINDOW)
+                if feed[:2] != _GZIP_MAGIC[: len(feed)]:
+                    raise WarpError(WarpFault.UNREADABLE, "behind a gzip stream there is no other")
+                member = gzip_member()
             yield from _drained(member, feed)
             feed = member.unused_data
     if not member.eof:
         raise WarpError(WarpFault.TRUNCATED, "the gzip stream ends too early")
 
 
-def _drained(member: zlib._Decompress, feed: bytes) -> Iterator[bytes]:
+def _drained(member: isal_zlib.Decompress, feed: bytes) -> Iterator[bytes]:
     """Yield all that one piece of input inflates to, never more than a step at once."""
     while not member.eof:
         chunk = member.decompress(feed, _STEP)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ops.bench.cores import scaling
+from ops.bench.decode import decodes
 from ops.bench.flow import flow
 from ops.bench.memory import peaks
 from ops.bench.places import Place
@@ -53,9 +54,14 @@ def _print(asked: argparse.Namespace, sections: Iterator[Section]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.bench", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
-    core = _command(commands, "core", "the mathematics", list(_core(0, 0)))
-    core.add_argument("--side", type=int, default=4200, help="pixels (default: %(default)s)")
-    core.add_argument("--runs", type=int, default=9, help="of each row (default: %(default)s)")
+    for command in (
+        _command(commands, "core", "the mathematics", list(_core(0, 0))),
+        _command(commands, "pipeline", "the way of a warp's pixels", list(_pipeline(0, 0))),
+    ):
+        command.add_argument("--side", type=int, default=4200, help="pixels (default: %(default)s)")
+        command.add_argument(
+            "--runs", type=int, default=9, help="of each row (default: %(default)s)"
+        )
     stream = _command(commands, "stream", "the service on its logs", list(_stream([], _Sizes())))
     for name, default in asdict(_Sizes()).items():
         option = f"--{name.replace('_', '-')}"
@@ -91,6 +97,10 @@ def _core(side: int, runs: int) -> dict[str, Callable[[], Section]]:
     }
 
 
+def _pipeline(side: int, runs: int) -> dict[str, Callable[[], Section]]:
+    return {"decode": partial(decodes, side, max(1, runs // 2))}
+
+
 @dataclass(frozen=True, slots=True)
 class _Sizes:
     """How much of everything the service is given."""
@@ -113,6 +123,8 @@ def _stream(places: list[Place], sizes: _Sizes) -> dict[str, Callable[[], Sectio
 def _sections(asked: argparse.Namespace, until_the_end: contextlib.ExitStack) -> Iterator[Section]:
     if asked.what == "core":
         parts = _core(asked.side, asked.runs)
+    elif asked.what == "pipeline":
+        parts = _pipeline(asked.side, asked.runs)
     else:
         sizes = _Sizes(**{name: getattr(asked, name) for name in asdict(_Sizes())})
         parts = _stream(list(_places(asked, until_the_end)), sizes)

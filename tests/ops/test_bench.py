@@ -180,3 +180,21 @@ def test_the_service_is_measured_on_a_broker(tmp_path: Path, kafka: str) -> None
     rows = {row.name: asdict(row) for row in section.rows}
     hold_flow(rows, "Kafka")
     assert rows["Kafka: ingest, events / s"]["values"]["over bare"] > 0
+
+
+def test_decoding_is_compared_with_astropy_in_every_form(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each form of a warp has the seconds of both and their ratio; GZIP_2 has a goal."""
+    main(["pipeline", "--side", "64", "--runs", "1", "--json"])
+    (section,) = json.loads(capsys.readouterr().out)
+    assert names(section) == [
+        "GZIP_2, a row a tile",
+        "Rice and GZIP_2",
+        "gzip, the whole file",
+        "plain",
+    ]
+    for row in section["rows"]:
+        values = row["values"]
+        assert values["ratio"] == pytest.approx(values["ours, s"] / values["astropy, s"])
+    assert [row["met"] is None for row in section["rows"]] == [False, True, True, True]
