@@ -214,9 +214,18 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Name the commit; a tree with changes says so."""
-    words = ["/usr/bin/env", "git", "describe", "--always", "--dirty=+changes", "--exclude=*"]
+    """Name the commit; a tree with changes, but for what is kept here, says so."""
+    commit = _git("describe", "--always", "--exclude=*")
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!reports")
+    return (commit or "unknown") + ("+changes" if changes else "")
+
+
+def _git(*words: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own words
-        words, capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+        ["/usr/bin/env", "git", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
     )
-    return done.stdout.strip() or "unknown"
+    return done.stdout.strip()

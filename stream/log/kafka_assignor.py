@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import (
     ConsumerProtocolMemberAssignment,
     ConsumerProtocolMemberMetadata,
@@ -49,8 +48,8 @@ def dealt(partitions: Collection[int], held: Mapping[str, Iterable[int]]) -> dic
     return hands
 
 
-class StayingAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # the client ships no types
-    """The assignor of one member.
+class StayingAssignor:
+    """The assignor of one member, with all that the client asks of one.
 
     Parameters
     ----------
@@ -62,6 +61,9 @@ class StayingAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # the
     held : collection of int
         What this member was assigned last, which it tells when it joins.
     """
+
+    name = "roundrobin"
+    version = 0
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -82,6 +84,9 @@ class StayingAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # the
             name: ConsumerProtocolMemberAssignment(self.version, [(self._topic, hand)], b"")
             for name, hand in hands.items()
         }
+
+    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
+        """Hear what this member was dealt; the group's listener tells us more of it."""
 
 
 def _told(user_data: bytes | None) -> list[int]:

@@ -222,6 +222,7 @@ class FlakyLog:
         async with self._writing.setdefault(partition, asyncio.Lock()):
             if partition not in self._taken:
                 raise PartitionLostError(partition, "it is not ours")
+            end = self._end(partition)
             trouble = self._trouble(0.2, "before", "after", "slow", "slow", "away", "gone")
             if trouble == "slow":
                 await asyncio.sleep(self._random.random() * 0.01)
