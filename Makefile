@@ -15,7 +15,7 @@ unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check prove bench-core bench-pipeline bench-stream lock clean setup setup-dev
+.PHONY: help demo test check prove fuzz bench-core bench-pipeline bench-stream lock clean setup setup-dev
 
 help:  ## say what there is
 	@echo "evensky: make COMMAND"
@@ -38,6 +38,9 @@ check: setup-dev  ## lint, format, types, import contracts, the house's own rule
 
 prove: setup-dev  ## hold the figures of reliability with real brokers and kills (PROVE="1 3 --scale 0.1")
 	@$(BIN)/python -m ops.proof $(PROVE)
+
+fuzz: setup  ## damage warps for a while, and see that none is misread (FUZZ="--seconds 600")
+	@$(BIN)/python -m ops.fuzz $(FUZZ)
 
 bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")
 	@$(BIN)/python -m ops.bench core $(BENCH)
