@@ -13,12 +13,15 @@ import os
 import secrets
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
+
+import numpy as np
 
 __all__ = ["LocalKeeper"]
 
@@ -130,17 +133,31 @@ class LocalKeeper:
                 self._unseen = 0
 
     def _trim(self) -> None:
-        """Remove what was used longest ago until a quarter of the bound is free again."""
-        files = list(_files(self._folder))
-        total = sum(one.size for one in files)
+        """Remove what was used longest ago until a quarter of the bound is free again.
+
+        The files are looked through up to three times and never all held: there may be a quarter
+        of a million, and what a list of them took the process would keep.
+        """
+        total = sum(one.size for one in _files(self._folder))
         if total <= self._max_bytes - 2 * (self._max_bytes // _SHARE):
             return
-        for one in sorted(files, key=lambda one: one.used):
-            if total <= _KEPT_OF_BOUND * self._max_bytes:
-                return
-            with contextlib.suppress(FileNotFoundError):  # another process trims too
-                Path(one.path).unlink()
-            total -= one.size
+        last = _last_to_go(self._folder, total - _KEPT_OF_BOUND * self._max_bytes)
+        for one in _files(self._folder):
+            if one.used <= last:
+                with contextlib.suppress(FileNotFoundError):  # another process trims too
+                    os.unlink(one.path)  # noqa: PTH108 - a Path puts every name into a table of Python's
+
+
+def _last_to_go(folder: Path, spare: float) -> float:
+    """Return when the newest of the files was used that must go so that so many bytes do."""
+    used, sizes = array("d"), array("q")
+    for one in _files(folder):
+        used.append(one.used)
+        sizes.append(one.size)
+    order = np.argsort(used, kind="stable")
+    gone = np.cumsum(np.asarray(sizes)[order])
+    place = min(int(np.searchsorted(gone, spare)), len(used) - 1)
+    return float(used[order[place]]) if place >= 0 else 0.0
 
 
 def _files(folder: Path) -> Iterator[_File]:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -102,6 +103,25 @@ async def test_a_start_beside_full_folders_trims(tmp_path: Path) -> None:
     await second.put(name(1000), BLOCK)
     second.close()
     assert taken(tmp_path) <= BOUND
+
+
+@pytest.mark.parametrize("kept", [4096, 1024])
+async def test_a_look_through_thousands_of_files_takes_no_memory(tmp_path: Path, kept: int) -> None:
+    """Files are counted, and the oldest removed, without a list of them."""
+    for number in range(2048):
+        path = tmp_path / f"{number % 16:02x}" / f"{number:064x}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    keeper = LocalKeeper(tmp_path, kept * 4 * KIB)
+    tracemalloc.start()
+    try:
+        await keeper.put(name(1), BLOCK)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        keeper.close()
+    assert peak < 250 * KIB
+    assert len(files(tmp_path)) == (2049 if kept > 2048 else pytest.approx(768, abs=2))
 
 
 async def test_leavings_are_cleared_away(keeper: LocalKeeper, tmp_path: Path) -> None:
