@@ -8,23 +8,24 @@ import time
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from ops.bench.places import Place
+from stream.settings import Settings
 from stream.wiring import our_topics
 
 __all__ = ["bare_pattern"]
 
-_RECORDS = 500
+_RECORDS: int = Settings.model_fields["ingest_max_records"].default
 _VALUE = bytes(300)
 
 
 async def bare_pattern(place: Place, records: int) -> float:
-    """Write transactions of 500 records of 300 bytes, with offsets; return records a second.
+    """Write transactions as large as the service's, with offsets; return records a second.
 
     Parameters
     ----------
     place : Place
         A broker.
     records : int
-        How many in all.
+        How many in all, of 300 bytes each.
     """
     topics = our_topics(await place.made())
     name = f"bare-{secrets.token_hex(4)}"

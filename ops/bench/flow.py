@@ -58,7 +58,7 @@ def flow(places: list[Place], events: int, rounds: int) -> Section:
     ]
     notes = [
         f"{events} arrivals in {_PARTITIONS} partitions, {_MEMBERS} a group; {rounds} rounds.",
-        "Bare: transactions of 500 records of 300 B with offsets, by one producer, turn about.",
+        "Bare: as large transactions of 300 B a record, with offsets, by one producer.",
         "Publishing: the transaction of a revision of 10 models, while events come in.",
         f"Lag: {_WORKERS} workers match without a pause, and events come in.",
     ]

@@ -19,7 +19,8 @@ _MEMBERS: Final = 10
 _WORKERS: Final = 2
 _OPTIONS: Final = ("--session-timeout-s", "2", "--broker-grace-s", "60")
 _LIMITS_S: Final = {"ordinary results": 0.05, "100 MB/s": 0.25}
-_BALLAST_BYTES: Final = {"ordinary results": 0, "100 MB/s": 5_000_000}
+_BALLAST_BYTES: Final = {"ordinary results": 0, "100 MB/s": 20_000_000}
+_BYTES_A_S: Final = {"ordinary results": 0, "100 MB/s": 100e6}
 _PATIENCE_S: Final = 1800.0
 
 
@@ -34,6 +35,8 @@ def run(terms: Terms, context: Context) -> RowResult:
         figures[f"{name}: lag p99 s"] = p99 = quantile(lag, 0.99)
         figures[f"{name}: MB/s"] = megabytes
         figures[f"{name}: assignments"] = rebalances
+        if megabytes * 1e6 < _BYTES_A_S[name] * terms.scale:
+            violations.append(f"{name}: results came at {megabytes:.0f} MB/s only")
         if p99 > limit_s:
             violations.append(f"{name}: lag p99 {p99:.3f} s, more than {limit_s:g}")
         if rebalances > 1:
