@@ -75,7 +75,7 @@ class _Lazy(click.Group):
 
 
 def _imported(module: str) -> click.Command:
-    """Import a command's module; what is imported stays, and is not looked through for waste."""
+    """Import a command's module without looking for waste meanwhile: what is imported stays."""
     gc.disable()
     try:
         command: click.Command = importlib.import_module(module).command
