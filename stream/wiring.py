@@ -34,12 +34,13 @@ from stream.results import (
     shared_place,
 )
 from stream.roots import recall
+from stream.runner import Pool
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
 from stream.suspects import Watch, watching
 from stream.telemetry import Telemetry
 from stream.transport import security
-from stream.workshop import Pool, Workshop
+from stream.workshop import Workshop
 
 __all__ = [
     "Assembly",

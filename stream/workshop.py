@@ -1,18 +1,17 @@
 """Where the pixels of one frozen revision are worked through: fetch, measure, choose, match.
 
-What is to be done next is decided by `core.groups.next_work`; the workshop fetches bytes, hands
-jobs to the pool and collects their answers. The service and the batch command share it, so both
-publish the same numbers.
+What is to be done next is decided by `core.groups.next_work`; the workshop has it done by the
+runner of jobs (`stream.runner`) and collects the answers. The service and the batch command share
+it, so both publish the same numbers.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from typing import NamedTuple, Protocol, TypeVar, cast
+from functools import lru_cache
+from typing import NamedTuple
 
 import core
 import schemas
@@ -20,13 +19,10 @@ from core import groups
 from stream import jobs
 from stream.basis import Past
 from stream.decodelimits import DecodeLimits
-from stream.faults import WarpError, WarpFault
-from stream.fetch import Held, Want
-from stream.jobnames import JobNames
+from stream.faults import WarpFault
 from stream.recall import Recall
 from stream.results import Results
-from stream.runs import Run, Runs, Work
-from stream.slots import Rank, Slots
+from stream.runner import Asked, Pool, Runner, Store
 from stream.suspects import Watch
 
 __all__ = [
@@ -34,31 +30,12 @@ __all__ = [
     "Fulfilled",
     "Kept",
     "OnMeasured",
-    "Pool",
-    "Store",
     "Tried",
     "Workshop",
     "measurement",
 ]
 
-T = TypeVar("T")
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
-
-
-class Store(Protocol):
-    """Where bytes come from."""
-
-    def hold(self, *wants: Want) -> AbstractAsyncContextManager[Sequence[Held]]:
-        """Give the verified bytes of warps, or what is wrong with each, for a while."""
-        ...
-
-
-class Pool(Protocol):
-    """Where jobs run."""
-
-    async def run(self, function: Callable[..., T], /, *args: object) -> T:
-        """Run a job in a worker, or raise `WarpError` when it was given up."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +124,11 @@ class _Task:
     recall: Recall
     frozen_at: int
 
+    def asks(self, *visits: int) -> Asked:
+        """Return what a job on some visits is about."""
+        arrivals = tuple(self.arrivals[visit] for visit in visits)
+        return Asked(arrivals, (self.frozen_at, arrivals[-1].group.key), self.recall)
+
     def keeps(self, visit: int, reference: int) -> bool:
         """Tell whether what was sent of a match still stands, and note that it does."""
         if self.past.kept(visit, self.past.basis(visit, reference)) is None:
@@ -178,19 +160,12 @@ class Workshop:
         limits: DecodeLimits,
         slots: int,
     ) -> None:
-        self._store = store
-        self._pool = pool
         self._config = config
-        self._limits = limits
-        self._slots = Slots(slots)
-        self._runs = Runs()
-        self._names = JobNames(config)
-        self._results = Results()
-        self._watch: Watch | None = None
+        self._runner = Runner(store, pool, config, limits, slots)
 
     def equip(self, results: Results, watch: Watch) -> Workshop:
         """Keep finished results, and have an eye on jobs that kill; return the workshop."""
-        self._results, self._watch = results, watch
+        self._runner.equip(results, watch)
         return self
 
     async def fulfil(
@@ -239,12 +214,12 @@ class Workshop:
 
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
-        await self._runs.close()
+        await self._runner.close()
 
     async def _measure(self, plan: groups.MeasureThese, task: _Task) -> None:
         done = task.done
         results = await asyncio.gather(
-            *(self._run(task, jobs.measure, visit) for visit in plan.visits)
+            *(self._runner.run(task.asks(visit), jobs.measure) for visit in plan.visits)
         )
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
@@ -276,60 +251,8 @@ class Workshop:
         refused = _comparable(task.arrivals[reference], task.arrivals[visit])
         if refused is not None:
             return Tried(reference, refused)
-        return Tried(reference, await self._run(task, jobs.match, reference, visit))
-
-    async def _run(self, task: _Task, job: Callable[..., T], *visits: int) -> T | jobs.JobFault:
-        """Run a job unless, or until, one of its warps is recalled; a fault is an answer."""
-        arrivals = [task.arrivals[visit] for visit in visits]
-        name, rank = self._names.of(arrivals), (task.frozen_at, arrivals[-1].group.key)
-        work: Work[T] = partial(self._job, name, job, rank)
-        return await task.recall.run(visits, self._runs.join(name, arrivals, work, task.recall))
-
-    async def _job(
-        self, name: str, job: Callable[..., T], rank: Rank, run: Run
-    ) -> T | jobs.JobFault:
-        """Return a job's result, known or new; a fault is an answer."""
-        arrivals, visit = run.arrivals, run.arrivals[-1].visit
-        known = await self._results.find(name, arrivals)
-        if known is not None:
-            return cast("T", known)
-        if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
-            return jobs.JobFault(visit, WarpFault.KILLED.value, why)
-        result = await self._do(name, job, rank, run)
-        if isinstance(result, jobs.Measured | jobs.Matched):
-            await self._results.keep(name, result)
-        return result
-
-    async def _do(
-        self, name: str, job: Callable[..., T], rank: Rank, run: Run
-    ) -> T | jobs.JobFault:
-        """Do a job on warps that are held in memory for its time."""
-        arrivals, watch = run.arrivals, self._watch
-        wants = [Want(one.uri, one.checksum, one.size) for one in arrivals]
-        async with self._slots.take(rank):
-            run.begun = True
-            turn = nullcontext() if watch is None else watch.turn(name, arrivals[-1])
-            async with self._store.hold(*wants) as held:
-                warps = _inputs(arrivals, held)
-                if isinstance(warps, jobs.JobFault):
-                    return warps
-                try:
-                    async with turn:
-                        return await self._pool.run(job, *warps, self._config, self._limits)
-                except WarpError as error:
-                    return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
-
-
-def _inputs(
-    arrivals: Sequence[schemas.WarpArrived], held: Sequence[Held]
-) -> list[jobs.WarpInput] | jobs.JobFault:
-    """Return what a job works on, or what is wrong with the first of its warps."""
-    warps = []
-    for arrival, data in zip(arrivals, held, strict=True):
-        if isinstance(data, WarpError):
-            return jobs.JobFault(arrival.visit, data.reason, data.message)
-        warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
-    return warps
+        asked = task.asks(reference, visit)
+        return Tried(reference, await self._runner.run(asked, jobs.match))
 
 
 def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:

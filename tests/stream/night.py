@@ -30,10 +30,11 @@ from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pulse import Pulse
 from stream.results import Results
+from stream.runner import Pool
 from stream.service import Limits, Service
 from stream.suspects import Watch
 from stream.telemetry import Telemetry
-from stream.workshop import Pool, Workshop
+from stream.workshop import Workshop
 
 __all__ = [
     "CONFIG",
