@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -13,6 +14,7 @@ from ops.proof.hooks import Hooks, Trap
 from ops.proof.judge import Progress, judge, published
 from ops.proof.load import Load, Said, records, wanted
 from ops.proof.place import Place
+from ops.proof.processes import ProofError
 from ops.proof.row import Context, Row, RowResult, Terms
 
 __all__ = ["HOOKS", "ROW"]
@@ -29,6 +31,8 @@ _GROUPS: Final = 2
 _DEATHS_IN_A_ROW: Final = 13
 _MEMBERS: Final = 4
 _DEATH_S: Final = 300.0
+_FEEDS: Final = 20
+_FEED_S: Final = 15.0
 _WITHIN_MS: Final = 8.0
 _OPTIONS: Final = (
     *("--instance", "one", "--session-timeout-s", "6", "--broker-grace-s", "60"),
@@ -63,18 +67,14 @@ def kill_at(terms: Terms, context: Context, hooks: Sequence[str]) -> RowResult:
         context.kafka(_PARTITIONS, *_OPTIONS) as place,
         Fleet(place, context.folder) as fleet,
     ):
-        said: list[Said] = []
+        feed = _Feed(place, context, terms.seed)
         for number, point in enumerate(points):
-            load = Load(
-                context.warps, _GROUPS, _MEMBERS, terms.seed, f"round{number}", number * _GROUPS
-            )
-            new = load.troubled()
-            place.publish(records(new, place.topics, _PARTITIONS))
-            said += new
-            _die(fleet, Trap(point, nth=_nth(point, random), delay_ms=_delay(point, random)))
+            feed.more()
+            trap = Trap(point, nth=_nth(point, random), delay_ms=_delay(point, random))
+            _die(fleet, trap, feed)
             context.say(f"{number + 1} of {len(points)}: {point}")
             if number % _DEATHS_IN_A_ROW == _DEATHS_IN_A_ROW - 1 or number == len(points) - 1:
-                _catch_up(fleet, place, said)
+                _catch_up(fleet, place, feed.said)
         found = judge(place)
         violations = (*found.violations, *fleet.complaints())
     return RowResult({"hooks": len(hooks), "kills": len(points), **found.figures}, violations)
@@ -118,10 +118,35 @@ _ALONE: Final = 3
 _MOST_DEATHS: Final = 12
 
 
-def _die(fleet: Fleet, trap: Trap) -> None:
-    hooks = Hooks((trap,))
+class _Feed:
+    """New work for the service, each time of groups that nobody has heard of."""
+
+    def __init__(self, place: Place, context: Context, seed: int) -> None:
+        self.said: list[Said] = []
+        self._place = place
+        self._warps = context.warps
+        self._seed = seed
+        self._times = 0
+
+    def more(self) -> None:
+        """Publish the events of some groups."""
+        first, stem = self._times * _GROUPS, f"round{self._times}"
+        new = Load(self._warps, _GROUPS, _MEMBERS, self._seed, stem, first).troubled()
+        self._place.publish(records(new, self._place.topics, _PARTITIONS))
+        self.said += new
+        self._times += 1
+
+
+def _die(fleet: Fleet, trap: Trap, feed: _Feed) -> None:
+    """Let the service die in a trap; what is left to do may not reach it, so there is more."""
+    hooks, words = Hooks((trap,)), f"trap: kill at {trap.point}"
     running = fleet.restart("one", hooks) if "one" in fleet.copies else fleet.start("one", hooks)
-    running.until_it_says(f"trap: kill at {trap.point}", _DEATH_S)
+    for _ in range(_FEEDS):
+        with suppress(ProofError):
+            running.until_it_says_or_ends(words, _FEED_S)
+            break
+        feed.more()
+    running.until_it_says(words, 0)
     fleet.exits[running.buried(running.family())] += 1
 
 
