@@ -364,9 +364,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
     async def stop(self) -> None:
         """Leave the group and disconnect."""
         self._left.set()
+        await stop_consumer(self._consumer)
+        # Not before: what the client has asked for by then fails, and nobody would look at that.
         for proving in self._proving:
             proving.cancel()
-        await stop_consumer(self._consumer)
 
 
 class Writer:
