@@ -1,0 +1,228 @@
+"""The planes of one warp in one file: written by the worker that decoded them, mapped by others.
+
+::
+
+    fixed part   magic, length of the head, crc32 of what follows and of the head,
+                 crc32 of the image, the mask and the variance; little-endian
+    head         msgpack: rows and columns, origin, mask planes
+    planes       float32, int32, float32 [y, x], native; each begins at a multiple of 4096
+
+A file appears under its name when it is whole, so that one which a kill cut off is none. Its space
+is allocated before anything is written: a full disk is an answer then, and not half a file. Bytes
+are written, not mapped for writing, and a file's size is looked at before it is mapped for reading,
+so that neither a full disk nor a file that was cut off later can end a process by SIGBUS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+import os
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from isal import isal_zlib
+from msgspec import Struct
+from numpy.typing import NDArray
+
+import core
+import schemas
+
+__all__ = ["DamagedError", "Place", "laid_bytes", "lay", "mapped"]
+
+_MAGIC: Final = b"evnsky1\n"
+_FIXED: Final = struct.Struct("<8sII3I")
+_CHECKED_FROM: Final = struct.calcsize("<8sII")  # the checksum covers what stands behind itself
+_PAGE: Final = 4096
+_DTYPES: Final = (np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.float32))
+_BYTES_A_PIXEL: Final = 4
+_HEAD_GUESS: Final = 2 * _PAGE
+_MOST_SEEN: Final = 1024
+
+
+class DamagedError(Exception):
+    """A file is not there, or is not what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where planes may be laid.
+
+    Attributes
+    ----------
+    path : Path
+        The file, not there yet.
+    room : int
+        Bytes that it may have.
+    """
+
+    path: Path
+    room: int
+
+
+class _Head(Struct, frozen=True):
+    shape: tuple[int, int]
+    origin: tuple[int, int]
+    planes: Mapping[str, int]
+
+
+def laid_bytes(shape: tuple[int, int]) -> int:
+    """Return about how many bytes the file of a warp has: a long list of mask planes adds to it.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    """
+    return _HEAD_GUESS + 3 * _plane_bytes(shape)
+
+
+def lay(place: Place, exposure: core.MaskedImage) -> bool:
+    """Write a warp's planes; tell whether they are there now.
+
+    Parameters
+    ----------
+    place : Place
+    exposure : core.MaskedImage
+        Decoded and scaled.
+
+    Returns
+    -------
+    bool
+        False if it would have taken more room than it may, or the disk is full or failed.
+    """
+    planes = (exposure.image, exposure.mask, exposure.variance)
+    start, head = _head(exposure, planes)
+    size = start + 3 * _plane_bytes(exposure.shape)
+    if size > place.room:
+        return False
+    unready = place.path.with_suffix(".new")
+    try:
+        with unready.open("xb", buffering=0) as file:
+            _allocate(file.fileno(), size)
+            for number, plane in enumerate(planes):
+                _write(file.fileno(), plane, start + number * _plane_bytes(exposure.shape))
+            _write(file.fileno(), np.frombuffer(head, np.uint8), 0)
+        unready.rename(place.path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unready.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def mapped(path: Path) -> core.MaskedImage:
+    """Return a warp whose planes lie in a file that is mapped, read-only, while they are in use.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    DamagedError
+        There is no such file, or it is not as it was written. A process looks at every byte the
+        first time, and again when the file was written to since.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            status = os.fstat(descriptor)
+            content = mmap.mmap(descriptor, status.st_size, flags=_MAPPING, prot=mmap.PROT_READ)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:  # a ValueError is mmap's word for an empty file
+        raise DamagedError(f"it cannot be mapped: {error}") from error
+    return _seen.checked(content, (status.st_ino, status.st_mtime_ns, status.st_size))
+
+
+_MAPPING: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+
+
+def _plane_bytes(shape: tuple[int, int]) -> int:
+    """Return the bytes of one plane, filled up to a whole page."""
+    return _up(_BYTES_A_PIXEL * math.prod(shape))
+
+
+def _up(size: int) -> int:
+    return -(-size // _PAGE) * _PAGE
+
+
+def _head(exposure: core.MaskedImage, planes: tuple[NDArray[Any], ...]) -> tuple[int, bytes]:
+    """Return where the planes begin, and all that stands before them."""
+    body = schemas.pack_state(_Head(exposure.shape, exposure.origin, dict(exposure.planes)))
+    rest = struct.pack("<3I", *map(_crc, planes)) + body
+    fixed = struct.pack("<8sII", _MAGIC, len(body), isal_zlib.crc32(rest))
+    return _up(len(fixed) + len(rest)), fixed + rest
+
+
+def _crc(plane: NDArray[Any]) -> int:
+    return isal_zlib.crc32(_bytes_of(plane))
+
+
+def _bytes_of(plane: NDArray[Any]) -> memoryview:
+    return memoryview(np.ascontiguousarray(plane)).cast("B")
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    allocate = getattr(os, "posix_fallocate", None)  # not everywhere; then a write fails instead
+    if allocate is not None:
+        allocate(descriptor, 0, size)
+
+
+def _write(descriptor: int, plane: NDArray[Any], offset: int) -> None:
+    left = _bytes_of(plane)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
+class _Seen:
+    """Which files this process found whole: a reference is mapped for each of its matches."""
+
+    def __init__(self) -> None:
+        self._whole: OrderedDict[tuple[int, int, int], None] = OrderedDict()
+
+    def checked(self, content: mmap.mmap, stamp: tuple[int, int, int]) -> core.MaskedImage:
+        """Return the planes; of a file that was found whole without looking at each byte again."""
+        exposure = _exposure(content, trusted=stamp in self._whole)
+        self._whole[stamp] = None
+        self._whole.move_to_end(stamp)
+        if len(self._whole) > _MOST_SEEN:
+            self._whole.popitem(last=False)
+        return exposure
+
+
+_seen = _Seen()
+
+
+def _exposure(content: mmap.mmap, *, trusted: bool) -> core.MaskedImage:
+    if len(content) < _FIXED.size:
+        raise DamagedError("it ends within its first bytes")
+    magic, length, checksum, *checksums = _FIXED.unpack_from(content)
+    end = _FIXED.size + length
+    if magic != _MAGIC or end > len(content):
+        raise DamagedError("it does not begin as a file of the spool")
+    if isal_zlib.crc32(memoryview(content)[_CHECKED_FROM:end]) != checksum:
+        raise DamagedError("its head is not as it was written")
+    head = schemas.unpack_state(content[_FIXED.size : end], _Head)
+    planes = _planes(content, head.shape, _up(end))
+    if not trusted and [_crc(plane) for plane in planes] != checksums:
+        raise DamagedError("its planes are not as they were written")
+    return core.MaskedImage(*planes, head.planes, head.origin)
+
+
+def _planes(content: mmap.mmap, shape: tuple[int, int], start: int) -> list[NDArray[Any]]:
+    step, count = _plane_bytes(shape), math.prod(shape)
+    if start + 3 * step > len(content):
+        raise DamagedError("it was cut off")
+    return [
+        np.frombuffer(content, dtype, count, start + number * step).reshape(shape)
+        for number, dtype in enumerate(_DTYPES)
+    ]

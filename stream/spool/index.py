@@ -1,0 +1,253 @@
+"""Which planes are in the spool, and which have to leave it: the parent's side.
+
+Nothing here knows what a file holds. The index counts bytes, lets nobody's file go while it is in
+use, and remembers of what left why it did, so that each decode beyond a warp's first has a cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from stream.spool.files import Place, laid_bytes
+
+__all__ = ["Cause", "Files", "Spool", "Worth", "key_of"]
+
+_MOST_GONE: Final = 100_000
+"""Of so many that left it is known why; of others as of those of an earlier start."""
+
+
+class Cause(StrEnum):
+    """Why a warp was decoded; the closed set of a metric's label."""
+
+    FIRST = "first"
+    """It had not been."""
+    DAMAGED = "damaged"
+    """Its file in the spool was not as it was written, or was gone."""
+    EVICTED = "evicted"
+    """Its planes had to make room."""
+    NO_ROOM = "no_room"
+    """Its planes found none: the spool was full of what is in use, the disk full, or it is off."""
+    RESTART = "restart"
+    """It was measured by a process that is no more, or by another copy."""
+    RETRY = "retry"
+    """The worker that had it died."""
+
+
+class Worth(IntEnum):
+    """How much planes are worth; the least goes first, of equal ones what was used longest ago."""
+
+    SPENT = 0
+    """Matched: wanted again only if the reference changes."""
+    MEMBER = 1
+    """To be matched."""
+    REFERENCE = 2
+    """What others of its group are matched to."""
+
+
+class Files(Protocol):
+    """The files of the spool; what it says and does is said and done at once."""
+
+    def path(self, key: str) -> Path:
+        """Return where the planes of a key lie."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Return how many bytes they have; None if they are not there."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Let them be there no more."""
+        ...
+
+
+def key_of(checksum: str, scale: float) -> str:
+    """Name planes by what they are.
+
+    Parameters
+    ----------
+    checksum : str
+        sha256 of the warp's file.
+    scale : float
+        What its image is multiplied with.
+    """
+    return hashlib.sha256(f"{checksum} {scale!r}".encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class _Entry:
+    size: int
+    ready: bool = False
+    pins: int = 0
+    worth: Worth = Worth.MEMBER
+    used: int = 0
+
+
+class Spool:
+    """The index.
+
+    Parameters
+    ----------
+    files : Files
+    most_bytes : int
+        Bytes that all files may have.
+    largest : int
+        Bytes of the largest warp that is decoded: the room that is kept for the first one. Later
+        as much is kept as the largest had that was seen.
+
+    Attributes
+    ----------
+    evictions : int
+        How many had to leave.
+    """
+
+    def __init__(self, files: Files, most_bytes: int, largest: int) -> None:
+        self._files = files
+        self._most = most_bytes
+        self._guess = min(largest, most_bytes)
+        self._seen_largest = 0
+        self._entries: dict[str, _Entry] = {}
+        self._gone: OrderedDict[str, Cause] = OrderedDict()
+        self._clock = itertools.count(1)
+        self._making_room = asyncio.Lock()
+        self.evictions = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files, those that are being written included."""
+        return sum(entry.size for entry in self._entries.values())
+
+    @property
+    def entries(self) -> int:
+        """Warps whose planes are there."""
+        return sum(entry.ready for entry in self._entries.values())
+
+    def learn(self, shape: tuple[int, int]) -> None:
+        """Learn the shape of a warp: so large will be those that come.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Rows and columns.
+        """
+        self._seen_largest = max(self._seen_largest, laid_bytes(shape))
+        self._guess = min(self._seen_largest, self._most)
+
+    def cause(self, key: str, *, measured: bool) -> Cause:
+        """Tell why planes have to be decoded that are not there.
+
+        Parameters
+        ----------
+        key : str
+        measured : bool
+            Whether the warp is known to have been measured, here or elsewhere.
+        """
+        return self._gone.get(key, Cause.RESTART if measured else Cause.FIRST)
+
+    def without(self, key: str) -> None:
+        """Note that planes were decoded, and are not kept."""
+        self._note_gone(key, Cause.NO_ROOM)
+
+    def deem(self, key: str, worth: Worth) -> None:
+        """Say what planes are worth; the reference of one group stays that, whoever asks."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            entry.worth = worth
+
+    @contextlib.contextmanager
+    def pinned(self, key: str) -> Iterator[Path | None]:
+        """Give the file of planes, which stays until the context is left; None if there is none."""
+        entry = self._entries.get(key)
+        if entry is None or not entry.ready:
+            yield None
+            return
+        entry.pins += 1
+        entry.used = next(self._clock)
+        try:
+            yield self._files.path(key)
+        finally:
+            entry.pins -= 1
+
+    @contextlib.asynccontextmanager
+    async def room(self, key: str) -> AsyncIterator[Place | None]:
+        """Give a place to lay planes in; what is there when the context is left is kept.
+
+        Parameters
+        ----------
+        key : str
+            Of planes that are not there, and that nobody else is about to lay.
+
+        Yields
+        ------
+        Place or None
+            None if all that is there is in use.
+        """
+        async with self._making_room:
+            entry = await self._reserved(key)
+        if entry is None:
+            self.without(key)
+            yield None
+            return
+        try:
+            yield Place(self._files.path(key), entry.size)
+        finally:
+            self._settle(key, entry)
+
+    async def drop(self, key: str) -> None:
+        """Have damaged planes be there no more."""
+        if key in self._entries:
+            await self._remove([key], Cause.DAMAGED)
+
+    async def _reserved(self, key: str) -> _Entry | None:
+        victims = self._victims(self.bytes + self._guess - self._most)
+        if victims is None:
+            return None
+        self.evictions += len(victims)
+        await self._remove(victims, Cause.EVICTED)
+        entry = self._entries[key] = _Entry(self._guess)
+        return entry
+
+    def _victims(self, excess: int) -> list[str] | None:
+        """Return whose files have to go to gain so many bytes; None if not even all of them do."""
+        free = [key for key, one in self._entries.items() if one.ready and not one.pins]
+        free.sort(key=lambda key: (self._entries[key].worth, self._entries[key].used))
+        victims = []
+        while excess > 0 and free:
+            victims.append(free.pop(0))
+            excess -= self._entries[victims[-1]].size
+        return None if excess > 0 else victims
+
+    async def _remove(self, keys: list[str], cause: Cause) -> None:
+        """Remove files in a thread: the system takes its time to give back so many pages."""
+        for key in keys:
+            self._entries[key].ready = False
+            self._note_gone(key, cause)
+        await asyncio.shield(asyncio.ensure_future(self._forget(keys)))
+
+    async def _forget(self, keys: list[str]) -> None:
+        for key in keys:
+            await asyncio.to_thread(self._files.remove, key)
+            del self._entries[key]
+
+    def _settle(self, key: str, entry: _Entry) -> None:
+        size = self._files.size(key)
+        if size is None:
+            del self._entries[key]
+            self.without(key)
+            return
+        entry.size, entry.ready, entry.used = size, True, next(self._clock)
+        self._gone.pop(key, None)
+
+    def _note_gone(self, key: str, cause: Cause) -> None:
+        self._gone[key] = cause
+        self._gone.move_to_end(key)
+        if len(self._gone) > _MOST_GONE:
+            self._gone.popitem(last=False)
