@@ -24,6 +24,7 @@ from core import groups
 from stream import fits, jobs
 from stream.assemble import Assembler
 from stream.changelog import Restored, restore
+from stream.faults import StoreAwayError
 from stream.fetch import Held, Want
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import (
@@ -70,6 +71,9 @@ class StubStore:
     async def hold(self, *wants: Want) -> AsyncIterator[list[Held]]:
         """Give the bytes at once."""
         yield [(want.checksum or "").encode() for want in wants]
+
+    async def available(self, error: StoreAwayError) -> None:
+        """Be available at once."""
 
 
 @dataclass
