@@ -242,9 +242,9 @@ class Telemetry:
         """Count a failure of the storage."""
         self._storage_errors.labels(_OPERATIONS(operation), _STORAGE(kind)).inc()
 
-    def storage_away(self, scheme: str, stores: int) -> None:
-        """Tell how many storages of a scheme are away."""
-        self._storage_away.labels(_AWAY(scheme)).set(stores)
+    def storage_away(self, scheme: str, change: int) -> None:
+        """Tell that a storage went away (1), or is back (-1)."""
+        self._storage_away.labels(_AWAY(scheme)).inc(change)
 
     def uri_rejected(self, reason: str) -> None:
         """Count a URI that we do not follow."""

@@ -53,7 +53,7 @@ class Hooks:
     on_trouble : callable
         What a storage did that could not be asked.
     on_away : callable
-        How many storages of a scheme are away, when that changes.
+        The scheme of a storage that went away (1), or is back (-1).
     """
 
     on_read: Callable[[str, int, float], None] = lambda *_: None
@@ -328,9 +328,7 @@ class Fetcher:
             log.warning("storage is away", store=store, why=error.message)
         else:
             log.info("storage is back", store=store)
-        scheme = self._scheme(store)
-        away = [one for one in self._breakers.values() if one.away]
-        self._hooks.on_away(scheme, sum(self._scheme(one.store) == scheme for one in away))
+        self._hooks.on_away(self._scheme(store), -1 if error is None else 1)
 
     def _scheme(self, store: str) -> str:
         if store == str(self._landing.folder):

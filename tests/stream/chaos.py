@@ -24,7 +24,6 @@ from core import groups
 from stream import fits, jobs
 from stream.assemble import Assembler
 from stream.changelog import Restored, restore
-from stream.faults import StoreAwayError
 from stream.fetch import Held, Want
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import (
@@ -72,7 +71,7 @@ class StubStore:
         """Give the bytes at once."""
         yield [(want.checksum or "").encode() for want in wants]
 
-    async def available(self, error: StoreAwayError) -> None:
+    async def available(self, error: Exception) -> None:
         """Be available at once."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.faults import StoreAwayError, WarpError, WarpFault
-from stream.fetch import Fetcher, FetchLimits, Want
+from stream.fetch import Fetcher, FetchLimits, Hooks, Want
 
 CONTENT = b"SIMPLE  =                    T" * 100
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -29,6 +29,11 @@ QUICK = FetchLimits(
 def quick(**limits: Any) -> FetchLimits:
     """Return limits that nobody has to wait for, but for some."""
     return replace(QUICK, **limits)
+
+
+def over(root: Path, hooks: Hooks | None = None, **limits: Any) -> Fetcher:
+    """Return a fetcher that may read a folder, and lands files beside it."""
+    return Fetcher([root], root.parent / "landing", quick(**limits), hooks)
 
 
 async def fetched(

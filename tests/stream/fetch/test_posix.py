@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.faults import StoreTrouble, WarpError, WarpFault
-from stream.fetch import Fetcher, Held, Hooks, Want, posix
+from stream.fetch import Fetcher, Want, posix
 from stream.fetch.landing import LandedFile
 from stream.fetch.places import local_path
 from stream.fetch.posix import ChangedError, copy, locate
-from tests.stream.fetch.fetching import CONTENT, SHA, fault, fetched, quick, trouble
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Return an allowed folder with a warp in it, beside a folder that is not allowed."""
-    allowed = tmp_path / "allowed"
-    (allowed / "night").mkdir(parents=True)
-    (allowed / "night" / "a.fits").write_bytes(CONTENT)
-    (tmp_path / "secret").mkdir()
-    (tmp_path / "secret" / "key").write_bytes(CONTENT)
-    return allowed
-
-
-@pytest.fixture
-def fetcher(root: Path) -> Iterator[Fetcher]:
-    """Give a fetcher that may read the allowed folder, and does not wait for what is missing."""
-    fetcher = _with(root)
-    yield fetcher
-    asyncio.run(fetcher.close())
-
-
-def _with(root: Path, hooks: Hooks | None = None, **limits: Any) -> Fetcher:
-    return Fetcher([root], root.parent / "landing", quick(**limits), hooks)
-
+from tests.stream.fetch.fetching import CONTENT, SHA, fault, fetched, over, quick, trouble
 
 # What may be read
 
@@ -74,7 +50,7 @@ async def test_links_inside_the_roots_are_followed(root: Path, fetcher: Fetcher)
 async def test_a_root_may_be_a_link_itself(root: Path, tmp_path: Path) -> None:
     """The operator's own links are trusted, when the fetcher is made."""
     (tmp_path / "data").symlink_to(root)
-    fetcher = _with(tmp_path / "data")
+    fetcher = over(tmp_path / "data")
     assert await fetched(fetcher, str(tmp_path / "data" / "night" / "a.fits")) == CONTENT
     await fetcher.close()
 
@@ -262,7 +238,7 @@ async def test_a_file_has_a_limit(root: Path, fetcher: Fetcher) -> None:
 
 async def test_a_missing_file_is_missing_once_the_grace_is_over(root: Path) -> None:
     """A file that is not there is asked for until the grace is over."""
-    fetcher = _with(root, missing_grace_s=0.2)
+    fetcher = over(root, missing_grace_s=0.2)
     began = time.monotonic()
     assert await fault(fetcher, str(root / "late.fits")) is WarpFault.MISSING
     assert time.monotonic() - began >= 0.2
@@ -271,7 +247,7 @@ async def test_a_missing_file_is_missing_once_the_grace_is_over(root: Path) -> N
 
 async def test_a_file_may_come_late(root: Path) -> None:
     """A file, and even its folder, that appears within the grace is read."""
-    fetcher = _with(root, missing_grace_s=10.0)
+    fetcher = over(root, missing_grace_s=10.0)
     job = asyncio.create_task(fetched(fetcher, str(root / "tomorrow" / "late.fits"), SHA))
     await asyncio.sleep(0.1)
     (root / "tomorrow").mkdir()
@@ -319,7 +295,7 @@ async def test_a_storage_that_fails_is_nobodys_fault(
 
 async def test_a_folder_that_is_gone_is_away(root: Path) -> None:
     """Files of a folder that is not there itself are not missing: the folder is away."""
-    fetcher = _with(root)
+    fetcher = over(root)
     want = Want(str(root / "night" / "a.fits"))
     away = root.with_name("elsewhere")
     await asyncio.to_thread(root.rename, away)
@@ -333,7 +309,7 @@ async def test_a_storage_that_hangs_is_away(root: Path, monkeypatch: pytest.Monk
     """A read that does not come back costs its time limit, not the caller."""
     end = threading.Event()
     monkeypatch.setattr(posix, "copy", lambda *_: end.wait())
-    fetcher = _with(root, stall_s=0.05)
+    fetcher = over(root, stall_s=0.05)
     error = await trouble(fetcher, Want(str(root / "night" / "a.fits")))
     assert error.trouble is StoreTrouble.TIMEOUT
     assert fetcher.in_flight_bytes == 0
@@ -360,144 +336,3 @@ def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
     path.write_bytes(CONTENT * 2)
     with pytest.raises(ChangedError):
         copy(found, LandedFile(root / "landed", found.size), 1000)
-
-
-# Bounds
-
-
-async def test_bytes_in_flight_are_bounded(root: Path) -> None:
-    """Files that are held leave room for others only up to the bound; then these wait."""
-    fetcher = _with(root, in_flight_bytes=2 * len(CONTENT))
-    uri = str(root / "night" / "a.fits")
-    async with fetcher.hold(Want(uri)), fetcher.hold(Want(uri)):
-        assert fetcher.in_flight_bytes == 2 * len(CONTENT)
-        waiting = asyncio.create_task(fetched(fetcher, uri))
-        await asyncio.sleep(0.1)
-        assert not waiting.done()
-    assert await asyncio.wait_for(waiting, 5) == CONTENT
-    assert fetcher.in_flight_bytes == 0
-    await fetcher.close()
-
-
-async def test_files_are_served_in_the_order_of_asking(root: Path) -> None:
-    """A large file that waits is not overtaken for ever by small ones."""
-    (root / "small").write_bytes(b"s")
-    small = Want(str(root / "small"))
-    fetcher = _with(root, in_flight_bytes=len(CONTENT) + 1)
-    order: list[str] = []
-
-    async def take(name: str) -> None:
-        await fetched(fetcher, str(root / name))
-        order.append(name)
-
-    async with fetcher.hold(small), fetcher.hold(small):
-        jobs = [asyncio.create_task(take("night/a.fits"))]
-        await asyncio.sleep(0.05)
-        jobs += [asyncio.create_task(take("small")) for _ in range(3)]
-        await asyncio.sleep(0.05)
-        assert order == []
-    await asyncio.gather(*jobs)
-    assert len(order) == 4
-    await fetcher.close()
-
-
-async def test_a_file_larger_than_the_bound_is_read_alone(root: Path) -> None:
-    """A bound smaller than a file holds it back until nothing else is in flight."""
-    fetcher = _with(root, in_flight_bytes=1)
-    uri = str(root / "night" / "a.fits")
-    assert await asyncio.gather(*(fetched(fetcher, uri) for _ in range(3))) == [CONTENT] * 3
-    await fetcher.close()
-
-
-async def test_a_cancelled_fetch_gives_its_bytes_back(root: Path) -> None:
-    """Whoever stops waiting, for room or for bytes, leaves no room taken."""
-    fetcher = _with(root, in_flight_bytes=len(CONTENT))
-    uri = str(root / "night" / "a.fits")
-    async with fetcher.hold(Want(uri)):
-        waiting = [asyncio.create_task(fetched(fetcher, uri)) for _ in range(2)]
-        await asyncio.sleep(0.05)
-        waiting[0].cancel()
-        await asyncio.sleep(0)
-    assert await asyncio.wait_for(waiting[1], 5) == CONTENT
-    assert fetcher.in_flight_bytes == 0
-    await fetcher.close()
-
-
-async def test_reads_are_told(root: Path) -> None:
-    """Each file that was read is told with its bytes and seconds, one that was refused is not."""
-    told: list[tuple[str, int, float]] = []
-    fetcher = _with(root, Hooks(on_read=lambda *read: told.append(read)))
-    uri = str(root / "night" / "a.fits")
-    await fetched(fetcher, uri)
-    await fault(fetcher, uri, checksum="0" * 64)
-    await fetcher.close()
-    assert [read[:2] for read in told] == [("file", len(CONTENT))]
-    assert told[0][2] >= 0
-
-
-async def test_files_that_belong_together_are_borrowed_in_one_go(root: Path) -> None:
-    """Jobs that each need two files never wait for each other with one in hand."""
-    fetcher = _with(root, in_flight_bytes=3 * len(CONTENT))
-    pair = (Want(str(root / "night" / "a.fits")), Want(str(root / "night" / "a.fits"), SHA))
-    most = 0
-
-    async def job() -> None:
-        nonlocal most
-        async with fetcher.hold(*pair) as held:
-            most = max(most, fetcher.in_flight_bytes)
-            assert [_landed(one) for one in held] == [CONTENT, CONTENT]
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(asyncio.gather(*(job() for _ in range(6))), 20)
-    assert most == 2 * len(CONTENT)
-    assert fetcher.in_flight_bytes == 0
-    await fetcher.close()
-
-
-async def test_of_two_files_the_bad_one_is_told(root: Path) -> None:
-    """A file that cannot be had is an error in its own place, and counts no bytes."""
-    told: list[WarpFault] = []
-    fetcher = _with(root, Hooks(on_fault=told.append))
-    good, gone = Want(str(root / "night" / "a.fits")), Want(str(root / "none.fits"))
-    async with fetcher.hold(gone, good) as (first, second):
-        assert isinstance(first, WarpError)
-        assert first.reason is WarpFault.MISSING
-        assert _landed(second) == CONTENT
-        assert fetcher.in_flight_bytes == len(CONTENT)
-    assert told == [WarpFault.MISSING]
-    await fetcher.close()
-
-
-async def test_faults_are_told_once(root: Path) -> None:
-    """Each refusal and each failure of the storage is told by its name."""
-    told: list[WarpFault] = []
-    fetcher = _with(root, Hooks(on_fault=told.append))
-    uri = str(root / "night" / "a.fits")
-    await fault(fetcher, "http://host/a.fits")
-    await fault(fetcher, uri, size=1)
-    await fault(fetcher, uri, checksum="0" * 64)
-    await fetched(fetcher, uri)
-    await fetcher.close()
-    assert told == [WarpFault.FORBIDDEN, WarpFault.CHECKSUM, WarpFault.CHECKSUM]
-
-
-def _landed(held: Held) -> bytes:
-    assert isinstance(held, Path)
-    return held.read_bytes()
-
-
-def _open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def test_descriptors_are_given_back(root: Path, fetcher: Fetcher) -> None:
-    """Reading, and refusing to read, leaves no file open."""
-    uri = str(root / "night" / "a.fits")
-    await fetched(fetcher, uri)
-    before = _open_files()
-    for _ in range(20):
-        await fetched(fetcher, uri)
-        await fault(fetcher, uri, checksum="0" * 64)
-        await fault(fetcher, str(root / "night"))
-        await fault(fetcher, uri + "/b")
-    assert _open_files() == before

@@ -249,7 +249,7 @@ async def test_a_server_that_is_away(make: Any, proxy: Proxy, monkeypatch: Any) 
             assert told == [("s3", 1)]
             proxy.troubles = lambda _: None
             assert await asyncio.gather(*reads) == [CONTENT] * 10
-    assert told == [("s3", 1), ("s3", 0)]
+    assert told == [("s3", 1), ("s3", -1)]
     events = [(one["event"], one["store"]) for one in logs]
     assert events == [("storage is away", BUCKET), ("storage is back", BUCKET)]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there
