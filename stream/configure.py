@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ PREFIX = "EVENSKY_"
 
 _MATCH = "match"
 _POLICIES = "policies"
+_BETWEEN_PLACES = re.compile(f"{os.pathsep}(?!(?<=s3{os.pathsep})//)")
 _LIKE_OURS = 0.8  # difflib's ratio: EVENSKY_WORKER is ours misspelt, EVENSKY_SERVICE_HOST is not
 
 
@@ -180,7 +182,7 @@ def _nested(given: Iterable[_Given]) -> dict[str, object]:
         if one.name.startswith(f"{_MATCH}."):
             match[one.name.removeprefix(f"{_MATCH}.")] = one.value
         elif one.name == "allow" and isinstance(one.value, str):
-            values[one.name] = [part for part in one.value.split(os.pathsep) if part]
+            values[one.name] = [part for part in _BETWEEN_PLACES.split(one.value) if part]
         else:
             values[one.name] = one.value
     return values | ({_MATCH: match} if match else {})

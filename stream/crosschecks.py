@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core import ConfigError, MatchConfig, UndersampleStyle
@@ -56,7 +57,7 @@ def _impossible_log(settings: Settings) -> Iterator[Problem]:
             "make broker_grace_s larger than session_timeout_s",
         )
     for root in settings.allow:
-        if not root.is_dir():
+        if isinstance(root, Path) and not root.is_dir():
             yield Problem(("allow",), f"there is no folder {root}", "make it or take it away")
 
 

@@ -1,10 +1,14 @@
-"""What can be wrong with one warp, as values: the warp fails alone, and its message says why."""
+"""What can be wrong with one warp, and what with a storage, as values and errors.
+
+The one fails the warp alone, and its message says why; the other is nobody's fault, and is waited
+out.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["WarpError", "WarpFault"]
+__all__ = ["NotThereError", "StoreAwayError", "StoreTrouble", "WarpError", "WarpFault"]
 
 _LONGEST_MESSAGE = 300
 
@@ -72,6 +76,66 @@ class WarpError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.message}"
+
+
+class StoreTrouble(StrEnum):
+    """What a storage does instead of giving bytes; the closed set that metrics carry."""
+
+    AWAY = "away"
+    """It is not asked: it failed before, and its pause is not over."""
+    FAILED = "failed"
+    """It answered with an error of its own, or not at all."""
+    FULL = "full"
+    """There is no room to land bytes."""
+    MISSING = "missing"
+    """It has no such object yet."""
+    REFUSED = "refused"
+    """It does not take our credentials, or sends us elsewhere."""
+    TIMEOUT = "timeout"
+    """It stalled, or was slower than it may be."""
+    TRUNCATED = "truncated"
+    """The transfer was cut."""
+
+
+class StoreAwayError(Exception):
+    """A storage cannot be read now; no warp is to blame.
+
+    Parameters
+    ----------
+    store : str
+        Which one: a folder, or ``s3://BUCKET``.
+    message : str
+        One sentence for a person; cut like that of a `WarpError`.
+    trouble : StoreTrouble
+        What it does.
+    pause_s : float
+        Seconds for which whoever met it should not ask again.
+
+    Attributes
+    ----------
+    store, message, trouble, pause_s
+        As given.
+    """
+
+    def __init__(
+        self, store: str, message: str, trouble: StoreTrouble, pause_s: float = 0.0
+    ) -> None:
+        message = _printable(message)
+        super().__init__(store, message, trouble)
+        self.store = store
+        self.message = message
+        self.trouble = trouble
+        self.pause_s = pause_s
+
+    def __str__(self) -> str:
+        return f"{self.store}: {self.message}"
+
+
+class NotThereError(StoreAwayError):
+    """An object is not there yet, and may come: its storage works."""
+
+    def __init__(self, store: str, pause_s: float = 0.0) -> None:
+        super().__init__(store, "there is no such file", StoreTrouble.MISSING, pause_s)
 
 
 def _printable(message: str) -> str:

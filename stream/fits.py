@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from io import BytesIO
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -76,12 +77,12 @@ class WarpHeader:
     shape: Shape | None
 
 
-def decode(data: bytes, limits: DecodeLimits | None = None) -> MaskedImage:
+def decode(data: bytes | mmap, limits: DecodeLimits | None = None) -> MaskedImage:
     """Return the planes of a warp.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or mmap
         A whole file: plain FITS, gzipped FITS, or FITS with tile-compressed planes.
     limits : DecodeLimits, optional
         What the file may ask for.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
+from mmap import mmap
 from typing import Any, cast
 
 import numpy as np
@@ -114,12 +115,12 @@ def guarded() -> Iterator[None]:
         raise WarpError(WarpFault.UNREADABLE, msg) from error
 
 
-def inflate(data: bytes, limits: DecodeLimits, *, enough: int | None = None) -> memoryview:
+def inflate(data: bytes | mmap, limits: DecodeLimits, *, enough: int | None = None) -> memoryview:
     """Return the file's content, inflated if the whole file is a gzip stream.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or mmap
         The file.
     limits : DecodeLimits
         `max_bytes` is held while inflating, not after.
@@ -131,7 +132,7 @@ def inflate(data: bytes, limits: DecodeLimits, *, enough: int | None = None) -> 
     WarpError
         `too_large`, `truncated`, or `unreadable` for what is no gzip stream.
     """
-    if not data.startswith(_GZIP_MAGIC):
+    if data[: len(_GZIP_MAGIC)] != _GZIP_MAGIC:
         _check_bytes(len(data), limits)
         return memoryview(data)
     content = bytearray()
@@ -157,7 +158,7 @@ def _check_bytes(size: int, limits: DecodeLimits) -> None:
         raise WarpError(WarpFault.TOO_LARGE, msg)
 
 
-def _inflated_chunks(data: bytes) -> Iterator[bytes]:
+def _inflated_chunks(data: bytes | mmap) -> Iterator[bytes]:
     """Inflate the members of a gzip stream in steps of bounded size."""
     member = gzip_member()
     for start in range(0, len(data), _STEP):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import core
 from stream.decodelimits import DecodeLimits
@@ -27,15 +28,15 @@ class WarpInput:
         Which visit it is.
     checksum : str
         sha256 of `data`, verified by whoever fetched them.
-    data : bytes
-        The file.
+    data : bytes or Path
+        The file, or where it has landed.
     scale : float
         Multiplies the image; its square multiplies the variance.
     """
 
     visit: int
     checksum: str
-    data: bytes
+    data: bytes | Path
     scale: float = 1.0
 
 

@@ -16,7 +16,7 @@ import core
 import schemas
 from stream import jobs
 from stream.decodelimits import DecodeLimits
-from stream.faults import WarpError, WarpFault
+from stream.faults import StoreAwayError, WarpError, WarpFault
 from stream.fetch import Held, Want
 from stream.jobnames import JobNames
 from stream.recall import Recall
@@ -34,7 +34,17 @@ class Store(Protocol):
     """Where bytes come from."""
 
     def hold(self, *wants: Want) -> AbstractAsyncContextManager[Sequence[Held]]:
-        """Give the verified bytes of warps, or what is wrong with each, for a while."""
+        """Give the verified files of warps, or what is wrong with each, for a while.
+
+        Raises
+        ------
+        StoreAwayError
+            A storage does not give them now.
+        """
+        ...
+
+    async def available(self, error: StoreAwayError) -> None:
+        """Wait until a storage may be asked again."""
         ...
 
 
@@ -132,21 +142,33 @@ class Runner:
     async def _do(
         self, name: str, job: Callable[..., T], rank: Rank, run: Run
     ) -> T | jobs.JobFault:
-        """Do a job on warps that are held in memory for its time."""
+        """Do a job in a slot; while its storage is away others have the slot."""
+        wants = [Want(one.uri, one.checksum, one.size) for one in run.arrivals]
+        while True:
+            try:
+                async with self._slots.take(rank):
+                    run.begun = True
+                    return await self._on_files(name, job, run, wants)
+            except StoreAwayError as error:
+                run.begun = False
+                away = error
+            await self._store.available(away)
+
+    async def _on_files(
+        self, name: str, job: Callable[..., T], run: Run, wants: Sequence[Want]
+    ) -> T | jobs.JobFault:
+        """Do a job on warps that are held for its time."""
         arrivals, watch = run.arrivals, self._watch
-        wants = [Want(one.uri, one.checksum, one.size) for one in arrivals]
-        async with self._slots.take(rank):
-            run.begun = True
-            turn = nullcontext() if watch is None else watch.turn(name, arrivals[-1])
-            async with self._store.hold(*wants) as held:
-                warps = _inputs(arrivals, held)
-                if isinstance(warps, jobs.JobFault):
-                    return warps
-                try:
-                    async with turn:
-                        return await self._pool.run(job, *warps, self._config, self._limits)
-                except WarpError as error:
-                    return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
+        turn = nullcontext() if watch is None else watch.turn(name, arrivals[-1])
+        async with self._store.hold(*wants) as held:
+            warps = _inputs(arrivals, held)
+            if isinstance(warps, jobs.JobFault):
+                return warps
+            try:
+                async with turn:
+                    return await self._pool.run(job, *warps, self._config, self._limits)
+            except WarpError as error:
+                return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
 
 
 def _inputs(

@@ -31,6 +31,7 @@ from core import MatchConfig, VerdictLimits
 from core.quality import FLAGS
 from schemas import STATE_FORMAT
 from stream.crosschecks import PARENT_BYTES, impossible
+from stream.fetch.places import Bucket, allowed_place
 from stream.machine import Machine
 from stream.policies import (
     POLICY_SETTINGS,
@@ -213,9 +214,10 @@ class Settings(BaseModel):
     )
 
     # -- pixels and the processes that work on them
-    allow: tuple[Path, ...] = Field(
+    allow: tuple[Annotated[Path | Bucket, BeforeValidator(allowed_place)], ...] = Field(
         default=(),
-        description="folders that warps may be read from; default: the embedded log's folder",
+        description="folders, and s3://BUCKET[/PREFIX], that warps may be read from; keys, region "
+        "and endpoint of S3 come from AWS_ variables; default: the embedded log's folder",
     )
     max_warp_bytes: Size = Field(
         default=ByteSize(512 * MIB), description="largest file of a warp, before it is inflated"
@@ -229,6 +231,11 @@ class Settings(BaseModel):
     )
     missing_grace_s: Seconds = Field(
         default=5.0, description="time for which a missing file is asked for again"
+    )
+    storage_stall_s: Annotated[Seconds, Field(le=3600)] = Field(
+        default=20.0,
+        description="time without 50 kB/s of a file after which its folder or bucket counts as "
+        "away and is waited for",
     )
     worker_memory_bytes: Annotated[ByteSize, Field(ge=256 * MIB)] = Field(
         default=ByteSize(2 * GIB),
@@ -423,9 +430,10 @@ class Settings(BaseModel):
         return None if self.http == "off" else parse_address(self.http)
 
     @property
-    def roots(self) -> tuple[Path, ...]:
-        """Real folders that warps may be read from."""
-        return tuple(root.resolve() for root in self.allow or (self.log.parent,))
+    def roots(self) -> tuple[Path | Bucket, ...]:
+        """Real folders, and buckets, that warps may be read from."""
+        allowed = self.allow or (self.log.parent,)
+        return tuple(one if isinstance(one, Bucket) else one.resolve() for one in allowed)
 
     @property
     def local_folder(self) -> Path | None:

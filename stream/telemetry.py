@@ -53,7 +53,10 @@ _REBALANCES = Labels("assigned", "revoked", "lost")
 _LATE = Labels("update", "replaced", "withdrawn", "dead")
 _SCHEMES = Labels("file", "s3")
 _OPERATIONS = Labels("read", "stat", "list")
-_STORAGE = Labels("missing", "refused", "timeout", "truncated", "checksum")
+_STORAGE = Labels(
+    "missing", "refused", "timeout", "truncated", "checksum", "failed", "full", "away"
+)
+_AWAY = Labels("file", "s3", "landing")
 _URIS = Labels("scheme", "outside", "malformed", "too_large")
 _PAUSES = Labels("restoring", "backlog", "draining")
 _TOPICS = Labels("warps")
@@ -239,6 +242,10 @@ class Telemetry:
         """Count a failure of the storage."""
         self._storage_errors.labels(_OPERATIONS(operation), _STORAGE(kind)).inc()
 
+    def storage_away(self, scheme: str, change: int) -> None:
+        """Tell that a storage went away (1), or is back (-1)."""
+        self._storage_away.labels(_AWAY(scheme)).inc(change)
+
     def uri_rejected(self, reason: str) -> None:
         """Count a URI that we do not follow."""
         self._uris.labels(_URIS(reason)).inc()
@@ -368,6 +375,7 @@ class Telemetry:
         self._storage_errors = self._counter(
             "storage_errors", "Failures of the storage.", "op", "kind"
         )
+        self._storage_away = self._gauge("storage_away", "Storages that are away.", "scheme")
         self._uris = self._counter("uri_rejected", "URIs that are not followed.", "reason")
 
     def _make_log(self) -> None:
@@ -418,6 +426,7 @@ class Telemetry:
             (self._reused, _SOURCES),
             (self._read_bytes, _SCHEMES),
             (self._read_seconds, _SCHEMES),
+            (self._storage_away, _AWAY),
             (self._uris, _URIS),
             (self._transaction_seconds, _TRANSACTIONS),
             (self._rebalances, _REBALANCES),

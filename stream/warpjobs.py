@@ -7,8 +7,11 @@ once a match.
 from __future__ import annotations
 
 import math
+import mmap
+import os
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 
 import core
 from stream import fits
@@ -154,12 +157,21 @@ def _ready(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) ->
 def _read(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
     try:
         with task.timer("decode"):
-            exposure = fits.decode(warp.data, limits)
+            exposure = fits.decode(_content(warp.data), limits)
         return task.scaleExposure(exposure, warp.scale, f"visit {warp.visit}")
     except WarpError as error:
         raise _fault(warp, error.reason, error.message) from error
     except core.ScalerError as error:
         raise _fault(warp, WarpFault.WRONG_SCALE, str(error)) from error
+
+
+def _content(data: bytes | Path) -> bytes | mmap.mmap:
+    """Map a file that has landed; an empty one cannot be mapped."""
+    if isinstance(data, bytes):
+        return data
+    with data.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
 
 
 def _fault(warp: WarpInput, reason: WarpFault, message: str) -> _WarpFaultError:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final, TypeVar
 
 import core
 from stream import jobs
 from stream.assemble import Assembler
 from stream.decodelimits import DecodeLimits
-from stream.faults import WarpFault
-from stream.fetch import Fetcher, FetchLimits
+from stream.faults import StoreTrouble, WarpFault
+from stream.fetch import Fetcher, FetchLimits, Hooks
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.kafka_settings import KafkaSettings
@@ -51,12 +53,14 @@ __all__ = [
     "fetch_limits",
     "kafka_settings",
     "kept_results",
+    "landing_folder",
     "our_topics",
     "owner_log",
     "publisher_log",
     "reader_log",
     "slots",
     "tell_fault",
+    "tell_trouble",
     "watched",
     "worker_pool",
 ]
@@ -286,20 +290,33 @@ def fetch_limits(settings: Settings) -> FetchLimits:
         max_bytes=settings.max_warp_bytes,
         in_flight_bytes=settings.fetch_in_flight_bytes,
         missing_grace_s=settings.missing_grace_s,
+        stall_s=settings.storage_stall_s,
     )
 
 
 def _fetcher(settings: Settings, telemetry: Telemetry) -> Fetcher:
     if settings.brokers and not settings.allow:
         sentence = "strangers write into Kafka, so no warp may be read that is not allowed"
-        raise SettingsError((Problem(("allow",), sentence, "name the folders that warps lie in"),))
+        remedy = "name the folders or buckets that warps lie in"
+        raise SettingsError((Problem(("allow",), sentence, remedy),))
     return Fetcher(
         settings.roots,
+        landing_folder(settings),
         fetch_limits(settings),
-        partial(telemetry.storage_read, "file"),
-        on_fault=partial(tell_fault, telemetry),
+        Hooks(
+            on_read=telemetry.storage_read,
+            on_fault=partial(tell_fault, telemetry),
+            on_trouble=partial(tell_trouble, telemetry),
+            on_away=telemetry.storage_away,
+        ),
         recall=tuple if settings.brokers else partial(recall, settings.log),
     )
+
+
+def landing_folder(settings: Settings) -> Path:
+    """Return where fetched files lie for the time of their jobs."""
+    folder = settings.local_folder or Path(tempfile.gettempdir()) / f"evensky-{settings.app}"
+    return folder / "landing"
 
 
 def tell_fault(telemetry: Telemetry, fault: WarpFault) -> None:
@@ -308,3 +325,8 @@ def tell_fault(telemetry: Telemetry, fault: WarpFault) -> None:
         telemetry.uri_rejected("outside")
     else:
         telemetry.storage_error("read", _STORAGE_FAULTS.get(fault, "other"))
+
+
+def tell_trouble(telemetry: Telemetry, trouble: StoreTrouble) -> None:
+    """Count what a storage did instead of giving a file."""
+    telemetry.storage_error("read", trouble.value)

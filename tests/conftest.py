@@ -13,6 +13,8 @@ import pytest
 
 from ops.broker.broker import INSTALL, VERSIONS, BrokerError, Cluster, running
 from ops.broker.secure import INSTALL_OPENSSL
+from ops.store.server import Server
+from ops.store.server import running as store
 from tests.programs import not_proved, require_program
 
 
@@ -46,6 +48,13 @@ def _broker(**more: Any) -> Iterator[Cluster]:
         except BrokerError as error:
             not_proved(str(error))
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Server]:
+    """Run one server that speaks S3 for the whole session; keys need prefixes of their own."""
+    with store() as server:
+        yield server
 
 
 @pytest.fixture

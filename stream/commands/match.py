@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -181,7 +182,8 @@ async def _match(
 ) -> list[_Matched]:
     pool = worker_pool(settings)
     roots = {one.path.resolve().parent for batch in batches for one in batch.files.values()}
-    store = Fetcher(roots, fetch_limits(settings))
+    landing = tempfile.TemporaryDirectory(prefix="evensky-match-")
+    store = Fetcher(roots, Path(landing.name), fetch_limits(settings))
     config, limits = settings.match_config(), decode_limits(settings)
     workshop = Workshop(store, pool, config, limits, slots(settings))
     messages = assembler(settings)
@@ -192,7 +194,8 @@ async def _match(
         )
     finally:
         await pool.close(0)
-        store.close()
+        await store.close()
+        landing.cleanup()
     return [_Matched(b, revision) for b, revision in zip(batches, revisions, strict=True)]
 
 

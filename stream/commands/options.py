@@ -87,6 +87,7 @@ SECTIONS: Final = {
         "max_warp_side_px",
         "fetch_in_flight_bytes",
         "missing_grace_s",
+        "storage_stall_s",
     ),
     "What is kept beside the log": ("local_dir", "results_max_bytes", "results_shared"),
     "The service and its operators": (
@@ -106,7 +107,7 @@ _METAVARS: Final = {
     "log": "FILE",
     "bootstrap_servers": "HOST:PORT,...",
     "http": "HOST:PORT",
-    "allow": "DIR",
+    "allow": "DIR|s3://...",
     "local_dir": "DIR",
     "results_shared": "DIR|s3://...",
     "ssl_ca_file": "FILE",

@@ -88,7 +88,7 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
             await web.close()
         await assembly.pool.close(0)
         await assembly.results.close()
-        assembly.fetcher.close()
+        await assembly.fetcher.close()
 
 
 def _web(settings: Settings, assembly: Assembly) -> Web | None:

@@ -97,7 +97,7 @@ async def play(night: Night, display: GroupDisplay) -> dict[str, schemas.GroupMa
             task.cancel()
         await asyncio.gather(upstream, reading, running, return_exceptions=True)
         await pool.close(0)
-        stage.assembly.fetcher.close()
+        await stage.assembly.fetcher.close()
 
 
 async def _watch(

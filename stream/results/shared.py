@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -12,9 +11,10 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
+from stream.s3 import is_place, open_bucket
+
 __all__ = ["SharedKeeper", "shared_place"]
 
-_BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?")
 _PATIENCE: Final = timedelta(seconds=5)
 
 
@@ -36,7 +36,7 @@ def shared_place(text: str) -> str | Path:
     ValueError
         It is neither.
     """
-    if _BUCKET.fullmatch(text):
+    if is_place(text):
         return text.rstrip("/")
     if text.startswith("/") and text.isprintable():
         return Path(text)
@@ -116,12 +116,7 @@ class SharedKeeper:
 def _store(place: str | Path) -> LocalStore | S3Store:
     if isinstance(place, Path):
         return LocalStore(place, mkdir=True)
-    return S3Store.from_url(
-        place,
-        # plain HTTP is spoken only to an endpoint that the operator has named with http://
-        client_options={"timeout": _PATIENCE, "connect_timeout": _PATIENCE, "allow_http": True},
-        retry_config={"max_retries": 1, "retry_timeout": _PATIENCE},
-    )
+    return open_bucket(place, _PATIENCE)
 
 
 def _path(name: str) -> str:

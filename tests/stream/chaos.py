@@ -71,6 +71,9 @@ class StubStore:
         """Give the bytes at once."""
         yield [(want.checksum or "").encode() for want in wants]
 
+    async def available(self, error: Exception) -> None:
+        """Be available at once."""
+
 
 @dataclass
 class StubPool:

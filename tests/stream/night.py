@@ -181,7 +181,8 @@ class Night:
 
     def service(self, pool: Pool | None = None) -> Service:
         """Return a service, not yet started."""
-        store = Fetcher([self.folder], FetchLimits(missing_grace_s=0.05, pause_s=0.01))
+        limits = FetchLimits(missing_grace_s=0.05, pause_s=0.01)
+        store = Fetcher([self.folder], self.folder / "landing", limits)
         watch = Watch(lambda _: self.policy, self.clock)
         workshop = Workshop(store, pool or self.pool, CONFIG, fits.DecodeLimits(), 4)
         workshop.equip(self.results, watch)

@@ -285,7 +285,9 @@ def test_a_bad_file_is_an_answer() -> None:
 def test_a_fault_names_the_warp_at_fault(visit: int) -> None:
     """In a match the fault is the reference's or the warp's, whichever it is."""
     pair = {v: warp(sky(1.0, seed=v), v) for v in (1, 2)}
-    pair[visit] = replace(pair[visit], data=pair[visit].data[:4000], checksum="cut")
+    data = pair[visit].data
+    assert isinstance(data, bytes)
+    pair[visit] = replace(pair[visit], data=data[:4000], checksum="cut")
     answer = jobs.match(pair[1], pair[2], CONFIG, LIMITS)
     assert isinstance(answer, JobFault)
     assert (answer.visit, answer.reason) == (visit, "truncated")

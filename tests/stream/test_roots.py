@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from stream.faults import WarpError, WarpFault
 from stream.fetch import Fetcher, FetchLimits
 from stream.roots import recall, remember
+from tests.stream.fetch.fetching import fetched
 
 CONTENT = b"pixels" * 100
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -32,15 +32,14 @@ def log(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(log: Path) -> Iterator[Fetcher]:
     """Give a fetcher that may read the log's own folder, and what is remembered beside the log."""
-    store = Fetcher(
-        [log.parent], FetchLimits(missing_grace_s=0.01), recall=functools.partial(recall, log)
-    )
+    store = _store(log)
     yield store
-    store.close()
+    asyncio.run(store.close())
 
 
 def _store(log: Path) -> Fetcher:
-    return Fetcher([log.parent], FetchLimits(missing_grace_s=0.01), recall=partial(recall, log))
+    limits, landing = FetchLimits(missing_grace_s=0.01), log.with_name("landing")
+    return Fetcher([log.parent], landing, limits, recall=partial(recall, log))
 
 
 def _warps(folder: Path, count: int = 1) -> list[str]:
@@ -82,17 +81,17 @@ async def test_forbidden_until_announced(store: Fetcher, log: Path, tmp_path: Pa
     """A folder may be read from the moment it is remembered, and not before."""
     (uri,) = _warps(tmp_path / "survey")
     with pytest.raises(WarpError) as caught:
-        await store.fetch(uri, SHA, None)
+        await fetched(store, uri, SHA, None)
     assert caught.value.reason is WarpFault.FORBIDDEN
     remember(log, [tmp_path / "survey"])
-    assert await store.fetch(uri, SHA, None) == CONTENT
+    assert await fetched(store, uri, SHA, None) == CONTENT
 
 
 async def test_a_whole_group_from_a_new_folder(store: Fetcher, log: Path, tmp_path: Path) -> None:
     """Of warps fetched at the same moment from a folder just remembered, none is refused."""
     uris = _warps(tmp_path / "survey", 8)
     remember(log, [tmp_path / "survey"])
-    found = await asyncio.gather(*(store.fetch(uri, SHA, None) for uri in uris))
+    found = await asyncio.gather(*(fetched(store, uri, SHA, None) for uri in uris))
     assert found == [CONTENT] * 8
 
 
@@ -100,9 +99,9 @@ async def test_remembered_over_a_restart(log: Path, tmp_path: Path) -> None:
     """A store that is made later may read what was announced before."""
     (uri,) = _warps(tmp_path / "survey")
     remember(log, [tmp_path / "survey"])
-    store = Fetcher([log.parent], recall=functools.partial(recall, log))
-    assert await store.fetch(uri, SHA, None) == CONTENT
-    store.close()
+    store = _store(log)
+    assert await fetched(store, uri, SHA, None) == CONTENT
+    await store.close()
 
 
 async def test_beside_an_announced_folder(store: Fetcher, log: Path, tmp_path: Path) -> None:
@@ -110,5 +109,5 @@ async def test_beside_an_announced_folder(store: Fetcher, log: Path, tmp_path: P
     (uri,) = _warps(tmp_path / "survey-secret")
     remember(log, [tmp_path / "survey"])
     with pytest.raises(WarpError) as caught:
-        await store.fetch(uri, SHA, None)
+        await fetched(store, uri, SHA, None)
     assert caught.value.reason is WarpFault.FORBIDDEN

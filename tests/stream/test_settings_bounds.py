@@ -51,6 +51,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "max_warp_side_px": (1, 65_536, 8192),
     "fetch_in_flight_bytes": (512 * MIB, 2**50, GIB),
     "missing_grace_s": (1e-3, YEAR, 5),
+    "storage_stall_s": (1e-3, 3600, 20),
     "worker_memory_bytes": (256 * MIB, 2**40, 2 * GIB),
     "workers": (0, 1024, 8),
     "job_timeout_s": (1e-3, YEAR, 120),

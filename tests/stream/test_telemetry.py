@@ -47,6 +47,7 @@ NAMES = {
     "reference_changes_total",
     "state_restore_duration_seconds",
     "state_restored_records_total",
+    "storage_away",
     "storage_errors_total",
     "storage_read_bytes_total",
     "storage_read_duration_seconds",
@@ -93,6 +94,7 @@ def busy(telemetry: Telemetry) -> None:
     telemetry.staged("match", 0.2)
     telemetry.storage_read("file", 1000, 0.1)
     telemetry.storage_error("read", "missing")
+    telemetry.storage_away("s3", 1)
     telemetry.uri_rejected("outside")
     telemetry.transaction("publish", "committed", 0.03)
     telemetry.fenced()

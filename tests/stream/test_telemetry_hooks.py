@@ -132,6 +132,7 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
         lambda t: t.storage_error("stat", "refused"),
         {of("storage_errors_total", op="stat", kind="refused"): 1},
     ),
+    "storage_away": (lambda t: t.storage_away("s3", 2), {of("storage_away", scheme="s3"): 2}),
     "uri_rejected": (
         lambda t: t.uri_rejected("outside"),
         {of("uri_rejected_total", reason="outside"): 1},
@@ -206,11 +207,12 @@ LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...
         ("job", "decode", "scale", "measure", "match"),
     ),
     "scheme": (lambda t, v: t.storage_read(v, 1, 1), "scheme", ("file", "s3")),
+    "away": (lambda t, v: t.storage_away(v, 1), "scheme", ("file", "s3", "landing")),
     "op": (lambda t, v: t.storage_error(v, "missing"), "op", ("read", "stat", "list")),
     "fault": (
         lambda t, v: t.storage_error("read", v),
         "kind",
-        ("missing", "refused", "timeout", "truncated", "checksum"),
+        ("missing", "refused", "timeout", "truncated", "checksum", "failed", "full", "away"),
     ),
     "uri": (
         lambda t, v: t.uri_rejected(v),

@@ -34,6 +34,7 @@ from stream.wiring import (
     watched,
 )
 from tests.schemas import examples
+from tests.stream.fetch.fetching import fetched
 from tests.stream.night import FAST
 
 BROKERS = "localhost:9092,other:9093"
@@ -70,15 +71,15 @@ async def test_strangers_need_an_allow_list(tmp_path: Path) -> None:
     wanted = str(tmp_path / "announced" / "warp")
     (tmp_path / "allowed").mkdir()
     file = assemble_service(_settings(log=tmp_path / "a.db", allow=(tmp_path / "allowed",)))
-    assert await file.fetcher.fetch(wanted) == b"pixels"
+    assert await fetched(file.fetcher, wanted) == b"pixels"
     kafka = assemble_service(_settings(bootstrap_servers=BROKERS, allow=(tmp_path / "allowed",)))
     with pytest.raises(WarpError, match="no allowed root"):
-        await kafka.fetcher.fetch(wanted)
-    kafka.fetcher.close()
-    file.fetcher.close()
+        await fetched(kafka.fetcher, wanted)
+    await kafka.fetcher.close()
+    await file.fetcher.close()
 
 
-def test_owners_follow_the_settings(tmp_path: Path) -> None:
+async def test_owners_follow_the_settings(tmp_path: Path) -> None:
     """Policies by campaign and the state's format come to whoever owns a partition."""
     rules = [{"campaign": "dr1", "quorum": 9}]
     settings = _settings(log=tmp_path / "a.db", policies=rules, state_format="1", max_due_groups=5)
@@ -86,7 +87,7 @@ def test_owners_follow_the_settings(tmp_path: Path) -> None:
     shared = assembly.service._shared  # noqa: SLF001 - what owners get is shown nowhere else
     quorums = [shared.policy_for(f"{name}/s/1/2/r").quorum for name in ("dr1", "live")]
     assert (quorums, shared.state_format, shared.max_due_groups) == ([9, 3], 1, 5)
-    assembly.fetcher.close()
+    await assembly.fetcher.close()
 
 
 @pytest.mark.parametrize("grace", [1.0, 10.0, 120.0, 3600.0])

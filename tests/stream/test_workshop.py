@@ -19,6 +19,7 @@ from stream import fits, jobs
 from stream.assemble import Assembler
 from stream.batch import group_files
 from stream.describe import Described
+from stream.faults import StoreAwayError
 from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, WarpError, WarpFault
 from stream.results import LocalKeeper, Results
@@ -50,6 +51,9 @@ class Shelf:
             yield [await self._take(want) for want in wants]
         finally:
             self.held -= len(wants)
+
+    async def available(self, error: StoreAwayError) -> None:
+        """Be available at once."""
 
     async def _take(self, want: Want) -> Held:
         name = want.uri.rsplit("/", 1)[1]

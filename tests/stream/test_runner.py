@@ -1,0 +1,185 @@
+"""The runner while a storage is away: slots go to others, and nobody is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+import schemas
+from stream import jobs
+from stream.decodelimits import DecodeLimits
+from stream.faults import StoreAwayError, StoreTrouble
+from stream.fetch import Held, Want
+from stream.jobs import JobFault, Measured
+from stream.recall import Recall
+from stream.runner import Asked, Runner
+from tests.schemas import examples
+from tests.stream.night import CONFIG
+
+T = TypeVar("T")
+
+ONE = examples.arrived()
+OTHER = msgspec.structs.replace(ONE, visit=ONE.visit + 1, checksum="ef" * 32, uri="/other")
+AWAY = StoreAwayError("s3://sky", "no answer", StoreTrouble.FAILED)
+
+
+class Stores:
+    """Two storages; the first one's is away until it is let back."""
+
+    def __init__(self) -> None:
+        self.back = asyncio.Event()
+        self.asked: list[Want] = []
+        self.waited: list[StoreAwayError] = []
+        self.held = 0
+
+    @asynccontextmanager
+    async def hold(self, *wants: Want) -> AsyncIterator[list[Held]]:
+        """Give names for bytes, if the storage is there."""
+        self.asked += wants
+        await asyncio.sleep(0)
+        if not self.back.is_set() and any(want.uri == ONE.uri for want in wants):
+            raise AWAY
+        self.held += len(wants)
+        yield [want.uri.encode() for want in wants]
+        self.held -= len(wants)
+
+    async def available(self, error: StoreAwayError) -> None:
+        """Wait until the storage is back."""
+        self.waited.append(error)
+        await self.back.wait()
+
+
+class Workers:
+    """Workers who measure everything alike, if they have been let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.go.set()
+        self.done: list[int] = []
+
+    async def run(self, _: Callable[..., T], /, *args: Any) -> Any:
+        """Answer."""
+        await self.go.wait()
+        (warp,) = (arg for arg in args if isinstance(arg, jobs.WarpInput))
+        self.done.append(warp.visit)
+        return Measured(warp.visit, warp.checksum, 1.0, 2.0, 3.0, (4, 5), (6, 7))
+
+
+@pytest.fixture
+def stores() -> Stores:
+    """Return storages."""
+    return Stores()
+
+
+@pytest.fixture
+def workers() -> Workers:
+    """Return workers."""
+    return Workers()
+
+
+@pytest.fixture
+async def runner(stores: Stores, workers: Workers) -> AsyncIterator[Runner]:
+    """Give a runner with a single slot."""
+    runner = Runner(stores, workers, CONFIG, DecodeLimits(), 1)
+    yield runner
+    await runner.close()
+
+
+Answer = asyncio.Task[Measured | JobFault]
+
+
+def asked(
+    runner: Runner, arrival: schemas.WarpArrived, recall: Recall | None = None, at: int = 0
+) -> Answer:
+    """Ask for a warp's measurement."""
+    whose = Asked((arrival,), (at, "group"), recall or Recall())
+    return asyncio.create_task(runner.run(whose, jobs.measure))
+
+
+async def settled() -> None:
+    """Let everything go as far as it can."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def test_a_job_waits_without_a_slot(runner: Runner, stores: Stores, workers: Workers) -> None:
+    """Others have the only slot while a storage is away; then the job is done as ever."""
+    first = asked(runner, ONE)
+    await settled()
+    second = await asked(runner, OTHER, at=9)
+    assert isinstance(second, Measured)
+    assert not first.done()
+    assert stores.waited == [AWAY]
+    stores.back.set()
+    assert isinstance(await first, Measured)
+    assert workers.done == [OTHER.visit, ONE.visit]
+    assert stores.held == 0
+
+
+async def test_the_same_wants_are_asked_for_again(runner: Runner, stores: Stores) -> None:
+    """A want is the same at each try, so that its grace counts from the first."""
+    first = asked(runner, ONE)
+    await settled()
+    stores.back.set()
+    await first
+    assert len(stores.asked) == 2
+    assert stores.asked[0] is stores.asked[1]
+
+
+async def test_a_slot_is_taken_anew_by_rank(
+    runner: Runner, stores: Stores, workers: Workers
+) -> None:
+    """Once its storage is back, a job of an older revision goes before a younger one's."""
+    first = asked(runner, ONE, at=1)
+    await settled()
+    workers.go.clear()
+    holds = asked(runner, msgspec.structs.replace(OTHER, visit=77, checksum="aa" * 32), at=0)
+    younger = asked(runner, OTHER, at=2)
+    await settled()
+    stores.back.set()
+    await settled()
+    workers.go.set()
+    await asyncio.gather(first, holds, younger)
+    assert workers.done == [77, ONE.visit, OTHER.visit]
+
+
+async def test_a_recalled_warp_ends_the_wait(runner: Runner, stores: Stores) -> None:
+    """Who waits for a storage waits no longer than his warp is wanted."""
+    recall = Recall()
+    first = asked(runner, ONE, recall)
+    await settled()
+    recall.add([ONE.visit])
+    fault = await first
+    assert isinstance(fault, JobFault)
+    assert fault.reason == "superseded"
+    stores.back.set()
+    await settled()
+    assert len(stores.asked) == 1
+
+
+async def test_a_lost_partition_ends_the_wait(runner: Runner, stores: Stores) -> None:
+    """A job that waits for a storage has not begun: nobody wants it, so it ends."""
+    recall = Recall()
+    recall.release()
+    first = asked(runner, ONE, recall)
+    await settled()
+    first.cancel()
+    await asyncio.wait({first})
+    await settled()
+    stores.back.set()
+    await settled()
+    assert len(stores.asked) == 1
+
+
+async def test_the_end_ends_the_wait(runner: Runner) -> None:
+    """The end of the service ends jobs that wait for a storage."""
+    first = asked(runner, ONE)
+    await settled()
+    await runner.close()
+    with pytest.raises(asyncio.CancelledError):
+        await first
