@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core import ConfigError, MatchConfig, UndersampleStyle
-from stream.machine import Machine
+from stream.machine import Disk, Machine, disk_of
 from stream.problems import Problem
+from stream.spool.place import laid_bytes
 from stream.transport import impossible_transport
 
 if TYPE_CHECKING:
@@ -98,13 +99,43 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
         )
     needed = settings.workers * settings.worker_memory_bytes
     needed += settings.fetch_in_flight_bytes + PARENT_BYTES
-    if needed > machine.memory_bytes:
+    disk = disk_of(settings.spool_folder)
+    spool = settings.spool_bytes if disk.in_memory else 0
+    if needed + spool > machine.memory_bytes:
+        spooled = f", {_gib(spool)} of spool in memory" if spool else ""
         yield Problem(
-            ("workers", "worker_memory_bytes", "fetch_in_flight_bytes"),
+            (
+                "workers",
+                "worker_memory_bytes",
+                "fetch_in_flight_bytes",
+                *(("spool_bytes",) if spool else ()),
+            ),
             f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
-            f"{_gib(settings.fetch_in_flight_bytes)} read ahead and {_gib(PARENT_BYTES)} for the "
-            f"service make {_gib(needed)}, more than the {_gib(machine.memory_bytes)} there are",
+            f"{_gib(settings.fetch_in_flight_bytes)} read ahead{spooled} and "
+            f"{_gib(PARENT_BYTES)} for the service make {_gib(needed + spool)}, more than the "
+            f"{_gib(machine.memory_bytes)} there are",
             "lower one of them or raise the container's limit",
+        )
+    yield from _impossible_spool(settings, disk)
+
+
+def _impossible_spool(settings: Settings, disk: Disk) -> Iterator[Problem]:
+    two = 2 * laid_bytes((settings.max_warp_side_px, settings.max_warp_side_px))
+    if 0 < settings.spool_bytes < two:
+        yield Problem(
+            ("spool_bytes", "max_warp_side_px"),
+            f"two warps of {settings.max_warp_side_px} px a side take {_gib(two)} decoded, and the "
+            f"spool has {_gib(settings.spool_bytes)}",
+            "raise spool_bytes, lower max_warp_side_px to the survey's, or turn the spool off "
+            "with 0",
+        )
+    if settings.spool_bytes + settings.fetch_in_flight_bytes > disk.bytes:
+        yield Problem(
+            ("spool_bytes", "spool_dir"),
+            f"{_gib(settings.spool_bytes)} of spool and "
+            f"{_gib(settings.fetch_in_flight_bytes)} read ahead do not fit on its disk, which has "
+            f"{_gib(disk.bytes)}",
+            "lower spool_bytes or name another spool_dir",
         )
 
 

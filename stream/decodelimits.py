@@ -23,8 +23,6 @@ class DecodeLimits:
         HDUs to look at in search of the planes.
     max_header_bytes : int
         Bytes of one header.
-    cache_bytes : int
-        Bytes of decoded warps that one worker keeps between its jobs.
     """
 
     max_bytes: int = 1 << 30
@@ -32,4 +30,3 @@ class DecodeLimits:
     max_pixels: int = 1 << 26
     max_hdus: int = 64
     max_header_bytes: int = 1 << 20
-    cache_bytes: int = 1 << 29

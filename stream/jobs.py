@@ -1,4 +1,4 @@
-"""The two jobs that workers do: measure a warp, and match a warp to the reference.
+"""The jobs that workers do: decode a warp for others, measure it, match it to the reference.
 
 Pure functions of picklable values, but for the clock of the task that they run through: what a
 stage took is part of the answer. A fault of the data is an answer too, not an exception: the warp
@@ -14,8 +14,19 @@ from pathlib import Path
 
 import core
 from stream.decodelimits import DecodeLimits
+from stream.spool.place import Place
 
-__all__ = ["JobFault", "Matched", "Measured", "WarpInput", "match", "measure"]
+__all__ = [
+    "JobFault",
+    "Loaded",
+    "Matched",
+    "Measured",
+    "Unlaid",
+    "WarpInput",
+    "load",
+    "match",
+    "measure",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +40,40 @@ class WarpInput:
     checksum : str
         sha256 of `data`, verified by whoever fetched them.
     data : bytes or Path
-        The file, or where it has landed.
+        The file, or where it has landed; not looked at if its planes lie in the spool.
     scale : float
         Multiplies the image; its square multiplies the variance.
+    planes : Path or None
+        Its file in the spool, decoded and scaled.
+    place : Place or None
+        Where its planes are to be laid once they are decoded.
     """
 
     visit: int
     checksum: str
     data: bytes | Path
     scale: float = 1.0
+    planes: Path | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A warp that was decoded, so that others find its planes in the spool.
+
+    Attributes
+    ----------
+    visit : int
+        Which visit it is.
+    shape : (int, int)
+        Rows and columns.
+    timings : mapping of str to float
+        Seconds in each stage: "decode", "scale", "lay".
+    """
+
+    visit: int
+    shape: tuple[int, int]
+    timings: Mapping[str, float] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +96,14 @@ class JobFault:
 
 
 @dataclass(frozen=True, slots=True)
+class Unlaid(JobFault):
+    """Planes that should lie in the spool are not there, or are not as they were laid.
+
+    Nothing is wrong with the warp: whoever gets this has it decoded again.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What the choice of a reference needs to know of a warp.
 
@@ -76,7 +120,8 @@ class Measured:
     origin : (int, int)
         (x0, y0) in the tract, pixels.
     timings : mapping of str to float
-        Seconds in each stage: "decode", "scale", "measure"; a stage that was not needed is absent.
+        Seconds in each stage: "decode" and "lay", or "map"; "scale",
+        "measure"; a stage that was not needed is absent.
     """
 
     visit: int
@@ -115,7 +160,8 @@ class Matched:
     absent : tuple of str
         Names of bad mask planes that neither file defines.
     timings : mapping of str to float
-        Seconds in each stage: "decode", "scale", "match"; a stage that was not needed is absent.
+        Seconds in each stage: "decode", "map", "scale", "match"; a stage that was not needed is
+        absent.
     """
 
     visit: int
@@ -129,6 +175,23 @@ class Matched:
     quality: core.Quality | None = None
     absent: tuple[str, ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+
+def load(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> Loaded | JobFault:
+    """Decode and scale a warp, and lay its planes in the spool.
+
+    Parameters
+    ----------
+    warp : WarpInput
+        The file, its scale, and the place for its planes.
+    config : core.MatchConfig
+        How backgrounds are matched.
+    limits : DecodeLimits
+        What the file may ask for.
+    """
+    from stream import warpjobs  # noqa: PLC0415 - it imports astropy, which only workers need
+
+    return warpjobs.loaded(warp, config, limits)
 
 
 def measure(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> Measured | JobFault:
@@ -166,7 +229,7 @@ def match(
     -------
     Matched or JobFault
         A fault if one of the two cannot be used at all; no overlap and a fit that failed are
-        results.
+        results. `Unlaid` if the spool does not have what it should.
     """
     from stream import warpjobs  # noqa: PLC0415 - it imports astropy, which only workers need
 

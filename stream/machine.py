@@ -6,10 +6,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 import psutil
 
-__all__ = ["Machine"]
+__all__ = ["Disk", "Machine", "disk_of"]
+
+
+_IN_MEMORY: Final = ("tmpfs", "ramfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,33 @@ class Machine:
             cores=max(1, min([len(os.sched_getaffinity(0)), *quotas])),
             memory_bytes=min([psutil.virtual_memory().total, *limits]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What a folder lies on.
+
+    Attributes
+    ----------
+    bytes : int
+        All that fits on it, used or not.
+    in_memory : bool
+        Whether its files take memory and no disk: tmpfs.
+    """
+
+    bytes: int
+    in_memory: bool
+
+
+def disk_of(folder: Path) -> Disk:
+    """Return the disk that a folder lies on, or will when it is made."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    mounts = psutil.disk_partitions(all=True)
+    real = there.resolve()
+    holding = [mount for mount in mounts if real.is_relative_to(mount.mountpoint)]
+    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
+    in_memory = nearest is not None and nearest.fstype in _IN_MEMORY
+    return Disk(psutil.disk_usage(str(there)).total, in_memory)
 
 
 def _control_groups(root: Path) -> tuple[PurePosixPath, ...]:

@@ -7,7 +7,7 @@ process did to it is an answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, cast
@@ -17,35 +17,18 @@ import schemas
 from stream import jobs
 from stream.decodelimits import DecodeLimits
 from stream.faults import StoreAwayError, WarpError, WarpFault
-from stream.fetch import Held, Want
 from stream.jobnames import JobNames
+from stream.planes import Errand, Planes, Store
 from stream.recall import Recall
 from stream.results import Results
 from stream.runs import Run, Runs, Work
 from stream.slots import Rank, Slots
+from stream.spool import Cause, Spool
 from stream.suspects import Watch
 
 __all__ = ["Asked", "Pool", "Runner", "Store"]
 
 T = TypeVar("T")
-
-
-class Store(Protocol):
-    """Where bytes come from."""
-
-    def hold(self, *wants: Want) -> AbstractAsyncContextManager[Sequence[Held]]:
-        """Give the verified files of warps, or what is wrong with each, for a while.
-
-        Raises
-        ------
-        StoreAwayError
-            A storage does not give them now.
-        """
-        ...
-
-    async def available(self, error: StoreAwayError) -> None:
-        """Wait until a storage may be asked again."""
-        ...
 
 
 class Pool(Protocol):
@@ -93,6 +76,7 @@ class Runner:
         slots: int,
     ) -> None:
         self._store = store
+        self._planes = Planes(store)
         self._pool = pool
         self._config = config
         self._limits = limits
@@ -105,6 +89,14 @@ class Runner:
     def equip(self, results: Results, watch: Watch) -> None:
         """Keep finished results, and have an eye on jobs that kill."""
         self._results, self._watch = results, watch
+
+    def spool(self, spool: Spool, on_decoded: Callable[[Cause], None]) -> None:
+        """Keep planes in a spool, and tell of each decode why it was needed."""
+        self._planes = Planes(self._store, spool, on_decoded)
+
+    def release(self, reference: schemas.WarpArrived) -> None:
+        """Say that a group's reference is wanted no more."""
+        self._planes.release(reference)
 
     async def run(self, asked: Asked, job: Callable[..., T]) -> T | jobs.JobFault:
         """Run a job unless, or until, one of its warps is recalled; a fault is an answer.
@@ -134,50 +126,34 @@ class Runner:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
             return jobs.JobFault(visit, WarpFault.KILLED.value, why)
-        result = await self._do(name, job, rank, run)
+        result = await self._do(job, rank, run)
         if isinstance(result, jobs.Measured | jobs.Matched):
             await self._results.keep(name, result)
         return result
 
-    async def _do(
-        self, name: str, job: Callable[..., T], rank: Rank, run: Run
-    ) -> T | jobs.JobFault:
+    async def _do(self, job: Callable[..., T], rank: Rank, run: Run) -> T | jobs.JobFault:
         """Do a job in a slot; while its storage is away others have the slot."""
-        wants = [Want(one.uri, one.checksum, one.size) for one in run.arrivals]
+        errand = Errand.of(self._in_pool, job, run.arrivals)
         while True:
             try:
                 async with self._slots.take(rank):
                     run.begun = True
-                    return await self._on_files(name, job, run, wants)
+                    return await self._planes.run(errand)
             except StoreAwayError as error:
                 run.begun = False
                 away = error
             await self._store.available(away)
 
-    async def _on_files(
-        self, name: str, job: Callable[..., T], run: Run, wants: Sequence[Want]
+    async def _in_pool(
+        self,
+        job: Callable[..., T],
+        arrivals: Sequence[schemas.WarpArrived],
+        warps: Sequence[jobs.WarpInput],
     ) -> T | jobs.JobFault:
-        """Do a job on warps that are held for its time."""
-        arrivals, watch = run.arrivals, self._watch
-        turn = nullcontext() if watch is None else watch.turn(name, arrivals[-1])
-        async with self._store.hold(*wants) as held:
-            warps = _inputs(arrivals, held)
-            if isinstance(warps, jobs.JobFault):
-                return warps
-            try:
-                async with turn:
-                    return await self._pool.run(job, *warps, self._config, self._limits)
-            except WarpError as error:
-                return jobs.JobFault(arrivals[-1].visit, error.reason, error.message)
-
-
-def _inputs(
-    arrivals: Sequence[schemas.WarpArrived], held: Sequence[Held]
-) -> list[jobs.WarpInput] | jobs.JobFault:
-    """Return what a job works on, or what is wrong with the first of its warps."""
-    warps = []
-    for arrival, data in zip(arrivals, held, strict=True):
-        if isinstance(data, WarpError):
-            return jobs.JobFault(arrival.visit, data.reason, data.message)
-        warps.append(jobs.WarpInput(arrival.visit, arrival.checksum, data, arrival.scale))
-    return warps
+        name, last = self._names.of(arrivals), arrivals[-1]
+        turn = nullcontext() if self._watch is None else self._watch.turn(name, last)
+        try:
+            async with turn:
+                return await self._pool.run(job, *warps, self._config, self._limits)
+        except WarpError as error:
+            return jobs.JobFault(last.visit, error.reason, error.message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from pydantic import (
 from core import MatchConfig, VerdictLimits
 from core.quality import FLAGS
 from schemas import STATE_FORMAT
+from stream.address import Address, parse_address
 from stream.crosschecks import PARENT_BYTES, impossible
 from stream.fetch.places import Bucket, allowed_place
 from stream.machine import Machine
@@ -49,18 +51,15 @@ from stream.problems import Problem, SettingsError
 from stream.results.shared import shared_place
 
 __all__ = [
-    "Address",
     "Context",
     "Problem",
     "Settings",
     "SettingsError",
-    "parse_address",
 ]
 
 MIB = 2**20
 GIB = 2**30
 
-_LARGEST_PORT = 65_535
 _PASSWORD = re.compile(r"[^\x00-\x1f\x7f]{1,1024}")
 _LEAST_SESSION_S = 6.0  # brokers refuse a shorter session unless configured otherwise
 
@@ -94,18 +93,6 @@ SigmasOrOff = Annotated[
 ]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Flags = Annotated[tuple[Literal["edge_step", "sources_unmasked"], ...], BeforeValidator(_names)]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a server listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +215,15 @@ class Settings(BaseModel):
     fetch_in_flight_bytes: Size = Field(
         default=ByteSize(GIB),
         description="bytes of warps read ahead and not yet decoded, all together",
+    )
+    spool_dir: Path | None = Field(
+        default=None,
+        description="folder on tmpfs or a scratch disk for warps at work, fetched and decoded; "
+        "default: spool in local_dir",
+    )
+    spool_bytes: Annotated[ByteSize, Field(ge=0, le=1024 * 1024 * GIB)] = Field(
+        default=ByteSize(4 * GIB),
+        description="decoded warps kept there, 12 bytes a pixel: best a whole group; 0: none",
     )
     missing_grace_s: Seconds = Field(
         default=5.0, description="time for which a missing file is asked for again"
@@ -447,6 +443,12 @@ class Settings(BaseModel):
         except RuntimeError:
             return None
 
+    @property
+    def spool_folder(self) -> Path:
+        """Folder for warps at work, of all processes that may share it."""
+        local = self.local_folder or Path(tempfile.gettempdir()) / f"evensky-{self.app}"
+        return self.spool_dir or local / "spool"
+
     def match_config(self) -> MatchConfig:
         """How backgrounds are matched."""
         return MatchConfig.from_mapping(dict(self.match))
@@ -476,21 +478,6 @@ class Settings(BaseModel):
     def origin(self, name: str) -> str:
         """Tell where a setting was given: a file, a variable, an option, or ``default``."""
         return self._origins.get(name, "default")
-
-
-def parse_address(text: str) -> Address:
-    """Split ``host:port``; IPv6 hosts stand in brackets.
-
-    Raises
-    ------
-    ValueError
-        There is no host or no port in 0 .. 65535.
-    """
-    host, _, port = text.strip().rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdecimal()) or int(port) > _LARGEST_PORT:
-        raise ValueError(f"{text.strip()!r} is not HOST:PORT")
-    return Address(host, int(port))
 
 
 def _machine(info: ValidationInfo) -> Machine:

@@ -7,7 +7,7 @@ the hooks as things happen; gauges are set all at once from a `Snapshot`, taken 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -25,6 +25,7 @@ from core import NUMERICS_VERSION, Verdict, groups
 from schemas import DeadReason
 from stream.labels import Bands, Labels
 from stream.references import ReferenceCause
+from stream.spool import Cause
 
 __all__ = ["PartitionView", "Snapshot", "Telemetry"]
 
@@ -46,7 +47,7 @@ _OUTCOMES = Labels(
 )
 _ATTEMPTS = Labels("ok", "error", "timeout", "killed", "cancelled")
 _SOURCES = Labels("local", "shared", "memory")
-_STAGES = Labels("job", "decode", "scale", "measure", "match")
+_STAGES = Labels("job", "decode", "lay", "map", "scale", "measure", "match")
 _TRANSACTIONS = Labels("ingest", "results", "publish")
 _ENDS = Labels("committed", "aborted", "unknown")
 _REBALANCES = Labels("assigned", "revoked", "lost")
@@ -65,6 +66,7 @@ _TRIGGERS = Labels(*groups.Trigger)
 _KINDS = Labels(*groups.Kind)
 _VERDICTS = Labels(*Verdict)
 _CAUSES = Labels(*ReferenceCause)
+_DECODES = Labels(*Cause)
 
 _WAIT = (5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 _JOB = (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1200)
@@ -233,6 +235,14 @@ class Telemetry:
         """Count a result that was found instead of computed, by where it was kept."""
         self._reused.labels(_SOURCES(source)).inc()
 
+    def decoded(self, cause: str) -> None:
+        """Count a warp that was decoded, by why it had to be."""
+        self._decodes.labels(_DECODES(cause)).inc()
+
+    def watch_spool(self, size: Callable[[], int]) -> None:
+        """Ask for the bytes of the spool whenever somebody looks."""
+        self._spool_bytes.set_function(size)
+
     def storage_read(self, scheme: str, size: int, seconds: float) -> None:
         """Tell that a warp's bytes were read."""
         self._read_bytes.labels(_SCHEMES(scheme)).inc(size)
@@ -368,6 +378,8 @@ class Telemetry:
         self._job_seconds = self._histogram(
             "job_duration_seconds", "Duration of a job's attempt and its stages.", _JOB, "stage"
         )
+        self._decodes = self._counter("decodes", "Warps decoded, by why.", "cause")
+        self._spool_bytes = self._gauge("spool_bytes", "Decoded warps kept for the workers.")
         self._read_bytes = self._counter("storage_read_bytes", "Bytes of warps read.", "scheme")
         self._read_seconds = self._histogram(
             "storage_read_duration_seconds", "Duration of reading a warp.", _READ, "scheme"
@@ -424,6 +436,7 @@ class Telemetry:
             (self._attempts, _ATTEMPTS),
             (self._job_seconds, _STAGES),
             (self._reused, _SOURCES),
+            (self._decodes, _DECODES),
             (self._read_bytes, _SCHEMES),
             (self._read_seconds, _SCHEMES),
             (self._storage_away, _AWAY),

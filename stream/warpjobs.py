@@ -1,7 +1,7 @@
-"""How workers measure and match warps: what `stream.jobs` names.
+"""How workers decode, measure and match warps: what `stream.jobs` names.
 
-A worker keeps the warps that it decoded last, so that a reference is decoded once a worker and not
-once a match.
+A warp's planes come from the spool if they lie there, and else from its file; a worker keeps none
+from one job to the next.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import mmap
 import os
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,10 +16,23 @@ import core
 from stream import fits
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
-from stream.jobs import JobFault, Matched, Measured, WarpInput
+from stream.jobs import JobFault, Loaded, Matched, Measured, Unlaid, WarpInput
+from stream.spool.files import DamagedError, lay, mapped
 from stream.task import MatchBackgroundsTask
 
-__all__ = ["matched", "measured"]
+__all__ = ["loaded", "matched", "measured"]
+
+
+def loaded(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> Loaded | JobFault:
+    """Do `stream.jobs.load`."""
+    task = MatchBackgroundsTask(config)
+    try:
+        exposure = _ready(task, warp, limits)
+    except _AnswerError as error:
+        return error.answer
+    except MemoryError:
+        return _out_of_memory(warp.visit)
+    return Loaded(warp.visit, exposure.shape, task.timings())
 
 
 def measured(
@@ -31,8 +43,8 @@ def measured(
     try:
         exposure = _ready(task, warp, limits)
         taken = task.measureExposure(exposure)
-    except _WarpFaultError as fault:
-        return fault.job_fault
+    except _AnswerError as error:
+        return error.answer
     except MemoryError:
         return _out_of_memory(warp.visit)
     return Measured(
@@ -56,8 +68,8 @@ def matched(
         first, second = _ready(task, reference, limits), _ready(task, science, limits)
         _check_same_box(first, second, science.visit)
         answer = _match(task, first, second, science.visit)
-    except _WarpFaultError as fault:
-        return fault.job_fault
+    except _AnswerError as error:
+        return error.answer
     except MemoryError:
         return _out_of_memory(science.visit)
     known = first.planes.keys() | second.planes.keys()
@@ -97,15 +109,15 @@ def _check_same_box(reference: core.MaskedImage, science: core.MaskedImage, visi
     ours, theirs = ((e.shape, e.origin) for e in (science, reference))
     if ours != theirs:
         message = f"shape and origin are {ours}, those of the reference {theirs}"
-        raise _WarpFaultError(JobFault(visit, WarpFault.WRONG_SHAPE.value, message))
+        raise _AnswerError(JobFault(visit, WarpFault.WRONG_SHAPE.value, message))
 
 
-class _WarpFaultError(Exception):
-    """Carries the answer that names the warp at fault."""
+class _AnswerError(Exception):
+    """Carries the answer that names the warp at fault, or the one that the spool does not have."""
 
-    def __init__(self, job_fault: JobFault) -> None:
-        super().__init__(job_fault)
-        self.job_fault = job_fault
+    def __init__(self, answer: JobFault) -> None:
+        super().__init__(answer)
+        self.answer = answer
 
 
 def _out_of_memory(visit: int) -> JobFault:
@@ -113,56 +125,34 @@ def _out_of_memory(visit: int) -> JobFault:
     return JobFault(visit, WarpFault.OUT_OF_MEMORY.value, message)
 
 
-# Decoded warps of this worker
-
-
-class _Kept:
-    """Decoded and scaled warps, the one used longest ago dropped first, bounded in bytes."""
-
-    def __init__(self) -> None:
-        self._warps: OrderedDict[tuple[str, float], core.MaskedImage] = OrderedDict()
-
-    def get(self, key: tuple[str, float]) -> core.MaskedImage | None:
-        if key in self._warps:
-            self._warps.move_to_end(key)
-        return self._warps.get(key)
-
-    def put(self, key: tuple[str, float], exposure: core.MaskedImage, most_bytes: int) -> None:
-        self._warps[key] = exposure
-        while self._warps and self.size > most_bytes:
-            self._warps.popitem(last=False)
-
-    @property
-    def size(self) -> int:
-        return sum(map(_nbytes, self._warps.values()))
-
-
-_kept = _Kept()
-
-
-def _nbytes(exposure: core.MaskedImage) -> int:
-    return exposure.image.nbytes + exposure.mask.nbytes + exposure.variance.nbytes
+# Planes of warps
 
 
 def _ready(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
-    """Return the warp decoded and scaled, from what this worker keeps if it is there."""
-    key = (warp.checksum, warp.scale)
-    exposure = _kept.get(key)
-    if exposure is None:
-        exposure = _read(task, warp, limits)
-        _kept.put(key, exposure, limits.cache_bytes)
-    return exposure
+    """Return the warp decoded and scaled, from the spool if it lies there."""
+    if warp.planes is None:
+        return _read(task, warp, limits)
+    try:
+        with task.timer("map"):
+            return mapped(warp.planes)
+    except DamagedError as error:
+        answer = Unlaid(warp.visit, WarpFault.INTERNAL.value, str(error))
+        raise _AnswerError(answer) from error
 
 
 def _read(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> core.MaskedImage:
     try:
         with task.timer("decode"):
             exposure = fits.decode(_content(warp.data), limits)
-        return task.scaleExposure(exposure, warp.scale, f"visit {warp.visit}")
+        exposure = task.scaleExposure(exposure, warp.scale, f"visit {warp.visit}")
     except WarpError as error:
         raise _fault(warp, error.reason, error.message) from error
     except core.ScalerError as error:
         raise _fault(warp, WarpFault.WRONG_SCALE, str(error)) from error
+    if warp.place is not None:
+        with task.timer("lay"):
+            lay(warp.place, exposure)
+    return exposure
 
 
 def _content(data: bytes | Path) -> bytes | mmap.mmap:
@@ -174,5 +164,5 @@ def _content(data: bytes | Path) -> bytes | mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
 
 
-def _fault(warp: WarpInput, reason: WarpFault, message: str) -> _WarpFaultError:
-    return _WarpFaultError(JobFault(warp.visit, reason.value, message))
+def _fault(warp: WarpInput, reason: WarpFault, message: str) -> _AnswerError:
+    return _AnswerError(JobFault(warp.visit, reason.value, message))

@@ -13,9 +13,10 @@ from typing import Final, Protocol
 import msgspec
 from aiohttp import web
 
+from stream.address import Address
 from stream.census import MOST_GROUPS, STATES
 from stream.pulse import Pulse
-from stream.settings import Address, Problem, SettingsError
+from stream.settings import Problem, SettingsError
 from stream.telemetry import Snapshot, Telemetry
 
 __all__ = ["GROUP_STATES", "Operated", "Web"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -39,6 +38,8 @@ from stream.roots import recall
 from stream.runner import Pool
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
+from stream.spool import Cause, PlaneFiles, Spool
+from stream.spool.place import laid_bytes
 from stream.suspects import Watch, watching
 from stream.telemetry import Telemetry
 from stream.transport import security
@@ -59,6 +60,7 @@ __all__ = [
     "publisher_log",
     "reader_log",
     "slots",
+    "spool",
     "tell_fault",
     "tell_trouble",
     "watched",
@@ -75,6 +77,8 @@ _STORAGE_FAULTS: Final = {
     WarpFault.TRUNCATED: "truncated",
     WarpFault.CHECKSUM: "checksum",
 }
+
+_DECODING: Final = (jobs.load.__name__, jobs.measure.__name__)
 
 _POLL_PATIENCE_MS = 60_000
 _BESIDE_THE_MODEL = 65_536
@@ -130,13 +134,12 @@ def reader_log(settings: Settings) -> ReaderLog:
 
 
 def decode_limits(settings: Settings) -> DecodeLimits:
-    """Return what a file may ask of a worker: at most a quarter of its memory is kept."""
+    """Return what a file may ask of a worker."""
     side = settings.max_warp_side_px
     return DecodeLimits(
         max_bytes=2 * settings.max_warp_bytes,
         max_side=side,
         max_pixels=side * side,
-        cache_bytes=settings.worker_memory_bytes // 4,
     )
 
 
@@ -147,6 +150,8 @@ def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> Worke
         if telemetry is not None:
             known = record.outcome in ("ok", "timeout", "killed", "cancelled")
             telemetry.attempt(record.outcome if known else "error", record.seconds)
+            if record.attempt > 1 and record.job in _DECODING:
+                telemetry.decoded(Cause.RETRY)
 
     return WorkerPool(
         settings.workers,
@@ -203,6 +208,7 @@ class Assembly:
     pulse: Pulse
     results: Results
     watch: Watch
+    spool: Spool | None
 
 
 def assemble_service(settings: Settings, clock: Callable[[], float] = time.time) -> Assembly:
@@ -229,6 +235,10 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         decode_limits(settings),
         slots(settings),
     ).equip(results, watch)
+    kept = spool(settings)
+    if kept is not None:
+        workshop.spool(kept, telemetry.decoded)
+        telemetry.watch_spool(lambda: kept.bytes)
     shared = Shared(
         log=log,
         topics=our_topics(settings),
@@ -249,7 +259,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     )
     service = Service(shared, pool, pulse, limits)
     watch.know(service)
-    return Assembly(service, log, pool, fetcher, telemetry, pulse, results, watch)
+    return Assembly(service, log, pool, fetcher, telemetry, pulse, results, watch, kept)
 
 
 def kept_results(settings: Settings, on_reused: Callable[[str], None] = lambda _: None) -> Results:
@@ -315,8 +325,16 @@ def _fetcher(settings: Settings, telemetry: Telemetry) -> Fetcher:
 
 def landing_folder(settings: Settings) -> Path:
     """Return where fetched files lie for the time of their jobs."""
-    folder = settings.local_folder or Path(tempfile.gettempdir()) / f"evensky-{settings.app}"
-    return folder / "landing"
+    return settings.spool_folder / "landing"
+
+
+def spool(settings: Settings) -> Spool | None:
+    """Return where decoded planes are kept, or None if they are not to be."""
+    if not settings.spool_bytes:
+        return None
+    side = settings.max_warp_side_px
+    files = PlaneFiles(settings.spool_folder / "planes")
+    return Spool(files, settings.spool_bytes, laid_bytes((side, side)))
 
 
 def tell_fault(telemetry: Telemetry, fault: WarpFault) -> None:

@@ -20,9 +20,11 @@ from stream import jobs
 from stream.basis import Past
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpFault
+from stream.planes import Store
 from stream.recall import Recall
 from stream.results import Results
-from stream.runner import Asked, Pool, Runner, Store
+from stream.runner import Asked, Pool, Runner
+from stream.spool import Cause, Spool
 from stream.suspects import Watch
 
 __all__ = [
@@ -168,6 +170,17 @@ class Workshop:
         self._runner.equip(results, watch)
         return self
 
+    def spool(self, spool: Spool, on_decoded: Callable[[Cause], None] = lambda _: None) -> None:
+        """Keep decoded planes in a spool.
+
+        Parameters
+        ----------
+        spool : Spool
+        on_decoded : callable
+            Told the cause of each decode.
+        """
+        self._runner.spool(spool, on_decoded)
+
     async def fulfil(
         self,
         due: Due,
@@ -210,6 +223,8 @@ class Workshop:
                 case groups.Ready():
                     done.reference, done.costs = plan.reference, plan.costs
                     done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
+                    if plan.reference is not None:
+                        self._runner.release(arrivals[plan.reference])
                     return done
 
     async def close(self) -> None:

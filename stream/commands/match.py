@@ -40,7 +40,15 @@ from stream.logs import configure_logs
 from stream.page import group_page
 from stream.pictures import coadd_before_after
 from stream.settings import Settings
-from stream.wiring import assembler, decode_limits, fetch_limits, slots, worker_pool
+from stream.wiring import (
+    assembler,
+    decode_limits,
+    fetch_limits,
+    landing_folder,
+    slots,
+    spool,
+    worker_pool,
+)
 from stream.workshop import Workshop
 
 __all__ = ["command"]
@@ -182,10 +190,14 @@ async def _match(
 ) -> list[_Matched]:
     pool = worker_pool(settings)
     roots = {one.path.resolve().parent for batch in batches for one in batch.files.values()}
-    landing = tempfile.TemporaryDirectory(prefix="evensky-match-")
-    store = Fetcher(roots, Path(landing.name), fetch_limits(settings))
+    scratch = tempfile.TemporaryDirectory(prefix="evensky-match-", dir=settings.spool_dir)
+    settings = settings.model_copy(update={"spool_dir": Path(scratch.name)})
+    store = Fetcher(roots, landing_folder(settings), fetch_limits(settings))
+    kept = spool(settings)
     config, limits = settings.match_config(), decode_limits(settings)
     workshop = Workshop(store, pool, config, limits, slots(settings))
+    if kept is not None:
+        workshop.spool(kept)
     messages = assembler(settings)
     try:
         await pool.start()
@@ -195,7 +207,7 @@ async def _match(
     finally:
         await pool.close(0)
         await store.close()
-        landing.cleanup()
+        scratch.cleanup()
     return [_Matched(b, revision) for b, revision in zip(batches, revisions, strict=True)]
 
 

@@ -89,6 +89,8 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         await assembly.pool.close(0)
         await assembly.results.close()
         await assembly.fetcher.close()
+        if assembly.spool is not None:
+            await assembly.spool.close()
 
 
 def _web(settings: Settings, assembly: Assembly) -> Web | None:

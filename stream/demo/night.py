@@ -98,6 +98,8 @@ async def play(night: Night, display: GroupDisplay) -> dict[str, schemas.GroupMa
         await asyncio.gather(upstream, reading, running, return_exceptions=True)
         await pool.close(0)
         await stage.assembly.fetcher.close()
+        if stage.assembly.spool is not None:
+            await stage.assembly.spool.close()
 
 
 async def _watch(

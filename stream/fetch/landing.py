@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import hashlib
 import os
-import secrets
-import shutil
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
 from stream.faults import StoreAwayError, StoreTrouble
+from stream.ownfolder import OwnFolder
 
 __all__ = ["LandedFile", "Landing"]
 
 T = TypeVar("T")
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -132,8 +129,7 @@ class Landing:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="evensky-landing")
         self._numbers = count()
         self._starting = threading.Lock()
-        self._own: Path | None = None
-        self._held: int | None = None
+        self._own: OwnFolder | None = None
         self._closed = False
 
     @asynccontextmanager
@@ -148,7 +144,7 @@ class Landing:
         own = self._own
         if own is None:
             own = await self.run(self._start)
-        file = LandedFile(own / str(next(self._numbers)), size)
+        file = LandedFile(own.path / str(next(self._numbers)), size)
         try:
             await self.run(file.open)
             yield file
@@ -168,44 +164,17 @@ class Landing:
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._starting:
             if self._own is not None:
-                shutil.rmtree(self._own, ignore_errors=True)
-            if self._held is not None:
-                os.close(self._held)
-                self._held = None
+                self._own.close()
 
-    def _start(self) -> Path:
+    def _start(self) -> OwnFolder:
         """Make a folder for this process alone, locked for as long as it lives."""
         with self._starting:
             if self._own is None:
                 try:
-                    self._own = self._make()
+                    self._own = OwnFolder(self.folder)
                 except OSError as error:
                     raise _landing_failed(self.folder, error) from error
             return self._own
-
-    def _make(self) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self.folder / f"new-{secrets.token_hex(8)}"
-        own = self.folder / f"of-{secrets.token_hex(8)}"
-        fresh.mkdir(mode=0o700)
-        self._held = os.open(fresh, _FOLDER)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        fresh.rename(own)  # from here on others look at it, and find it locked
-        for other in self.folder.glob("of-*"):
-            if other != own:
-                _remove_if_dead(other)
-        return own
-
-
-def _remove_if_dead(folder: Path) -> None:
-    """Remove a folder whose process has ended; a living one has it locked."""
-    with suppress(OSError):
-        descriptor = os.open(folder, _FOLDER)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(descriptor)
 
 
 def _landing_failed(folder: Path, error: OSError) -> StoreAwayError:

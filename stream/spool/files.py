@@ -22,7 +22,6 @@ import os
 import struct
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,16 +32,14 @@ from numpy.typing import NDArray
 
 import core
 import schemas
+from stream.spool.place import Place, plane_bytes, unready, up
 
-__all__ = ["DamagedError", "Place", "laid_bytes", "lay", "mapped"]
+__all__ = ["DamagedError", "lay", "mapped"]
 
 _MAGIC: Final = b"evnsky1\n"
 _FIXED: Final = struct.Struct("<8sII3I")
 _CHECKED_FROM: Final = struct.calcsize("<8sII")  # the checksum covers what stands behind itself
-_PAGE: Final = 4096
 _DTYPES: Final = (np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.float32))
-_BYTES_A_PIXEL: Final = 4
-_HEAD_GUESS: Final = 2 * _PAGE
 _MOST_SEEN: Final = 1024
 
 
@@ -50,37 +47,10 @@ class DamagedError(Exception):
     """A file is not there, or is not what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where planes may be laid.
-
-    Attributes
-    ----------
-    path : Path
-        The file, not there yet.
-    room : int
-        Bytes that it may have.
-    """
-
-    path: Path
-    room: int
-
-
 class _Head(Struct, frozen=True):
     shape: tuple[int, int]
     origin: tuple[int, int]
     planes: Mapping[str, int]
-
-
-def laid_bytes(shape: tuple[int, int]) -> int:
-    """Return about how many bytes the file of a warp has: a long list of mask planes adds to it.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns.
-    """
-    return _HEAD_GUESS + 3 * _plane_bytes(shape)
 
 
 def lay(place: Place, exposure: core.MaskedImage) -> bool:
@@ -99,20 +69,20 @@ def lay(place: Place, exposure: core.MaskedImage) -> bool:
     """
     planes = (exposure.image, exposure.mask, exposure.variance)
     start, head = _head(exposure, planes)
-    size = start + 3 * _plane_bytes(exposure.shape)
+    size = start + 3 * plane_bytes(exposure.shape)
     if size > place.room:
         return False
-    unready = place.path.with_suffix(".new")
+    new = unready(place.path)
     try:
-        with unready.open("xb", buffering=0) as file:
+        with new.open("xb", buffering=0) as file:
             _allocate(file.fileno(), size)
             for number, plane in enumerate(planes):
-                _write(file.fileno(), plane, start + number * _plane_bytes(exposure.shape))
+                _write(file.fileno(), plane, start + number * plane_bytes(exposure.shape))
             _write(file.fileno(), np.frombuffer(head, np.uint8), 0)
-        unready.rename(place.path)
+        new.rename(place.path)
     except OSError:
         with contextlib.suppress(OSError):
-            unready.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
         return False
     return True
 
@@ -145,21 +115,12 @@ def mapped(path: Path) -> core.MaskedImage:
 _MAPPING: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
 
-def _plane_bytes(shape: tuple[int, int]) -> int:
-    """Return the bytes of one plane, filled up to a whole page."""
-    return _up(_BYTES_A_PIXEL * math.prod(shape))
-
-
-def _up(size: int) -> int:
-    return -(-size // _PAGE) * _PAGE
-
-
 def _head(exposure: core.MaskedImage, planes: tuple[NDArray[Any], ...]) -> tuple[int, bytes]:
     """Return where the planes begin, and all that stands before them."""
     body = schemas.pack_state(_Head(exposure.shape, exposure.origin, dict(exposure.planes)))
     rest = struct.pack("<3I", *map(_crc, planes)) + body
     fixed = struct.pack("<8sII", _MAGIC, len(body), isal_zlib.crc32(rest))
-    return _up(len(fixed) + len(rest)), fixed + rest
+    return up(len(fixed) + len(rest)), fixed + rest
 
 
 def _crc(plane: NDArray[Any]) -> int:
@@ -167,7 +128,7 @@ def _crc(plane: NDArray[Any]) -> int:
 
 
 def _bytes_of(plane: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(plane)).cast("B")
+    return np.ascontiguousarray(plane).data.cast("B")
 
 
 def _allocate(descriptor: int, size: int) -> None:
@@ -212,17 +173,17 @@ def _exposure(content: mmap.mmap, *, trusted: bool) -> core.MaskedImage:
     if isal_zlib.crc32(memoryview(content)[_CHECKED_FROM:end]) != checksum:
         raise DamagedError("its head is not as it was written")
     head = schemas.unpack_state(content[_FIXED.size : end], _Head)
-    planes = _planes(content, head.shape, _up(end))
+    image, mask, variance = planes = _planes(content, head.shape, up(end))
     if not trusted and [_crc(plane) for plane in planes] != checksums:
         raise DamagedError("its planes are not as they were written")
-    return core.MaskedImage(*planes, head.planes, head.origin)
+    return core.MaskedImage(image, mask, variance, head.planes, head.origin)
 
 
-def _planes(content: mmap.mmap, shape: tuple[int, int], start: int) -> list[NDArray[Any]]:
-    step, count = _plane_bytes(shape), math.prod(shape)
+def _planes(content: mmap.mmap, shape: tuple[int, int], start: int) -> tuple[NDArray[Any], ...]:
+    step, count = plane_bytes(shape), math.prod(shape)
     if start + 3 * step > len(content):
         raise DamagedError("it was cut off")
-    return [
+    return tuple(
         np.frombuffer(content, dtype, count, start + number * step).reshape(shape)
         for number, dtype in enumerate(_DTYPES)
-    ]
+    )

@@ -17,9 +17,13 @@ from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
-from stream.spool.files import Place, laid_bytes
+import structlog
+
+from stream.spool.place import Place, laid_bytes
 
 __all__ = ["Cause", "Files", "Spool", "Worth", "key_of"]
+
+log = structlog.get_logger(__name__)
 
 _MOST_GONE: Final = 100_000
 """Of so many that left it is known why; of others as of those of an earlier start."""
@@ -54,7 +58,15 @@ class Worth(IntEnum):
 
 
 class Files(Protocol):
-    """The files of the spool; what it says and does is said and done at once."""
+    """The files of the spool."""
+
+    def open(self) -> None:
+        """Make room for them, once; it may block, and raise an OSError."""
+        ...
+
+    def close(self) -> None:
+        """Remove all; it may block."""
+        ...
 
     def path(self, key: str) -> Path:
         """Return where the planes of a key lie."""
@@ -65,7 +77,7 @@ class Files(Protocol):
         ...
 
     def remove(self, key: str) -> None:
-        """Let them be there no more."""
+        """Let them be there no more; it may block."""
         ...
 
 
@@ -79,7 +91,7 @@ def key_of(checksum: str, scale: float) -> str:
     scale : float
         What its image is multiplied with.
     """
-    return hashlib.sha256(f"{checksum} {scale!r}".encode()).hexdigest()
+    return hashlib.sha256(f"{checksum} {float(scale)!r}".encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -89,6 +101,11 @@ class _Entry:
     pins: int = 0
     worth: Worth = Worth.MEMBER
     used: int = 0
+
+    @property
+    def value(self) -> tuple[int, int]:
+        """What it is worth; a reference that does not go last goes as any member."""
+        return min(self.worth, Worth.MEMBER), self.used
 
 
 class Spool:
@@ -118,6 +135,7 @@ class Spool:
         self._gone: OrderedDict[str, Cause] = OrderedDict()
         self._clock = itertools.count(1)
         self._making_room = asyncio.Lock()
+        self._open = self._told = False
         self.evictions = 0
 
     @property
@@ -129,6 +147,15 @@ class Spool:
     def entries(self) -> int:
         """Warps whose planes are there."""
         return sum(entry.ready for entry in self._entries.values())
+
+    def has(self, key: str) -> bool:
+        """Tell whether planes are there."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.ready
+
+    def has_room(self) -> bool:
+        """Tell whether another warp's planes could be laid now."""
+        return self._victims(self.bytes + self._guess - self._most) is not None
 
     def learn(self, shape: tuple[int, int]) -> None:
         """Learn the shape of a warp: so large will be those that come.
@@ -154,10 +181,11 @@ class Spool:
 
     def without(self, key: str) -> None:
         """Note that planes were decoded, and are not kept."""
-        self._note_gone(key, Cause.NO_ROOM)
+        if not self.has(key):
+            self._note_gone(key, Cause.NO_ROOM)
 
     def deem(self, key: str, worth: Worth) -> None:
-        """Say what planes are worth; the reference of one group stays that, whoever asks."""
+        """Say what planes are worth from now on."""
         entry = self._entries.get(key)
         if entry is not None:
             entry.worth = worth
@@ -191,7 +219,7 @@ class Spool:
             None if all that is there is in use.
         """
         async with self._making_room:
-            entry = await self._reserved(key)
+            entry = await self._reserved(key) if await self._is_open() else None
         if entry is None:
             self.without(key)
             yield None
@@ -206,6 +234,23 @@ class Spool:
         if key in self._entries:
             await self._remove([key], Cause.DAMAGED)
 
+    async def close(self) -> None:
+        """Remove all files."""
+        await asyncio.to_thread(self._files.close)
+
+    async def _is_open(self) -> bool:
+        """Make the folder when it is needed first; a disk that fails is tried again each time."""
+        if not self._open:
+            try:
+                await asyncio.to_thread(self._files.open)
+            except OSError as error:
+                if not self._told:
+                    log.warning("there is no spool, each job decodes its warps", why=str(error))
+                self._told = True
+                return False
+            self._open = True
+        return True
+
     async def _reserved(self, key: str) -> _Entry | None:
         victims = self._victims(self.bytes + self._guess - self._most)
         if victims is None:
@@ -217,13 +262,27 @@ class Spool:
 
     def _victims(self, excess: int) -> list[str] | None:
         """Return whose files have to go to gain so many bytes; None if not even all of them do."""
+        references = self._references()
         free = [key for key, one in self._entries.items() if one.ready and not one.pins]
-        free.sort(key=lambda key: (self._entries[key].worth, self._entries[key].used))
-        victims = []
+        free.sort(key=lambda key: (key in references, *self._entries[key].value))
+        victims: list[str] = []
         while excess > 0 and free:
             victims.append(free.pop(0))
             excess -= self._entries[victims[-1]].size
         return None if excess > 0 else victims
+
+    def _references(self) -> set[str]:
+        """Return which references go last: of many groups that wait, no more than half of all.
+
+        Else they would leave no room for a warp between its measure and its match.
+        """
+        by_use = sorted(self._entries.items(), key=lambda item: -item[1].used)
+        references, size = set(), 0
+        for key, entry in by_use:
+            size += entry.size if entry.worth is Worth.REFERENCE else 0
+            if entry.worth is Worth.REFERENCE and 2 * size <= self._most:
+                references.add(key)
+        return references
 
     async def _remove(self, keys: list[str], cause: Cause) -> None:
         """Remove files in a thread: the system takes its time to give back so many pages."""

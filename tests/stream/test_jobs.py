@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,22 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import core
-from stream import fits, jobs, warpjobs
+from stream import fits, jobs
 from stream.fits import DecodeLimits
-from stream.jobs import JobFault, Matched, Measured, WarpInput
+from stream.jobs import JobFault, Loaded, Matched, Measured, Unlaid, WarpInput
 from stream.pool import WorkerPool
+from stream.spool import Place
 from tests.shared import shared_path
 from tests.stream.warps import PLANES, checksum, planted, warp
 
 CONFIG = core.MatchConfig(bin_size=16)
 LIMITS = DecodeLimits()
 SHAPE = (80, 64)
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test a worker that has decoded nothing yet."""
-    monkeypatch.setattr(warpjobs, "_kept", warpjobs._Kept())  # noqa: SLF001 - a worker's memory
 
 
 @pytest.fixture
@@ -179,15 +175,14 @@ def test_a_scale_beyond_float32_is_the_warps_fault(scale: float) -> None:
 # Stages
 
 
-def test_stages_are_timed() -> None:
+def test_stages_are_timed(tmp_path: Path) -> None:
     """Each stage that a job went through has its seconds, and none that it did not need."""
     reference, science = warp(sky(120.0), 1), warp(sky(100.0, seed=2), 2, scale=2.0)
-    first, second = measured(reference), matched(reference, science)
-    assert set(first.timings) == {"decode", "scale", "measure"}
-    assert set(second.timings) == {"decode", "scale", "match"}
+    first = measured(replace(reference, place=Place(tmp_path / "planes", 10**6)))
+    second = matched(replace(reference, planes=tmp_path / "planes"), science)
+    assert set(first.timings) == {"decode", "scale", "lay", "measure"}
+    assert set(second.timings) == {"map", "decode", "scale", "match"}
     assert all(seconds > 0.0 for seconds in (*first.timings.values(), *second.timings.values()))
-    again = matched(reference, science)
-    assert set(again.timings) == {"match"}
 
 
 def test_planes_of_neither_file_are_named() -> None:
@@ -324,52 +319,56 @@ def test_a_lack_of_memory_is_an_answer(name: str, monkeypatch: pytest.MonkeyPatc
     assert answer == JobFault(2, "out_of_memory", answer.message)  # type: ignore[union-attr]  # a fault is what is expected
 
 
-# What a worker keeps
+# The spool
 
 
-def test_a_reference_is_decoded_once(decoded: list[int]) -> None:
-    """However many warps are matched to it, a worker decodes a reference once."""
-    reference = warp(sky(1.0), 1)
-    for visit in range(2, 6):
-        matched(reference, warp(sky(2.0, seed=visit), visit))
-    assert len(decoded) == 5
-
-
-def test_a_warp_in_another_scale_is_another_warp(decoded: list[int]) -> None:
-    """What is kept is kept by checksum and scale."""
-    one = warp(sky(1.0), 1)
-    means = [measured(replace(one, scale=scale)).mean for scale in (1.0, 2.0, 1.0)]
-    assert means[1] == 2 * means[0] == 2 * means[2]
+def test_what_one_job_laid_the_others_map(decoded: list[int], tmp_path: Path) -> None:
+    """A warp that is measured and matched is decoded once, and all answers are as without."""
+    one, two = warp(sky(1.0), 1), warp(sky(2.0, seed=2), 2)
+    plain = measured(one), measured(two), matched(one, two)
+    decoded.clear()
+    laid = [replace(each, place=Place(tmp_path / str(each.visit), 10**6)) for each in (one, two)]
+    found = [replace(each, data=b"", planes=tmp_path / str(each.visit)) for each in (one, two)]
+    assert (measured(laid[0]), measured(laid[1]), matched(*found)) == plain
+    assert (measured(found[0]), measured(found[1])) == plain[:2]
     assert len(decoded) == 2
 
 
-def test_what_is_kept_is_bounded_in_bytes(decoded: list[int]) -> None:
-    """The warp that was used longest ago goes first."""
-    size = 12 * SHAPE[0] * SHAPE[1]
-    room_for_two = DecodeLimits(cache_bytes=2 * size)
-    one, two, three = (warp(sky(1.0, seed=seed), seed) for seed in (1, 2, 3))
-    for each in (one, two, one, three):
-        jobs.measure(each, CONFIG, room_for_two)
-    assert warpjobs._kept.size == 2 * size  # noqa: SLF001 - a worker's memory
-    assert len(decoded) == 3
-    jobs.measure(one, CONFIG, room_for_two)
-    assert len(decoded) == 3
-    jobs.measure(two, CONFIG, room_for_two)
+def test_load_lays_what_match_maps(decoded: list[int], tmp_path: Path) -> None:
+    """Planes that had to leave are decoded for all who want them, scaled as they are matched."""
+    one, two = warp(sky(1.0), 1), replace(warp(sky(2.0, seed=2), 2), scale=2.0)
+    for each in (one, two):
+        place = Place(tmp_path / str(each.visit), 10**6)
+        assert jobs.load(replace(each, place=place), CONFIG, LIMITS) == Loaded(each.visit, SHAPE)
+    found = [replace(each, data=b"", planes=tmp_path / str(each.visit)) for each in (one, two)]
+    assert matched(*found) == matched(one, two)
     assert len(decoded) == 4
 
 
-def test_nothing_need_be_kept(decoded: list[int]) -> None:
-    """Without room for a single warp, each job decodes."""
-    for _ in range(2):
-        jobs.measure(warp(sky(1.0)), CONFIG, DecodeLimits(cache_bytes=0))
-    assert len(decoded) == 2
-    assert warpjobs._kept.size == 0  # noqa: SLF001 - a worker's memory
+@pytest.mark.parametrize("room", [0, 1, 12 * SHAPE[0] * SHAPE[1]])
+def test_a_job_without_room_goes_on(room: int, tmp_path: Path) -> None:
+    """Planes that do not fit into their place are not laid, and the job has its answer."""
+    place = Place(tmp_path / "planes", room)
+    assert measured(replace(warp(sky(1.0)), place=place)) == measured(warp(sky(1.0)))
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_files_are_not_kept() -> None:
-    """A file that failed fails again."""
-    bad = WarpInput(7, "0" * 64, b"Dear sir", 1.0)
+@pytest.mark.parametrize("job", [jobs.load, jobs.measure])
+def test_planes_that_are_not_there_are_no_fault_of_the_warp(job: Any, tmp_path: Path) -> None:
+    """The answer tells it from what is wrong with a file."""
+    answer = job(replace(warp(sky(1.0)), planes=tmp_path / "gone"), CONFIG, LIMITS)
+    assert isinstance(answer, Unlaid)
+    other = replace(warp(sky(1.0), 2), planes=tmp_path / "gone")
+    matched_to = jobs.match(warp(sky(1.0), 1), other, CONFIG, LIMITS)
+    assert isinstance(matched_to, Unlaid)
+    assert matched_to.visit == 2
+
+
+def test_bad_files_are_not_laid(tmp_path: Path) -> None:
+    """A file that failed fails again, and leaves nothing behind."""
+    bad = WarpInput(7, "0" * 64, b"Dear sir", 1.0, place=Place(tmp_path / "planes", 10**6))
     assert jobs.measure(bad, CONFIG, LIMITS) == jobs.measure(bad, CONFIG, LIMITS)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Travelling

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core import groups
+from stream.address import Address, parse_address
 from stream.machine import Machine
-from stream.settings import Address, Context, Problem, Settings, SettingsError, parse_address
+from stream.settings import Context, Problem, Settings, SettingsError
 
 GIB = 2**30
 

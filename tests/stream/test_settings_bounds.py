@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core import VerdictLimits
+from stream.address import parse_address
 from stream.machine import Machine
-from stream.settings import Context, Problem, Settings, SettingsError, parse_address
+from stream.settings import Context, Problem, Settings, SettingsError
 
 GIB, MIB = 2**30, 2**20
 YEAR = 31_536_000

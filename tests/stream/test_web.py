@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import aiohttp
 import pytest
 
+from stream.address import Address
 from stream.census import MOST_GROUPS
 from stream.pulse import Pulse
-from stream.settings import Address, SettingsError
+from stream.settings import SettingsError
 from stream.telemetry import PartitionView, Snapshot, Telemetry
 from stream.web import Web
 

@@ -1,0 +1,115 @@
+"""Where planes lie, and how much room a warp needs: the parent's side, which maps none."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stream.ownfolder import OwnFolder
+
+__all__ = ["PAGE", "Place", "PlaneFiles", "laid_bytes", "plane_bytes", "unready", "up"]
+
+PAGE: Final = 4096
+"""Planes begin at multiples of so many bytes."""
+
+_BYTES_A_PIXEL: Final = 4
+_HEAD_GUESS: Final = 2 * PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where planes may be laid.
+
+    Attributes
+    ----------
+    path : Path
+        The file, not there yet.
+    room : int
+        Bytes that it may have.
+    """
+
+    path: Path
+    room: int
+
+
+class PlaneFiles:
+    """Files of planes by key, in a folder of this process alone.
+
+    Parameters
+    ----------
+    above : Path
+        Folder that several processes may share.
+    """
+
+    def __init__(self, above: Path) -> None:
+        self._above = above
+        self._own: OwnFolder | None = None
+
+    def open(self) -> None:
+        """Make the folder, and remove what killed processes left.
+
+        Raises
+        ------
+        OSError
+            It cannot be made.
+        """
+        if self._own is None:
+            self._own = OwnFolder(self._above)
+
+    def close(self) -> None:
+        """Remove the folder and all that is in it."""
+        if self._own is not None:
+            self._own.close()
+
+    def path(self, key: str) -> Path:
+        """Return where the planes of a key lie."""
+        if self._own is None:
+            raise RuntimeError("the folder is not open")
+        return self._own.path / key
+
+    def size(self, key: str) -> int | None:
+        """Return how many bytes they have; None if they are not there.
+
+        What a killed worker left half written is removed.
+        """
+        path = self.path(key)
+        with contextlib.suppress(OSError):
+            unready(path).unlink(missing_ok=True)
+        try:
+            return path.stat().st_size
+        except OSError:
+            return None
+
+    def remove(self, key: str) -> None:
+        """Let them be there no more."""
+        with contextlib.suppress(OSError):
+            self.path(key).unlink(missing_ok=True)
+
+
+def unready(path: Path) -> Path:
+    """Return under which name a file is written until it is whole."""
+    return path.with_suffix(".new")
+
+
+def laid_bytes(shape: tuple[int, int]) -> int:
+    """Return about how many bytes the file of a warp has: a long list of mask planes adds to it.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    """
+    return _HEAD_GUESS + 3 * plane_bytes(shape)
+
+
+def plane_bytes(shape: tuple[int, int]) -> int:
+    """Return the bytes of one plane, filled up to a whole page."""
+    return up(_BYTES_A_PIXEL * math.prod(shape))
+
+
+def up(size: int) -> int:
+    """Return a size filled up to whole pages."""
+    return -(-size // PAGE) * PAGE

@@ -1,0 +1,298 @@
+"""The index of the spool: bounded, true to its files, with a cause for all that left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.spool import Cause, Place, Spool, Worth, key_of
+from stream.spool.place import laid_bytes
+
+SIZE = laid_bytes((1, 1))
+
+
+class Files:
+    """Files in memory: sizes by key."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.sizes: dict[str, int] = {}
+        self.broken = broken
+
+    def open(self) -> None:
+        """Fail, if the disk does."""
+        if self.broken:
+            raise OSError("the disk is gone")
+
+    def close(self) -> None:
+        """Forget all."""
+        self.sizes.clear()
+
+    def path(self, key: str) -> Path:
+        """Return a name."""
+        return Path("/spool") / key
+
+    def size(self, key: str) -> int | None:
+        """Return what was laid."""
+        return self.sizes.get(key)
+
+    def remove(self, key: str) -> None:
+        """Forget one."""
+        self.sizes.pop(key, None)
+
+
+def spool(files: Files, most: int = 4) -> Spool:
+    """Return a spool of so many warps of one pixel."""
+    made = Spool(files, most * SIZE, SIZE)
+    made.learn((1, 1))
+    return made
+
+
+async def laid(one: Spool, files: Files, *keys: str) -> None:
+    """Lay planes of keys, one after the other."""
+    for key in keys:
+        async with one.room(key) as place:
+            assert place is not None
+            assert place.room == SIZE
+            files.sizes[key] = SIZE
+
+
+def test_keys_tell_warps_and_scales_apart() -> None:
+    """A warp in another scale is another warp, however little it differs."""
+    scales = (1.0, 2.0, 1.0 + 2**-52)
+    assert len({key_of(checksum, scale) for checksum in ("a", "b") for scale in scales}) == 6
+    assert key_of("a", 1.0) == key_of("a", 1)
+
+
+def test_the_one_used_longest_ago_goes_first() -> None:
+    """Among equals, and what had to go is told."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        await laid(one, files, *"abcd")
+        with one.pinned("a") as path:
+            assert path == Path("/spool/a")
+        await laid(one, files, "e")
+        assert set(files.sizes) == set("acde")
+        assert one.cause("b", measured=True) is Cause.EVICTED
+        assert one.cause("z", measured=True) is Cause.RESTART
+        assert one.cause("z", measured=False) is Cause.FIRST
+        assert one.evictions == 1
+
+    asyncio.run(play())
+
+
+def test_worth_goes_before_use() -> None:
+    """What was matched goes before what is to be, and that before the reference."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        await laid(one, files, *"rabc")
+        one.deem("r", Worth.REFERENCE)
+        one.deem("c", Worth.SPENT)
+        await laid(one, files, "d")
+        assert set(files.sizes) == set("rabd")
+        await laid(one, files, "e", "f", "g")
+        assert set(files.sizes) == set("refg")
+        one.deem("r", Worth.SPENT)
+        await laid(one, files, "h")
+        assert set(files.sizes) == set("efgh")
+
+    asyncio.run(play())
+
+
+def test_references_of_many_groups_leave_room_for_others() -> None:
+    """No more than half of all is held for references that wait, those that were used last."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        await laid(one, files, *"abcd")
+        for key in "abcd":
+            one.deem(key, Worth.REFERENCE)
+        await laid(one, files, "x", "y")
+        assert set(files.sizes) == set("cdxy")
+        await laid(one, files, "z")
+        assert set(files.sizes) == set("cdyz")
+
+    asyncio.run(play())
+
+
+def test_what_is_in_use_stays() -> None:
+    """Where all is in use there is no room, and that is the cause of the next decode."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files, 2)
+        await laid(one, files, "a", "b")
+        with one.pinned("a"), one.pinned("b"):
+            assert not one.has_room()
+            async with one.room("c") as place:
+                assert place is None
+        assert one.cause("c", measured=True) is Cause.NO_ROOM
+        assert one.has_room()
+
+    asyncio.run(play())
+
+
+def test_what_was_not_laid_takes_no_room() -> None:
+    """A job that could not lay its planes leaves no entry; what is laid counts as it is."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        with contextlib.suppress(ValueError):
+            async with one.room("a"):
+                assert one.bytes == SIZE
+                raise ValueError
+        assert (one.bytes, one.entries) == (0, 0)
+        assert one.cause("a", measured=True) is Cause.NO_ROOM
+        async with one.room("b"):
+            files.sizes["b"] = 1
+        assert (one.bytes, one.entries) == (1, 1)
+
+    asyncio.run(play())
+
+
+def test_a_damaged_one_is_dropped() -> None:
+    """It is removed, and decoded again for that cause."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        await laid(one, files, "a")
+        await one.drop("a")
+        await one.drop("never")
+        assert not one.has("a")
+        assert files.sizes == {}
+        assert one.cause("a", measured=True) is Cause.DAMAGED
+
+    asyncio.run(play())
+
+
+def test_a_disk_that_fails_is_no_reason_to_fail() -> None:
+    """There is no room until it works."""
+    files = Files(broken=True)
+
+    async def play() -> None:
+        one = spool(files)
+        for broken in (True, False):
+            files.broken = broken
+            async with one.room("a") as place:
+                assert (place is None) is broken
+                assert isinstance(place, Place | None)
+
+    asyncio.run(play())
+
+
+def test_the_first_warp_has_room_for_the_largest() -> None:
+    """Until a shape is known, what is kept for a warp is what the largest may take."""
+
+    async def play() -> None:
+        one = Spool(Files(), 10 * SIZE, 5 * SIZE)
+        async with one.room("a") as first:
+            pass
+        one.learn((1, 1))
+        async with one.room("b") as second:
+            pass
+        assert first is not None
+        assert second is not None
+        assert (first.room, second.room) == (5 * SIZE, SIZE)
+
+    asyncio.run(play())
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["lay", "fail", "pin", "drop", "unpin"]), st.sampled_from("abcdefg")
+        ),
+        st.tuples(st.sampled_from(list(Worth)), st.sampled_from("abcdefg")),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+@settings(deadline=None)
+def test_it_is_bounded_and_true_whatever_happens(steps: list[tuple[object, str]]) -> None:
+    """Bytes never pass the bound, what is pinned stays, and the index is what lies on the disk."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files, 3)
+        pins: dict[str, ExitStack] = {}
+        known: set[str] = set()
+        async with AsyncExitStack():
+            for step, key in steps:
+                await _step(one, files, pins, step, key)
+                known |= files.sizes.keys()
+                assert sum(files.sizes.values()) == one.bytes <= 3 * SIZE
+                assert pins.keys() <= files.sizes.keys()
+                for seen in known:
+                    expected = seen not in files.sizes
+                    assert (one.cause(seen, measured=True) is not Cause.RESTART) is expected
+
+    asyncio.run(play())
+
+
+async def _step(
+    one: Spool, files: Files, pins: dict[str, ExitStack], step: object, key: str
+) -> None:
+    if isinstance(step, Worth):
+        one.deem(key, step)
+    elif step in ("lay", "fail") and not one.has(key):
+        async with one.room(key) as place:
+            if place is not None and step == "lay":
+                files.sizes[key] = SIZE
+    elif step == "pin" and key not in pins and one.has(key):
+        pins[key] = ExitStack()
+        pins[key].enter_context(one.pinned(key))
+    elif step == "unpin" and key in pins:
+        pins.pop(key).close()
+    elif step == "drop" and key not in pins:
+        await one.drop(key)
+
+
+def test_many_at_once_share_the_bound() -> None:
+    """Jobs that ask for room at the same time never have more than there is, and all end."""
+    folder = Path(tempfile.mkdtemp())
+    highest = 0
+
+    class Slow(Files):
+        def remove(self, key: str) -> None:
+            """Take some time, as a file system does."""
+            nonlocal highest
+            highest = max(highest, sum(self.sizes.values()))
+            (folder / key).write_bytes(b"")
+            super().remove(key)
+
+    files = Slow()
+
+    async def one_job(one: Spool, key: str) -> None:
+        nonlocal highest
+        async with one.room(key) as place:
+            if place is not None:
+                await asyncio.sleep(0)
+                files.sizes[key] = SIZE
+                highest = max(highest, sum(files.sizes.values()))
+            await asyncio.sleep(0)
+
+    async def play() -> None:
+        one = spool(files, 3)
+        await asyncio.gather(*(one_job(one, str(number)) for number in range(40)))
+        assert one.entries > 0
+        await one.close()
+
+    asyncio.run(play())
+    shutil.rmtree(folder)
+    assert highest <= 3 * SIZE
+    assert files.sizes == {}
