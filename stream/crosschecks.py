@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core import ConfigError, MatchConfig, UndersampleStyle
-from stream.machine import Disk, Machine, disk_of
+from stream.machine import Disk, Machine
 from stream.problems import Problem
 from stream.spool.place import laid_bytes
 from stream.transport import impossible_transport
@@ -99,7 +99,7 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
         )
     needed = settings.workers * settings.worker_memory_bytes
     needed += settings.fetch_in_flight_bytes + PARENT_BYTES
-    disk = disk_of(settings.spool_folder)
+    disk = machine.disk_of(settings.spool_folder)
     spool = settings.spool_bytes if disk.in_memory else 0
     if needed + spool > machine.memory_bytes:
         spooled = f", {_gib(spool)} of spool in memory" if spool else ""

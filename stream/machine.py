@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -14,6 +14,22 @@ __all__ = ["Disk", "Machine", "disk_of"]
 
 
 _IN_MEMORY: Final = ("tmpfs", "ramfs")
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What a folder lies on.
+
+    Attributes
+    ----------
+    bytes : int
+        All that fits on it, used or not.
+    in_memory : bool
+        Whether its files take memory and no disk: tmpfs.
+    """
+
+    bytes: int
+    in_memory: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +43,13 @@ class Machine:
     memory_bytes : int
         The smallest of the machine's memory and the limits of the control groups above us: what
         lies beyond it brings the kernel's OOM killer, which takes the whole container.
+    disk_of : callable
+        Gives the disk that a folder lies on.
     """
 
     cores: int
     memory_bytes: int
+    disk_of: Callable[[Path], Disk] = field(default=lambda folder: disk_of(folder), compare=False)
 
     @classmethod
     def here(cls, root: Path = Path("/")) -> Machine:
@@ -48,22 +67,6 @@ class Machine:
             cores=max(1, min([len(os.sched_getaffinity(0)), *quotas])),
             memory_bytes=min([psutil.virtual_memory().total, *limits]),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """What a folder lies on.
-
-    Attributes
-    ----------
-    bytes : int
-        All that fits on it, used or not.
-    in_memory : bool
-        Whether its files take memory and no disk: tmpfs.
-    """
-
-    bytes: int
-    in_memory: bool
 
 
 def disk_of(folder: Path) -> Disk:

@@ -437,7 +437,7 @@ class Settings(BaseModel):
         if self.local_dir is not None:
             return self.local_dir
         if not self.brokers:
-            return self.log.with_name(f"{self.log.name}.local")
+            return self.log.parent / f"{self.log.name}.local"
         try:
             return Path.home() / ".cache" / "evensky" / self.app
         except RuntimeError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import itertools
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,10 @@ __all__ = ["Cause", "Files", "Spool", "Worth", "key_of"]
 
 log = structlog.get_logger(__name__)
 
-_MOST_GONE: Final = 100_000
+_MOST_ENTRIES: Final = 10_000
+"""So many warps are kept at most, however small they are: each takes some memory here."""
+
+_MOST_GONE: Final = 10_000
 """Of so many that left it is known why; of others as of those of an earlier start."""
 
 
@@ -100,12 +102,6 @@ class _Entry:
     ready: bool = False
     pins: int = 0
     worth: Worth = Worth.MEMBER
-    used: int = 0
-
-    @property
-    def value(self) -> tuple[int, int]:
-        """What it is worth; a reference that does not go last goes as any member."""
-        return min(self.worth, Worth.MEMBER), self.used
 
 
 class Spool:
@@ -132,8 +128,9 @@ class Spool:
         self._guess = min(largest, most_bytes)
         self._seen_largest = 0
         self._entries: dict[str, _Entry] = {}
+        self._lines: dict[Worth, OrderedDict[str, None]] = {one: OrderedDict() for one in Worth}
         self._gone: OrderedDict[str, Cause] = OrderedDict()
-        self._clock = itertools.count(1)
+        self._bytes = 0
         self._making_room = asyncio.Lock()
         self._open = self._told = False
         self.evictions = 0
@@ -141,12 +138,12 @@ class Spool:
     @property
     def bytes(self) -> int:
         """Bytes of all files, those that are being written included."""
-        return sum(entry.size for entry in self._entries.values())
+        return self._bytes
 
     @property
     def entries(self) -> int:
-        """Warps whose planes are there."""
-        return sum(entry.ready for entry in self._entries.values())
+        """Warps whose planes are there, or are about to."""
+        return len(self._entries)
 
     def has(self, key: str) -> bool:
         """Tell whether planes are there."""
@@ -155,7 +152,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Tell whether another warp's planes could be laid now."""
-        return self._victims(self.bytes + self._guess - self._most) is not None
+        return self._victims() is not None
 
     def learn(self, shape: tuple[int, int]) -> None:
         """Learn the shape of a warp: so large will be those that come.
@@ -187,7 +184,9 @@ class Spool:
     def deem(self, key: str, worth: Worth) -> None:
         """Say what planes are worth from now on."""
         entry = self._entries.get(key)
-        if entry is not None:
+        if entry is not None and entry.worth is not worth:
+            del self._lines[entry.worth][key]
+            self._lines[worth][key] = None
             entry.worth = worth
 
     @contextlib.contextmanager
@@ -198,7 +197,7 @@ class Spool:
             yield None
             return
         entry.pins += 1
-        entry.used = next(self._clock)
+        self._lines[entry.worth].move_to_end(key)
         try:
             yield self._files.path(key)
         finally:
@@ -252,37 +251,43 @@ class Spool:
         return True
 
     async def _reserved(self, key: str) -> _Entry | None:
-        victims = self._victims(self.bytes + self._guess - self._most)
+        victims = self._victims()
         if victims is None:
             return None
         self.evictions += len(victims)
         await self._remove(victims, Cause.EVICTED)
         entry = self._entries[key] = _Entry(self._guess)
+        self._lines[entry.worth][key] = None
+        self._bytes += entry.size
         return entry
 
-    def _victims(self, excess: int) -> list[str] | None:
-        """Return whose files have to go to gain so many bytes; None if not even all of them do."""
-        references = self._references()
-        free = [key for key, one in self._entries.items() if one.ready and not one.pins]
-        free.sort(key=lambda key: (key in references, *self._entries[key].value))
-        victims: list[str] = []
-        while excess > 0 and free:
-            victims.append(free.pop(0))
-            excess -= self._entries[victims[-1]].size
-        return None if excess > 0 else victims
+    def _victims(self) -> list[str] | None:
+        """Return whose files have to go for another's; None if not even all of them would do."""
+        excess, victims = self._bytes + self._guess - self._most, list[str]()
+        left = len(self._entries)
+        for key in self._by_value():
+            if excess <= 0 and left < _MOST_ENTRIES:
+                break
+            entry = self._entries[key]
+            if entry.ready and not entry.pins:
+                victims.append(key)
+                excess, left = excess - entry.size, left - 1
+        return victims if excess <= 0 and left < _MOST_ENTRIES else None
 
-    def _references(self) -> set[str]:
-        """Return which references go last: of many groups that wait, no more than half of all.
+    def _by_value(self) -> Iterator[str]:
+        """Yield the least valuable first.
 
-        Else they would leave no room for a warp between its measure and its match.
+        Of the references of many groups that wait, the older ones go before members once they
+        fill more than half of all: else there were no room for a warp between measure and match.
         """
-        by_use = sorted(self._entries.items(), key=lambda item: -item[1].used)
-        references, size = set(), 0
-        for key, entry in by_use:
-            size += entry.size if entry.worth is Worth.REFERENCE else 0
-            if entry.worth is Worth.REFERENCE and 2 * size <= self._most:
-                references.add(key)
-        return references
+        yield from self._lines[Worth.SPENT]
+        references = list(self._lines[Worth.REFERENCE])
+        size = sum(self._entries[key].size for key in references)
+        while 2 * size > self._most:
+            size -= self._entries[references[0]].size
+            yield references.pop(0)
+        yield from self._lines[Worth.MEMBER]
+        yield from references
 
     async def _remove(self, keys: list[str], cause: Cause) -> None:
         """Remove files in a thread: the system takes its time to give back so many pages."""
@@ -294,16 +299,23 @@ class Spool:
     async def _forget(self, keys: list[str]) -> None:
         for key in keys:
             await asyncio.to_thread(self._files.remove, key)
-            del self._entries[key]
+            self._strike(key)
 
     def _settle(self, key: str, entry: _Entry) -> None:
         size = self._files.size(key)
         if size is None:
-            del self._entries[key]
+            self._strike(key)
             self.without(key)
             return
-        entry.size, entry.ready, entry.used = size, True, next(self._clock)
+        self._bytes += size - entry.size
+        entry.size, entry.ready = size, True
+        self._lines[entry.worth].move_to_end(key)
         self._gone.pop(key, None)
+
+    def _strike(self, key: str) -> None:
+        entry = self._entries.pop(key)
+        del self._lines[entry.worth][key]
+        self._bytes -= entry.size
 
     def _note_gone(self, key: str, cause: Cause) -> None:
         self._gone[key] = cause

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from core import VerdictLimits
 from stream.address import parse_address
-from stream.machine import Machine
+from stream.machine import Disk, Machine
 from stream.settings import Context, Problem, Settings, SettingsError
 
 GIB, MIB = 2**30, 2**20
 YEAR = 31_536_000
-HUGE = Machine(8, 2**60)
+ENDLESS = Disk(2**70, in_memory=False)
+HUGE = Machine(8, 2**60, lambda _: ENDLESS)
 
 
 def make(**values: object) -> Settings:
@@ -51,6 +52,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "max_warp_bytes": (MIB, GIB, 512 * MIB),
     "max_warp_side_px": (1, 65_536, 8192),
     "fetch_in_flight_bytes": (512 * MIB, 2**50, GIB),
+    "spool_bytes": (0, 2**60 // 2**10, 4 * GIB),
     "missing_grace_s": (1e-3, YEAR, 5),
     "storage_stall_s": (1e-3, 3600, 20),
     "worker_memory_bytes": (256 * MIB, 2**40, 2 * GIB),
@@ -80,10 +82,11 @@ UNBOUND = {
     "verdict_profile", "verdict_flags", "http", "log_format", "log_level",
     "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
     "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
-    "local_dir", "results_shared",
+    "local_dir", "results_shared", "spool_dir",
     "policies", "reference_margin", "seal_after_s", "state_format",
 }  # fmt: skip
-COARSE = {"match": {"bin_size": 1024}}  # so that no image is too large for its message
+COARSE = {"match": {"bin_size": 1024}, "spool_bytes": 0}
+"""So that no image is too large for its message, nor for the spool."""
 
 
 def test_every_number_is_held_to_its_bounds() -> None:

@@ -48,6 +48,8 @@ NAMES = {
     "state_restore_duration_seconds",
     "state_restored_records_total",
     "storage_away",
+    "decodes_total",
+    "spool_bytes",
     "storage_errors_total",
     "storage_read_bytes_total",
     "storage_read_duration_seconds",
@@ -95,6 +97,8 @@ def busy(telemetry: Telemetry) -> None:
     telemetry.storage_read("file", 1000, 0.1)
     telemetry.storage_error("read", "missing")
     telemetry.storage_away("s3", 1)
+    telemetry.decoded("first")
+    telemetry.watch_spool(lambda: 1)
     telemetry.uri_rejected("outside")
     telemetry.transaction("publish", "committed", 0.03)
     telemetry.fenced()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from core import Verdict, groups
 from schemas import DeadReason
 from stream.references import ReferenceCause
+from stream.spool import Cause
 from stream.telemetry import PartitionView, Snapshot, Telemetry
 
 Series = tuple[str, frozenset[tuple[str, str]]]
@@ -132,6 +133,7 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
         lambda t: t.storage_error("stat", "refused"),
         {of("storage_errors_total", op="stat", kind="refused"): 1},
     ),
+    "decoded": (lambda t: t.decoded("evicted"), {of("decodes_total", cause="evicted"): 1}),
     "storage_away": (lambda t: t.storage_away("s3", 2), {of("storage_away", scheme="s3"): 2}),
     "uri_rejected": (
         lambda t: t.uri_rejected("outside"),
@@ -174,7 +176,16 @@ def test_every_hook_is_held_to_that() -> None:
     """The table above leaves out no hook."""
     public = {name for name, value in vars(Telemetry).items() if callable(value)}
     hooks = {name for name in public if not name.startswith("_")} - {"show", "exposition"}
+    hooks -= {"watch_spool"}  # it is asked, not told
     assert hooks <= {name.split()[0] for name in HOOKS} | {"aborted"}
+
+
+def test_the_spool_is_asked_whenever_somebody_looks() -> None:
+    """Its gauge is what it has then."""
+    telemetry, sizes = Telemetry(), iter((7, 9))
+    telemetry.watch_spool(lambda: next(sizes))
+    for size in (7, 9):
+        assert samples(telemetry)[of("spool_bytes")] == size
 
 
 LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...]]] = {
@@ -204,9 +215,10 @@ LABELS: Mapping[str, tuple[Callable[[Telemetry, str], None], str, tuple[str, ...
     "stage": (
         lambda t, v: t.staged(v, 1),
         "stage",
-        ("job", "decode", "scale", "measure", "match"),
+        ("job", "decode", "lay", "map", "scale", "measure", "match"),
     ),
     "scheme": (lambda t, v: t.storage_read(v, 1, 1), "scheme", ("file", "s3")),
+    "decoded": (lambda t, v: t.decoded(v), "cause", tuple(Cause)),
     "away": (lambda t, v: t.storage_away(v, 1), "scheme", ("file", "s3", "landing")),
     "op": (lambda t, v: t.storage_error(v, "missing"), "op", ("read", "stat", "list")),
     "fault": (

@@ -9,10 +9,11 @@ import tempfile
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.spool import Cause, Place, Spool, Worth, key_of
+from stream.spool import Cause, Place, Spool, Worth, index, key_of
 from stream.spool.place import laid_bytes
 
 SIZE = laid_bytes((1, 1))
@@ -139,6 +140,22 @@ def test_what_is_in_use_stays() -> None:
                 assert place is None
         assert one.cause("c", measured=True) is Cause.NO_ROOM
         assert one.has_room()
+
+    asyncio.run(play())
+
+
+def test_small_warps_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a warp takes in memory is bounded too, and so is the memory of those that left."""
+    monkeypatch.setattr(index, "_MOST_ENTRIES", 3)
+    monkeypatch.setattr(index, "_MOST_GONE", 2)
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files, 100)
+        await laid(one, files, *"abcdefg")
+        assert set(files.sizes) == set("efg")
+        causes = [one.cause(key, measured=True) for key in "abcd"]
+        assert causes == [Cause.RESTART] * 2 + [Cause.EVICTED] * 2
 
     asyncio.run(play())
 
