@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -172,6 +172,11 @@ class Fetcher:
         if not isinstance(error, NotThereError):
             await self._breaker(error.store).available()
 
+    async def start(self) -> None:
+        """Clear away what killed processes left; what keeps files from landing is told later."""
+        with suppress(StoreAwayError):
+            await self._landing.run(self._landing.start)
+
     async def close(self) -> None:
         """Give threads, connections and files back; what is being read is abandoned."""
         self._files.close()
@@ -187,7 +192,7 @@ class Fetcher:
         stores = dict.fromkeys(one.store for one in places if isinstance(one, _Place))
         tries = self._limits.retries
         with ExitStack() as asked:
-            for store in (*stores, str(self._landing.folder)) if stores else ():
+            for store in stores:
                 asked.enter_context(self._breaker(store).asked())
             while True:
                 async with AsyncExitStack() as held:
@@ -270,8 +275,8 @@ class Fetcher:
         last: bool,
     ) -> Path:
         began = time.monotonic()
-        file = await held.enter_async_context(self._landing.file(found.size))
-        with self._waiting_for(want):
+        with self._breaker(str(self._landing.folder)).asked(), self._waiting_for(want):
+            file = await held.enter_async_context(self._landing.file(found.size))
             try:
                 async with self._reading:
                     await self._read(place, found, file)

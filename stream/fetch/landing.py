@@ -122,7 +122,7 @@ class Landing:
     Parameters
     ----------
     folder : Path
-        Made when the first file lands, with what killed processes left in it removed.
+        Made by `start`, or when the first file lands.
     threads : int
         That open, write and remove.
     """
@@ -147,7 +147,7 @@ class Landing:
         """
         own = self._own
         if own is None:
-            own = await self.run(self._start)
+            own = await self.run(self.start)
         file = LandedFile(own / str(next(self._numbers)), size)
         try:
             await self.run(file.open)
@@ -173,8 +173,16 @@ class Landing:
                 os.close(self._held)
                 self._held = None
 
-    def _start(self) -> Path:
-        """Make a folder for this process alone, locked for as long as it lives."""
+    def start(self) -> Path:
+        """Return a folder for this process alone, locked for as long as it lives.
+
+        What killed processes left beside it is removed. It may block.
+
+        Raises
+        ------
+        StoreAwayError
+            It cannot be made.
+        """
         with self._starting:
             if self._own is None:
                 try:

@@ -65,7 +65,7 @@ def run(terms: Terms, context: Context) -> RowResult:
                 violations.append("the service ended by itself")
     figures: dict[str, Figure] = {
         **{f"{name}: answers": count for name, count in made.items()},
-        "groups": len({one.message.group.key for one in said if _is_arrival(one)}),
+        "groups": len(wanted((one.message, one.time_us) for one in said)),
         "times that the bucket went away": text.count('"event": "storage is away"'),
         "times that it came back": text.count('"event": "storage is back"'),
         "assignments": text.count('"kind": "assigned"'),
@@ -129,10 +129,6 @@ def _in_bucket(said: Said) -> Said:
         return said
     uri = f"s3://{BUCKET}/{_FOLDER}/{message.uri.rsplit('/', 1)[1]}"
     return Said(msgspec.structs.replace(message, uri=uri), said.time_us, said.id)
-
-
-def _is_arrival(said: Said) -> bool:
-    return isinstance(said.message, schemas.WarpArrived)
 
 
 def _failed(place: Place) -> Sequence[str]:
