@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core import groups
+from stream.fetch import Bucket
 from stream.machine import Machine
 from stream.settings import Address, Context, Problem, Settings, SettingsError, parse_address
 
@@ -178,6 +179,9 @@ def test_roots(tmp_path: Path) -> None:
     assert make(allow=[tmp_path / "link"]).roots == (tmp_path.resolve() / "real",)
     assert make(log=tmp_path / "x.db").roots == (tmp_path.resolve(),)
     assert refusal(allow=[tmp_path / "nowhere"]).settings == ("allow",)
+    assert make(allow=["s3://sky/night"]).roots == (Bucket("sky", ("night",)),)
+    with pytest.raises(ValidationError, match="s3://BUCKET"):
+        make(allow=["s3://key:word@sky"])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "x" * 101])
