@@ -240,12 +240,14 @@ class Fetcher:
             return error
 
     async def _place(self, want: Want) -> _Place:
+        """Look at what was announced; no storage is asked."""
         one = object_of(want.uri)
         if one is None:
             path = local_path(want.uri)
             return _Place(self._files.store_of(path), path)
         if not one.within(self._allowed):
             raise WarpError(WarpFault.FORBIDDEN, f"{want.uri!r} is below no allowed root")
+        self._check_size(want.size or 0)
         return _Place(self._buckets[one.bucket].store, one)
 
     async def _find(self, place: _Place, want: Want) -> FoundFile | FoundObject:
@@ -257,13 +259,16 @@ class Fetcher:
                     found = await bucket.find(place.what.key, want.size)
                 else:
                     found = await self._files.find(place.what)
-        if found.size > self._limits.max_bytes:
-            msg = f"the file has {found.size} bytes, {self._limits.max_bytes} are allowed"
-            raise WarpError(WarpFault.TOO_LARGE, msg)
+        self._check_size(found.size)
         if want.size is not None and want.size != found.size:
             msg = f"the file has {found.size} bytes, {want.size} were announced"
             raise WarpError(WarpFault.CHECKSUM, msg)
         return found
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_bytes:
+            msg = f"the file has {size} bytes, {self._limits.max_bytes} are allowed"
+            raise WarpError(WarpFault.TOO_LARGE, msg)
 
     async def _take(
         self,
