@@ -73,8 +73,6 @@ _STORAGE_FAULTS: Final = {
     WarpFault.MISSING: "missing",
     WarpFault.UNREADABLE: "refused",
     WarpFault.TOO_LARGE: "refused",
-    WarpFault.TIMEOUT: "timeout",
-    WarpFault.TRUNCATED: "truncated",
     WarpFault.CHECKSUM: "checksum",
 }
 

@@ -80,6 +80,7 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
     try:
         if web is not None:
             await web.start()
+        await assembly.fetcher.start()
         await start_workers(assembly.pool, assembly.pulse.polled)
         yield "off" if web is None else str(web.address)
     finally:

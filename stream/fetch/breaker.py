@@ -88,7 +88,7 @@ class Breaker:
         try:
             yield
         except StoreAwayError as error:
-            self._heard(error)
+            self._heard(error, probing=probing)
             raise
         except WarpError:
             self._answered()
@@ -108,16 +108,16 @@ class Breaker:
         self._set_alarm()
         await turn
 
-    def _heard(self, error: StoreAwayError) -> None:
+    def _heard(self, error: StoreAwayError, *, probing: bool) -> None:
         if error.store != self.store or error.trouble is _AWAY:
             return
         if isinstance(error, NotThereError):
             self._answered()
             return
         self._failures += 1
-        if not (self.away or self._failures >= self._limits.away_after):
-            return
         fresh = not self.away
+        if self._failures < self._limits.away_after if fresh else not probing:
+            return  # of those who asked before it went away, none says anything new
         longer = max(self._limits.away_s, 2 * self._pause_s)
         self._pause_s = min(longer, self._limits.longest_away_s)
         self._until = self._timing.time() + self._pause_s

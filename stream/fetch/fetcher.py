@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -172,6 +172,11 @@ class Fetcher:
         if not isinstance(error, NotThereError):
             await self._breaker(error.store).available()
 
+    async def start(self) -> None:
+        """Clear away what killed processes left; what keeps files from landing is told later."""
+        with suppress(StoreAwayError):
+            await self._landing.run(self._landing.start)
+
     async def close(self) -> None:
         """Give threads, connections and files back; what is being read is abandoned."""
         self._files.close()
@@ -187,7 +192,7 @@ class Fetcher:
         stores = dict.fromkeys(one.store for one in places if isinstance(one, _Place))
         tries = self._limits.retries
         with ExitStack() as asked:
-            for store in (*stores, str(self._landing.folder)) if stores else ():
+            for store in stores:
                 asked.enter_context(self._breaker(store).asked())
             while True:
                 async with AsyncExitStack() as held:
@@ -235,12 +240,14 @@ class Fetcher:
             return error
 
     async def _place(self, want: Want) -> _Place:
+        """Look at what was announced; no storage is asked."""
         one = object_of(want.uri)
         if one is None:
             path = local_path(want.uri)
             return _Place(self._files.store_of(path), path)
         if not one.within(self._allowed):
             raise WarpError(WarpFault.FORBIDDEN, f"{want.uri!r} is below no allowed root")
+        self._check_size(want.size or 0)
         return _Place(self._buckets[one.bucket].store, one)
 
     async def _find(self, place: _Place, want: Want) -> FoundFile | FoundObject:
@@ -252,13 +259,16 @@ class Fetcher:
                     found = await bucket.find(place.what.key, want.size)
                 else:
                     found = await self._files.find(place.what)
-        if found.size > self._limits.max_bytes:
-            msg = f"the file has {found.size} bytes, {self._limits.max_bytes} are allowed"
-            raise WarpError(WarpFault.TOO_LARGE, msg)
+        self._check_size(found.size)
         if want.size is not None and want.size != found.size:
             msg = f"the file has {found.size} bytes, {want.size} were announced"
             raise WarpError(WarpFault.CHECKSUM, msg)
         return found
+
+    def _check_size(self, size: int) -> None:
+        if size > self._limits.max_bytes:
+            msg = f"the file has {size} bytes, {self._limits.max_bytes} are allowed"
+            raise WarpError(WarpFault.TOO_LARGE, msg)
 
     async def _take(
         self,
@@ -270,8 +280,8 @@ class Fetcher:
         last: bool,
     ) -> Path:
         began = time.monotonic()
-        file = await held.enter_async_context(self._landing.file(found.size))
-        with self._waiting_for(want):
+        with self._breaker(str(self._landing.folder)).asked(), self._waiting_for(want):
+            file = await held.enter_async_context(self._landing.file(found.size))
             try:
                 async with self._reading:
                     await self._read(place, found, file)

@@ -119,7 +119,7 @@ class Landing:
     Parameters
     ----------
     folder : Path
-        Made when the first file lands, with what killed processes left in it removed.
+        Made by `start`, or when the first file lands.
     threads : int
         That open, write and remove.
     """
@@ -141,10 +141,8 @@ class Landing:
         StoreAwayError
             There is no room for it.
         """
-        own = self._own
-        if own is None:
-            own = await self.run(self._start)
-        file = LandedFile(own.path / str(next(self._numbers)), size)
+        own = await self.run(self.start) if self._own is None else self._own.path
+        file = LandedFile(own / str(next(self._numbers)), size)
         try:
             await self.run(file.open)
             yield file
@@ -166,15 +164,23 @@ class Landing:
             if self._own is not None:
                 self._own.close()
 
-    def _start(self) -> OwnFolder:
-        """Make a folder for this process alone, locked for as long as it lives."""
+    def start(self) -> Path:
+        """Return a folder for this process alone, locked for as long as it lives.
+
+        What killed processes left beside it is removed. It may block.
+
+        Raises
+        ------
+        StoreAwayError
+            It cannot be made.
+        """
         with self._starting:
             if self._own is None:
                 try:
                     self._own = OwnFolder(self.folder)
                 except OSError as error:
                     raise _landing_failed(self.folder, error) from error
-            return self._own
+            return self._own.path
 
 
 def _landing_failed(folder: Path, error: OSError) -> StoreAwayError:

@@ -125,9 +125,12 @@ class PosixFiles:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _add(self, roots: Iterable[Path | str]) -> None:
+        """Know more roots; the event loop may be looking at those of before."""
+        more: dict[Path, Path] = {}
         for root in roots:
             real = Path(os.path.realpath(root))
-            self._roots[Path(os.path.normpath(root))] = self._roots[real] = real
+            more[Path(os.path.normpath(root))] = more[real] = real
+        self._roots = {**self._roots, **more}
 
     def _locate(self, path: str) -> FoundFile:
         """Find a file below the roots; of a folder that was allowed meanwhile, below those."""

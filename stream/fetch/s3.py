@@ -36,11 +36,10 @@ _SIGNED_FOR: Final = timedelta(minutes=15)
 _ERROR_BYTES: Final = 4096
 _CODE: Final = re.compile(rb"<Code>(\w{1,64})</Code>")
 _TOTAL: Final = re.compile(r"bytes [\d*-]+/(\d{1,18})")
-_DENIED: Final = ("AccessDenied", "AllAccessDisabled")
 _OF_THE_OBJECT: Final = ("InvalidObjectState", "KeyTooLongError")
 _PLAIN: Final = {"Accept-Encoding": "identity"}
-_OK, _PARTIAL, _REDIRECTS, _NOT_FOUND, _FORBIDDEN = 200, 206, range(300, 400), 404, 403
-_CHANGED, _NO_RANGE, _BUSY, _SERVERS_FAULT = 412, 416, 429, 500
+_OK, _PARTIAL, _REDIRECTS, _NOT_FOUND = 200, 206, range(300, 400), 404
+_CHANGED, _NO_RANGE, _BUSY, _SERVERS_FAULT = 412, 416, (408, 425, 429), 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +188,18 @@ class BucketObjects:
         code = await _code(response)
         if status == _NOT_FOUND and code != "NoSuchBucket":
             raise NotThereError(self.store)
-        if code in _OF_THE_OBJECT or (code in _DENIED and await self._denied_alone(key)):
-            raise WarpError(WarpFault.UNREADABLE, f"the store refuses this object alone: {code}")
-        theirs = status == _BUSY or status >= _SERVERS_FAULT
-        trouble = StoreTrouble.FAILED if theirs else StoreTrouble.REFUSED
-        raise self._away(f"it answers {status} {code}".rstrip(), trouble)
+        words = f"{status} {code}".rstrip()
+        if status in _BUSY or status >= _SERVERS_FAULT:
+            raise self._away(f"it answers {words}", StoreTrouble.FAILED)
+        if status != _NOT_FOUND and (code in _OF_THE_OBJECT or await self._refused_alone(key)):
+            raise WarpError(WarpFault.UNREADABLE, f"the store refuses this object alone: {words}")
+        raise self._away(f"it answers {words}", StoreTrouble.REFUSED)
 
-    async def _denied_alone(self, key: str) -> bool:
+    async def _refused_alone(self, key: str) -> bool:
         """Tell whether an object that could be read before still can: then our keys are good.
 
-        Else a message that names one object which we may not read would hold up all others.
+        Else a message that names one object which we may not read, or whose name this store does
+        not like, would hold up all others.
         """
         if self._readable is None or self._readable == key:
             return False

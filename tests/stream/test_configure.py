@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stream.configure import explain, load_settings
+from stream.fetch import Bucket
 from stream.machine import Machine
 from stream.settings import Settings, SettingsError
 
@@ -62,6 +63,15 @@ def test_lists_of_folders(tmp_path: Path) -> None:
     """Folders are separated in the environment as in PATH."""
     assert load(EVENSKY_ALLOW=f"{tmp_path}:/usr").allow == (tmp_path, Path("/usr"))
     assert load({"allow": [str(tmp_path)]}).allow == (tmp_path,)
+
+
+def test_lists_of_folders_and_buckets(tmp_path: Path) -> None:
+    """A bucket's colon separates nothing, wherever in the list it stands."""
+    bucket, night = Bucket("sky"), Bucket("sky", ("night",))
+    assert load(EVENSKY_ALLOW="s3://sky").allow == (bucket,)
+    found = load(EVENSKY_ALLOW=f"s3://sky:{tmp_path}:s3://sky/night:/usr").allow
+    assert found == (bucket, tmp_path, night, Path("/usr"))
+    assert load({"allow": ["s3://sky/night/", "/usr"]}).allow == (night, Path("/usr"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from stream.faults import WarpError, WarpFault
+from stream.faults import NotThereError, StoreAwayError, StoreTrouble, WarpError, WarpFault
 
 
 def test_the_sentence_says_reason_and_message() -> None:
@@ -30,3 +30,18 @@ def test_what_a_stranger_wrote_is_printable_and_short() -> None:
 def test_reasons_are_words() -> None:
     """Reasons are lower-case words, fit for labels and messages."""
     assert all(f.value == f.name.lower() and f.value.isidentifier() for f in WarpFault)
+
+
+def test_a_storage_is_named() -> None:
+    """A storage's error reads as its name and what it does; endless answers are cut."""
+    error = StoreAwayError("s3://sky", "no\nanswer" + "x" * 100_000, StoreTrouble.FAILED)
+    assert str(error).startswith("s3://sky: no answer")
+    assert len(error.message) < 310
+
+
+def test_what_is_not_there_may_come() -> None:
+    """A missing file is waited for like a storage, but is not the storage's trouble."""
+    error = NotThereError("/data", 0.5)
+    assert isinstance(error, StoreAwayError)
+    assert (error.trouble, error.pause_s) == (StoreTrouble.MISSING, 0.5)
+    assert all(one.value == one.name.lower() for one in StoreTrouble)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -274,6 +276,25 @@ def test_a_bad_file_is_an_answer() -> None:
     answer = jobs.measure(bad, CONFIG, LIMITS)
     assert isinstance(answer, JobFault)
     assert (answer.visit, answer.reason) == (7, "not_fits")
+
+
+@pytest.mark.parametrize("whole", [bytes, gzip.compress])
+def test_a_landed_file_is_as_good_as_its_bytes(
+    tmp_path: Path, whole: Callable[[bytes], bytes]
+) -> None:
+    """A worker that maps the file of a warp finds what it finds in its bytes."""
+    one = warp(sky(1.0))
+    assert isinstance(one.data, bytes)
+    path = tmp_path / "0"
+    path.write_bytes(whole(one.data))
+    answer = jobs.measure(replace(one, data=path, checksum="mapped"), CONFIG, LIMITS)
+    expected = jobs.measure(one, CONFIG, LIMITS)
+    assert isinstance(answer, Measured)
+    assert replace(answer, checksum=one.checksum) == expected
+    path.write_bytes(b"")
+    answer = jobs.measure(replace(one, data=path, checksum="empty"), CONFIG, LIMITS)
+    assert isinstance(answer, JobFault)
+    assert answer.reason == "truncated"
 
 
 @pytest.mark.parametrize("visit", [1, 2])

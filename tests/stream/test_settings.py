@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from core import groups
 from stream.address import Address, parse_address
+from stream.fetch import Bucket
 from stream.machine import Machine
 from stream.settings import Context, Problem, Settings, SettingsError
 
@@ -179,6 +180,9 @@ def test_roots(tmp_path: Path) -> None:
     assert make(allow=[tmp_path / "link"]).roots == (tmp_path.resolve() / "real",)
     assert make(log=tmp_path / "x.db").roots == (tmp_path.resolve(),)
     assert refusal(allow=[tmp_path / "nowhere"]).settings == ("allow",)
+    assert make(allow=["s3://sky/night"]).roots == (Bucket("sky", ("night",)),)
+    with pytest.raises(ValidationError, match="s3://BUCKET"):
+        make(allow=["s3://key:word@sky"])
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "-a", "x" * 101])

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from ops.store.server import KEYS, Server
 from stream import jobs
 from stream.configure import load_settings
-from stream.faults import WarpError, WarpFault
+from stream.faults import StoreTrouble, WarpError, WarpFault
 from stream.jobs import Measured
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
@@ -31,6 +32,7 @@ from stream.wiring import (
     reader_log,
     slots,
     tell_fault,
+    tell_trouble,
     watched,
 )
 from tests.schemas import examples
@@ -113,7 +115,6 @@ def test_bounds_of_a_worker(tmp_path: Path) -> None:
     [
         (WarpFault.FORBIDDEN, 'evensky_uri_rejected_total{reason="outside"}'),
         (WarpFault.MISSING, 'evensky_storage_errors_total{kind="missing",op="read"}'),
-        (WarpFault.TIMEOUT, 'evensky_storage_errors_total{kind="timeout",op="read"}'),
         (WarpFault.CHECKSUM, 'evensky_storage_errors_total{kind="checksum",op="read"}'),
         (WarpFault.UNREADABLE, 'evensky_storage_errors_total{kind="refused",op="read"}'),
         (WarpFault.INTERNAL, 'evensky_storage_errors_total{kind="other",op="read"}'),
@@ -124,6 +125,30 @@ def test_each_fault_has_its_series(fault: WarpFault, series: str) -> None:
     telemetry = Telemetry()
     tell_fault(telemetry, fault)
     assert f"{series} 1.0" in telemetry.exposition().decode()
+
+
+@pytest.mark.parametrize("trouble", StoreTrouble)
+def test_each_trouble_has_its_series(trouble: StoreTrouble) -> None:
+    """What a storage does is counted once, under its own name."""
+    telemetry = Telemetry()
+    tell_trouble(telemetry, trouble)
+    series = f'evensky_storage_errors_total{{kind="{trouble.value}",op="read"}}'
+    assert f"{series} 1.0" in telemetry.exposition().decode()
+
+
+async def test_buckets_are_read_too(s3: Server, tmp_path: Path, monkeypatch: Any) -> None:
+    """A bucket that the settings allow is read with the environment's keys, and told as S3."""
+    s3.put("wired/warp", b"pixels")
+    for variable, value in {**KEYS, "AWS_ENDPOINT_URL": s3.address}.items():
+        monkeypatch.setenv(variable, value)
+    assembly = assemble_service(
+        _settings(log=tmp_path / "a.db", allow=("s3://sky/wired", str(tmp_path)))
+    )
+    assert await fetched(assembly.fetcher, "s3://sky/wired/warp") == b"pixels"
+    assert (tmp_path / "a.db.local" / "landing").is_dir()
+    await assembly.fetcher.close()
+    text = assembly.telemetry.exposition().decode()
+    assert 'evensky_storage_read_bytes_total{scheme="s3"} 6.0' in text
 
 
 class _Pool:

@@ -41,9 +41,7 @@ TITLES: Final[Mapping[int, str]] = MappingProxyType(
 )
 """All rows, so that one that nobody wrote is missed."""
 
-WAITING: Final[Mapping[int, str]] = MappingProxyType(
-    {13: "it waits for issue 6, pixels from an object store that can be slow or fail"}
-)
+WAITING: Final[Mapping[int, str]] = MappingProxyType({})
 """Why a row that there must be cannot be run yet."""
 
 

@@ -189,22 +189,23 @@ async def test_a_landing_folder_that_cannot_be_made(root: Path) -> None:
     """A landing folder that is not to be had is away, and the storage itself is not."""
     (root / "taken").write_bytes(b"")
     fetcher = Fetcher([root], root / "taken" / "landing", quick())
+    await fetcher.start()
     error = await trouble(fetcher, Want(str(root / "night" / "a.fits")))
     assert error.store == str(root / "taken" / "landing")
     await fetcher.close()
 
 
 async def test_what_the_dead_left_is_removed(tmp_path: Path) -> None:
-    """The first file to land clears away folders of the dead, and none of the living."""
+    """A start clears away folders of the dead, and none of the living."""
     living, dead = Landing(tmp_path, 1), tmp_path / f"of-{secrets.token_hex(8)}"
     dead.mkdir()
     (dead / "0").write_bytes(CONTENT)
     async with living.file(1) as theirs:
         assert not dead.exists()
-        other = Landing(tmp_path, 1)
-        async with other.file(1):
-            assert theirs.path.exists()
-        other.close()
+        other = Fetcher([], tmp_path)
+        await other.start()
+        assert theirs.path.exists()
+        await other.close()
         assert theirs.path.exists()
     living.close()
     assert not await asyncio.to_thread(_files, tmp_path)

@@ -152,6 +152,17 @@ async def test_one_probe_at_a_time() -> None:
     assert bench.ask() is None
 
 
+async def test_those_who_had_asked_double_nothing() -> None:
+    """Of many who ask when a storage goes away, all fail, and the pause is the first one."""
+    bench = Bench()
+    for _ in range(3):
+        with suppress(StoreAwayError), bench.breaker.asked():
+            bench.go_away()
+            raise failure()
+        await bench.clock.pass_by(LIMITS.away_s)
+        assert bench.ask() is None
+
+
 def test_anothers_failure_is_not_its_own() -> None:
     """A job on two storages that fails at one says nothing about the other."""
     bench = Bench()

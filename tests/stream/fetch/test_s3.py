@@ -227,14 +227,28 @@ async def test_one_failure_is_tried_again_at_once(make: Any, proxy: Proxy, made:
     assert proxy.made[made] == 1
 
 
-async def test_an_object_that_is_denied_alone_is_its_warps_fault(make: Any, proxy: Proxy) -> None:
+@pytest.mark.parametrize(
+    "made", [Trouble(403, "AccessDenied"), Trouble(400, "InvalidName"), Trouble(403)]
+)
+async def test_an_object_that_is_refused_alone_is_its_warps_fault(
+    make: Any, proxy: Proxy, made: Trouble
+) -> None:
     """While others can be read, one that we may not read holds up nobody."""
-    proxy.troubles = lambda asked: (
-        Trouble(403, "AccessDenied") if asked.path.endswith("b.fits") else None
-    )
+    proxy.troubles = lambda asked: made if asked.path.endswith("b.fits") else None
+    bad = "s3://sky/night/deep/b.fits"
     async with make() as fetcher:
+        assert (await trouble(fetcher, Want(bad))).trouble is StoreTrouble.REFUSED
         assert await fetched(fetcher, URI, SHA, SIZE) == CONTENT
-        assert await fault(fetcher, "s3://sky/night/deep/b.fits") is WarpFault.UNREADABLE
+        assert await fault(fetcher, bad) is WarpFault.UNREADABLE
+        proxy.troubles = lambda _: made
+        assert (await trouble(fetcher, Want(bad))).trouble is StoreTrouble.REFUSED
+
+
+async def test_an_object_of_a_class_that_is_not_at_hand(make: Any, proxy: Proxy) -> None:
+    """An object that was moved to an archive is its warp's fault from the first."""
+    proxy.troubles = lambda _: Trouble(403, "InvalidObjectState")
+    async with make() as fetcher:
+        assert await fault(fetcher, URI) is WarpFault.UNREADABLE
 
 
 async def test_a_server_that_is_away(make: Any, proxy: Proxy, monkeypatch: Any) -> None:
