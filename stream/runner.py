@@ -107,16 +107,15 @@ class Runner:
         """
         arrivals = asked.arrivals
         visits, name = [arrival.visit for arrival in arrivals], self._names.of(arrivals)
-        work: Work[T] = partial(self._job, name, job, asked.rank)
-        return await asked.recall.run(visits, self._runs.join(name, arrivals, work, asked.recall))
+        work: Work[T] = partial(self._job, name, job)
+        joined = self._runs.join(name, arrivals, asked.rank, work, asked.recall)
+        return await asked.recall.run(visits, joined)
 
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
         await self._runs.close()
 
-    async def _job(
-        self, name: str, job: Callable[..., T], rank: Rank, run: Run
-    ) -> T | jobs.JobFault:
+    async def _job(self, name: str, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Return a job's result, known or new; a fault is an answer."""
         arrivals, visit = run.arrivals, run.arrivals[-1].visit
         known = await self._results.find(name, arrivals)
@@ -124,18 +123,16 @@ class Runner:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
             return jobs.JobFault(visit, WarpFault.KILLED.value, why)
-        result = await self._do(name, job, rank, run)
+        result = await self._do(name, job, run)
         if isinstance(result, jobs.Measured | jobs.Matched):
             await self._results.keep(name, result)
         return result
 
-    async def _do(
-        self, name: str, job: Callable[..., T], rank: Rank, run: Run
-    ) -> T | jobs.JobFault:
+    async def _do(self, name: str, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Do a job on warps that are held in memory for its time."""
         arrivals, watch = run.arrivals, self._watch
         wants = [Want(one.uri, one.checksum, one.size) for one in arrivals]
-        async with self._slots.take(rank):
+        async with self._slots.take(run.turn):
             run.begun = True
             turn = nullcontext() if watch is None else watch.turn(name, arrivals[-1])
             async with self._store.hold(*wants) as held:
