@@ -37,6 +37,12 @@ __all__ = [
 ]
 
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
+Ahead = Callable[[], Mapping[int, tuple[int, jobs.Matched]]]
+
+
+def _nothing() -> Mapping[int, tuple[int, jobs.Matched]]:
+    """Find nothing: none was matched before it was due."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +114,13 @@ class Due(NamedTuple):
     group : GroupId
     frozen : Frozen
         Its content.
+    ahead : callable
+        Gives what was matched before it was due: by visit the reference and the result.
     """
 
     group: schemas.GroupId
     frozen: groups.Frozen
+    ahead: Ahead = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,7 @@ class _Task:
     past: Past
     recall: Recall
     frozen_at: int
+    ahead: Ahead
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
@@ -136,6 +146,13 @@ class _Task:
             return False
         self.done.matched[visit] = Kept(reference)
         return True
+
+    def take_ahead(self) -> None:
+        """Take the matches that are there already, but for what would be sent again as it was."""
+        for visit, (reference, result) in self.ahead().items():
+            if visit not in self.done.matched and not self.keeps(visit, reference):
+                self.done.matched[visit] = Tried(reference, result)
+                self.done.spent(visit, result.timings)
 
 
 class Workshop:
@@ -198,8 +215,9 @@ class Workshop:
             for member in frozen.members
         }
         past = past or Past()
-        task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at)
+        task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
         while True:
+            task.take_ahead()
             plan = groups.next_work(frozen, done.measured, done.matched, self._config, past.pinned)
             match plan:
                 case groups.MeasureThese():
@@ -213,15 +231,32 @@ class Workshop:
                     done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
                     return done
 
+    def plan_ahead(
+        self,
+        group: groups.Group,
+        measured: Mapping[int, groups.Measurement | groups.Failed],
+        matched: Mapping[int, groups.MatchedTo],
+        policy: groups.Policy,
+    ) -> groups.AheadWork:
+        """Plan as `core.groups.next_ahead` does, for this configuration."""
+        return groups.next_ahead(group, measured, matched, self._config, policy)
+
+    async def measure(self, asked: Asked) -> jobs.Measured | jobs.JobFault:
+        """Measure a warp, or find out what was measured before."""
+        return await self._runner.run(asked, jobs.measure)
+
+    async def match(self, asked: Asked) -> jobs.Matched | jobs.JobFault:
+        """Match a warp to a reference, or find what was matched before."""
+        refused = _comparable(*asked.arrivals)
+        return await self._runner.run(asked, jobs.match) if refused is None else refused
+
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
         await self._runner.close()
 
     async def _measure(self, plan: groups.MeasureThese, task: _Task) -> None:
         done = task.done
-        results = await asyncio.gather(
-            *(self._runner.run(task.asks(visit), jobs.measure) for visit in plan.visits)
-        )
+        results = await asyncio.gather(*(self.measure(task.asks(visit)) for visit in plan.visits))
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
                 measurement(result, boxes=task.past.boxes)
@@ -249,11 +284,7 @@ class Workshop:
                 done.matched[visit] = one
 
     async def _match_one(self, task: _Task, reference: int, visit: int) -> Tried:
-        refused = _comparable(task.arrivals[reference], task.arrivals[visit])
-        if refused is not None:
-            return Tried(reference, refused)
-        asked = task.asks(reference, visit)
-        return Tried(reference, await self._runner.run(asked, jobs.match))
+        return Tried(reference, await self.match(task.asks(reference, visit)))
 
 
 def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:
