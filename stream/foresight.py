@@ -19,6 +19,7 @@ from stream import jobs
 __all__ = ["AheadLimits", "Foresight", "Pair"]
 
 _MIB: Final = 2**20
+_REMEMBERED: Final = 64  # times as many as are worked on
 _BESIDE: Final = 2048  # names, figures and the values' own weight
 
 
@@ -32,16 +33,18 @@ class AheadLimits:
         Groups of one partition that are worked on ahead at the same time; 0 computes nothing ahead.
     jobs : int
         Jobs of one group that are asked for at the same time.
-    remembered : int
-        Groups of one partition of which it is remembered what was tried ahead.
     max_bytes : int
         Matches in the memory of the service, bytes.
     """
 
     groups: int = 16
     jobs: int = 64
-    remembered: int = 1024
     max_bytes: int = 64 * _MIB
+
+    @property
+    def remembered(self) -> int:
+        """Groups of one partition of which it is remembered what was tried ahead."""
+        return _REMEMBERED * self.groups
 
 
 @dataclass(frozen=True, slots=True)

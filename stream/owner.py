@@ -110,6 +110,8 @@ class Owner:
 
     Attributes
     ----------
+    ahead : Ahead
+        Works on what is not due yet.
     left : Left or None
         What the owner before had in memory; once this one is lost, what it leaves to the next.
     """
@@ -128,7 +130,7 @@ class Owner:
         self._waiting: deque[str] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._recalls: dict[str, Recall] = {}
-        self._ahead = self._look_ahead()
+        self.ahead = self._look_ahead()
         self._keeping: asyncio.Task[None] | None = None
         self._draining = False
         self._next_tick = 0.0
@@ -158,12 +160,12 @@ class Owner:
             return
         self.state, self.position, self.left = restored.state, restored.position, None
         self.status = Status.ACTIVE
-        self._ahead = self._look_ahead()
+        self.ahead = self._look_ahead()
         self._shared.telemetry.restored(restored.records, time.monotonic() - started)
         for key, group in self.state.groups.items():
             for revision in sorted(group.frozen):
                 self._line_up(key, group.frozen[revision])
-            self._ahead.stir(key)
+            self.ahead.stir(key)
         if not restored.empty:
             kept = restored.kept
             log.info("partition restored", partition=self.partition, due=self.due, kept=kept)
@@ -205,14 +207,14 @@ class Owner:
         for recall in self._recalls.values():
             recall.release()
         self._recalls.clear()
-        self._ahead.lose()
+        self.ahead.lose()
         for task in self._tasks.values():
             task.cancel()
 
     def drain(self) -> None:
         """Begin nothing new; what is not begun stays due in the log."""
         self._draining = True
-        self._ahead.drain()
+        self.ahead.drain()
 
     @property
     def due(self) -> int:
@@ -274,7 +276,7 @@ class Owner:
             self._line_up(key, frozen)
         self._settle_tick(batch)
         for key in batch.touched:
-            self._ahead.stir(key)
+            self.ahead.stir(key)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -321,7 +323,7 @@ class Owner:
         """Put a revision behind the earlier ones of its group; they are published in order."""
         line = self._lines.setdefault(key, deque())
         line.append(frozen)
-        self._ahead.freeze(key, frozen)
+        self.ahead.freeze(key, frozen)
         if len(line) == 1:
             self._waiting.append(key)
             self._begin()
@@ -373,13 +375,13 @@ class Owner:
     def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
         """Return the measurements that were kept of the very warps that were frozen."""
         members = self.state.groups[key].members
-        return self._ahead.measured(key, frozen) | {
-            old.visit: member.measurement
-            for old in frozen.members
-            if (member := members.get(old.visit)) is not None
-            and member.digest == old.digest
-            and member.measurement is not None
-        }
+        fresh, known = self.ahead.measured(key, frozen), {}
+        for old in frozen.members:
+            member = members.get(old.visit)
+            if member is not None and member.digest == old.digest:
+                found = member.measurement or fresh.get(old.visit)
+                known |= {} if found is None else {old.visit: found}
+        return known
 
     async def _keep(
         self, key: str, frozen: groups.Frozen, past: Past, measured: Sequence[jobs.Measured]
@@ -417,7 +419,7 @@ class Owner:
 
     async def _keep_ahead(self) -> None:
         async with self._lock:
-            while self.status is Status.ACTIVE and (fresh := self._ahead.fresh()):
+            while self.status is Status.ACTIVE and (fresh := self.ahead.fresh()):
                 changes: dict[bytes, bytes | None] = {}
                 for key, event in fresh:
                     changes.update(self._puts(key, event))
@@ -443,7 +445,7 @@ class Owner:
                 return False
         cause = cause_of_change(frozen, past, done.reference, done.measured)
         tell_published(self._shared.telemetry, key, revision, cause)
-        self._ahead.settle(key, done.reference)
+        self.ahead.settle(key, done.reference)
         return True
 
     def _written(

@@ -150,7 +150,9 @@ class _Task:
     def take_ahead(self) -> None:
         """Take the matches that are there already, but for what would be sent again as it was."""
         for visit, (reference, result) in self.ahead().items():
-            if visit not in self.done.matched and not self.keeps(visit, reference):
+            if visit in self.done.matched or self.recall.recalls(reference, visit):
+                continue
+            if not self.keeps(visit, reference):
                 self.done.matched[visit] = Tried(reference, result)
                 self.done.spent(visit, result.timings)
 
