@@ -23,7 +23,7 @@ from stream.foresight import Foresight, Pair
 from stream.recall import Recall
 from stream.runner import Asked
 from stream.slots import AHEAD_AGAIN, AHEAD_MATCH, AHEAD_MEASURE
-from stream.workshop import Workshop, measurement
+from stream.workshop import Made, Tried, Workshop, measurement
 
 __all__ = ["Ahead", "Outlook"]
 
@@ -42,6 +42,8 @@ class Outlook:
         Policy of a group by its key, within what the state's format can hold.
     past : callable
         What a revision of a group would build on.
+    made : callable
+        Makes the message of a match.
     boxes : bool
         Whether the state keeps where warps lie.
     """
@@ -49,14 +51,16 @@ class Outlook:
     state: groups.Partition
     policy_for: Callable[[str], groups.Policy]
     past: Callable[[groups.Group, groups.Frozen, groups.Policy], Past]
+    made: Callable[[schemas.GroupId, groups.Frozen, int, Tried], Made]
     boxes: bool
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    """A job on its way, its warps, and their digests by visit."""
+    """A job on its way, its warps, their digests by visit, and what they would be frozen in."""
 
     inputs: Mapping[int, str]
+    frozen: groups.Frozen
     arrivals: tuple[schemas.WarpArrived, ...]
     recall: Recall = field(default_factory=Recall)
 
@@ -253,7 +257,7 @@ class Ahead:
         group_id = schemas.GroupId.parse(key)
         payloads = (group.members[visit].payload for visit in inputs)
         arrivals = (schemas.unpack_payload(one, schemas.WarpArrived, group_id) for one in payloads)
-        return _Job(inputs, tuple(arrivals))
+        return _Job(inputs, groups.if_frozen(group, inputs), tuple(arrivals))
 
     def _past(self, group: groups.Group, policy: groups.Policy) -> Past | None:
         if not group.header.published:
@@ -278,12 +282,20 @@ class Ahead:
         walk.running.discard(job)
         if isinstance(result, jobs.Matched):
             walk.tried[pair.visit] = pair
+            made = await self._made(key, pair, job, result)
             if self._walks.get(key) is walk:
-                self._foresight.put(key, pair, result)
+                self._foresight.put(key, pair, result, made)
         elif result.visit == pair.reference:
             self._failed(walk, pair.reference, pair.reference_digest, result)
         elif not _is_recalled(result):
             walk.tried[pair.visit] = pair
+
+    async def _made(self, key: str, pair: Pair, job: _Job, result: jobs.Matched) -> Made | None:
+        """Make the message in a thread, as a revision's are: a large one takes milliseconds."""
+        group, tried = schemas.GroupId.parse(key), Tried(pair.reference, result)
+        if len(job.frozen.members) < len(job.inputs):
+            return None
+        return await asyncio.to_thread(self._outlook.made, group, job.frozen, pair.visit, tried)
 
     def _asked(self, key: str, job: _Job, kind: int) -> Asked:
         return Asked(job.arrivals, (kind, self._outlook.state.clock, key), job.recall)

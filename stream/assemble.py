@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import Any, Literal, cast
 
@@ -20,7 +20,7 @@ from core import groups
 from stream import jobs
 from stream.basis import Basis, Past
 from stream.rebuild import model_of
-from stream.workshop import Fulfilled, Tried
+from stream.workshop import Fulfilled, Made, Tried
 
 __all__ = ["Assembler", "Revision"]
 
@@ -48,12 +48,15 @@ class Revision:
         One a model, then one for the group.
     sent : tuple of (int, Sent)
         What is to be remembered of the visits that were worked on.
+    values : mapping of int to bytes
+        Bytes of models that were made ahead, by visit.
     """
 
     models: tuple[schemas.BackgroundModel, ...]
     summary: schemas.GroupMatched
     metrics: tuple[schemas.BackgroundMetric, ...]
     sent: tuple[tuple[int, groups.Sent], ...] = ()
+    values: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,28 @@ class _Case:
         member = self.member(visit)
         return None if member is None else member.digest
 
+    def made(self, visit: int) -> Made | None:
+        """Return a model that was made ahead, if this revision is the one it was made for."""
+        tried = self.done.matched.get(visit)
+        made = tried.made if isinstance(tried, Tried) else None
+        if made is None or made.model.reference != self.done.reference:
+            return None
+        ours = (self.frozen.revision, str(self.frozen.kind))
+        return made if (made.model.revision, made.model.kind) == ours else None
+
     @property
     def common(self) -> dict[str, Any]:
         """Fields that every message of the revision has."""
         return self.group.fields | {"revision": self.frozen.revision, "kind": str(self.frozen.kind)}
+
+
+def _case(group: schemas.GroupId, frozen: groups.Frozen, done: Fulfilled, past: Past) -> _Case:
+    arrivals = {
+        member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
+        for member in frozen.members
+    }
+    members = {member.visit: member for member in frozen.members}
+    return _Case(group, frozen, done, past, arrivals, members)
 
 
 class Assembler:
@@ -158,19 +179,35 @@ class Assembler:
         now : float
             Wall time, seconds since 1970; goes into the summary and the metrics only.
         """
-        arrivals = {
-            member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
-            for member in frozen.members
-        }
-        members = {member.visit: member for member in frozen.members}
-        case = _Case(group, frozen, done, past or Past(), arrivals, members)
+        case = _case(group, frozen, done, past or Past())
         made = {} if frozen.incomplete else dict(self._made(case))
         standing = {visit: sent for visit, (sent, _) in made.items()}
         models = tuple(model for _, model in made.values() if model is not None)
         summary = self._summary(case, standing, now)
         metrics = (*_warp_metrics(case, models), _group_metric(case, summary, now))
         fresh = tuple(one for one in standing.items() if case.past.sent.get(one[0]) != one[1])
-        return Revision(models, summary, metrics, fresh)
+        ahead = {model.visit: case.made(model.visit) for model in models}
+        values = {visit: made.value for visit, made in ahead.items() if made is not None}
+        return Revision(models, summary, metrics, fresh, values)
+
+    def ahead(
+        self, group: schemas.GroupId, frozen: groups.Frozen, visit: int, tried: Tried
+    ) -> Made:
+        """Make the model of a match that is not due yet.
+
+        Parameters
+        ----------
+        group : GroupId
+        frozen : Frozen
+            The revision that it is likely to be for, with at least the warp and its reference.
+        visit : int
+            Of the warp.
+        tried : Tried
+            The match.
+        """
+        done = Fulfilled(reference=tried.reference, matched={visit: tried})
+        model = self._model(_case(group, frozen, done, Past()), visit)
+        return Made(model, schemas.encode_value(model))
 
     def _made(self, case: _Case) -> Iterable[tuple[int, _Made]]:
         """Yield what stands of each visit after this revision, and the model if it is sent."""
@@ -182,7 +219,8 @@ class Assembler:
 
     def _sent(self, case: _Case, visit: int, basis: str) -> _Made:
         """Make a model; it is not sent if it says what the last one said."""
-        model, before = self._model(case, visit), case.past.sent.get(visit)
+        made, before = case.made(visit), case.past.sent.get(visit)
+        model = self._model(case, visit) if made is None else made.model
         status, verdict = intern(model.status), intern(model.verdict)  # one text for many visits
         sent = groups.Sent(basis, model.model_id, status, verdict, _why(model))
         said = before is not None and before.model_id == model.model_id

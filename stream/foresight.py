@@ -15,6 +15,7 @@ import numpy as np
 
 from core import groups
 from stream import jobs
+from stream.workshop import Made, Tried
 
 __all__ = ["AheadLimits", "Foresight", "Pair"]
 
@@ -71,7 +72,7 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class _Held:
     pair: Pair
-    result: jobs.Matched
+    tried: Tried
     size: int
 
 
@@ -99,16 +100,27 @@ class Foresight:
         self._held: OrderedDict[str, dict[int, _Held]] = OrderedDict()
         self._bytes = 0
 
-    def put(self, key: str, pair: Pair, result: jobs.Matched) -> None:
-        """Hold a match; of each warp one is held, that against the newest reference."""
+    def put(self, key: str, pair: Pair, result: jobs.Matched, made: Made | None = None) -> None:
+        """Hold a match; of each warp one is held, that against the newest reference.
+
+        Parameters
+        ----------
+        key : str
+            Of the group.
+        pair : Pair
+            What was matched.
+        result : Matched
+        made : Made, optional
+            Its message.
+        """
         held = self._held.setdefault(key, {})
         self._held.move_to_end(key)
         before = held.pop(pair.visit, None)
         if before is not None:
             self._bytes -= before.size
             self._on_settled("discarded", int(before.pair != pair))
-        size = _BESIDE + _bytes_of(result)
-        held[pair.visit] = _Held(pair, result, size)
+        size = _BESIDE + _bytes_of(result) + (0 if made is None else 2 * len(made.value))
+        held[pair.visit] = _Held(pair, Tried(pair.reference, result, made), size)
         self._bytes += size
         while self._bytes > self.limits.max_bytes:
             self._evict()
@@ -117,8 +129,8 @@ class Foresight:
         """Yield what is held of a group."""
         yield from [one.pair for one in self._held.get(key, {}).values()]
 
-    def find(self, key: str, frozen: groups.Frozen) -> Mapping[int, tuple[int, jobs.Matched]]:
-        """Return reference and result of each match between warps as a revision holds them.
+    def find(self, key: str, frozen: groups.Frozen) -> Mapping[int, Tried]:
+        """Return the matches between warps as a revision holds them, by visit.
 
         Parameters
         ----------
@@ -130,11 +142,7 @@ class Foresight:
         if not held:
             return {}
         digests = {member.visit: member.digest for member in frozen.members}
-        return {
-            visit: (one.pair.reference, one.result)
-            for visit, one in held.items()
-            if one.pair.holds(digests)
-        }
+        return {visit: one.tried for visit, one in held.items() if one.pair.holds(digests)}
 
     def settle(self, key: str, reference: int | None) -> None:
         """Let go of a group whose revision is published with a reference."""

@@ -375,12 +375,13 @@ class Owner:
     def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
         """Return the measurements that were kept of the very warps that were frozen."""
         members = self.state.groups[key].members
-        fresh, known = self.ahead.measured(key, frozen), {}
+        fresh = self.ahead.measured(key, frozen)
+        known: dict[int, groups.Measurement] = {}
         for old in frozen.members:
             member = members.get(old.visit)
             if member is not None and member.digest == old.digest:
                 found = member.measurement or fresh.get(old.visit)
-                known |= {} if found is None else {old.visit: found}
+                known.update({} if found is None else {old.visit: found})
         return known
 
     async def _keep(
@@ -406,7 +407,8 @@ class Owner:
     def _look_ahead(self) -> Ahead:
         """Return what works ahead on the state as it is now."""
         shared, boxes = self._shared, self.position.state_format > 1
-        outlook = Outlook(self.state, self._policy, shared.assembler.past, boxes)
+        making = shared.assembler
+        outlook = Outlook(self.state, self._policy, making.past, making.ahead, boxes)
         return Ahead(shared.foresight, shared.workshop, outlook, self._spawn, self._keep_soon)
 
     def _policy(self, key: str) -> groups.Policy:

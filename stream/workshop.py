@@ -30,6 +30,7 @@ __all__ = [
     "Due",
     "Fulfilled",
     "Kept",
+    "Made",
     "OnMeasured",
     "Tried",
     "Workshop",
@@ -37,12 +38,21 @@ __all__ = [
 ]
 
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
-Ahead = Callable[[], Mapping[int, tuple[int, jobs.Matched]]]
 
 
-def _nothing() -> Mapping[int, tuple[int, jobs.Matched]]:
-    """Find nothing: none was matched before it was due."""
-    return {}
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A model's message and its bytes.
+
+    Attributes
+    ----------
+    model : BackgroundModel
+    value : bytes
+        What `schemas.encode_value` makes of it.
+    """
+
+    model: schemas.BackgroundModel
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +64,13 @@ class Tried:
     reference : int
         Visit that it was made against.
     result : Matched or JobFault
+    made : Made or None
+        The message of it, where that was made before the revision was due.
     """
 
     reference: int
     result: jobs.Matched | jobs.JobFault
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,11 @@ class Fulfilled:
             stages[stage] = stages.get(stage, 0.0) + seconds
 
 
+def _nothing() -> Mapping[int, Tried]:
+    """Find nothing: none was matched before it was due."""
+    return {}
+
+
 class Due(NamedTuple):
     """A frozen revision that is to be worked on.
 
@@ -115,12 +133,12 @@ class Due(NamedTuple):
     frozen : Frozen
         Its content.
     ahead : callable
-        Gives what was matched before it was due: by visit the reference and the result.
+        Gives the matches that were made before it was due, by visit.
     """
 
     group: schemas.GroupId
     frozen: groups.Frozen
-    ahead: Ahead = _nothing
+    ahead: Callable[[], Mapping[int, Tried]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +151,7 @@ class _Task:
     past: Past
     recall: Recall
     frozen_at: int
-    ahead: Ahead
+    ahead: Callable[[], Mapping[int, Tried]]
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
@@ -149,12 +167,13 @@ class _Task:
 
     def take_ahead(self) -> None:
         """Take the matches that are there already, but for what would be sent again as it was."""
-        for visit, (reference, result) in self.ahead().items():
-            if visit in self.done.matched or self.recall.recalls(reference, visit):
+        for visit, tried in self.ahead().items():
+            if visit in self.done.matched or self.recall.recalls(tried.reference, visit):
                 continue
-            if not self.keeps(visit, reference):
-                self.done.matched[visit] = Tried(reference, result)
-                self.done.spent(visit, result.timings)
+            if not self.keeps(visit, tried.reference):
+                self.done.matched[visit] = tried
+                if isinstance(tried.result, jobs.Matched):
+                    self.done.spent(visit, tried.result.timings)
 
 
 class Workshop:

@@ -6,7 +6,7 @@ what was found ahead is only there already if it asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.config import MatchConfig
@@ -60,18 +60,25 @@ def has_ahead(group: Group) -> bool:
     return waits and header.live and not group.frozen
 
 
-def if_frozen(group: Group) -> Frozen:
+def if_frozen(group: Group, visits: Iterable[int] | None = None) -> Frozen:
     """Return the revision that a freeze at this moment would make, as far as work hangs on it.
 
     Visits outside a known set are none of its members, and so are not even measured ahead: a
     manifest is the exact set, so decoding them would be for nothing, and should a later one name
     them, that is when they are measured, ahead still.
+
+    Parameters
+    ----------
+    group : Group
+    visits : iterable of int, optional
+        Only these of its members, where not all are of interest.
     """
     expected = group.expected
+    known = sorted(group.members if visits is None else visits)
     members = tuple(
-        FrozenMember(visit, member.digest, member.payload)
-        for visit, member in sorted(group.members.items())
-        if digest_in(member, expected) is not None
+        FrozenMember(member.visit, member.digest, member.payload)
+        for member in map(group.members.get, known)
+        if member is not None and digest_in(member, expected) is not None
     )
     named = None if expected is None else expected.reference
     return Frozen(
