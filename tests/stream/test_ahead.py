@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,13 +18,16 @@ from core import groups
 from stream import fits, jobs
 from stream.foresight import AheadLimits, Foresight
 from stream.owner import Owner
+from stream.pool import WorkerPool
 from stream.results import MemoryKeeper, Results, Shelf
+from stream.runner import Pool
 from stream.suspects import Watch
 from stream.workshop import Workshop
 from tests.stream.chaos import Script, StubPool, StubStore
-from tests.stream.night import CONFIG
+from tests.stream.night import CONFIG, Night, arrival, eventually, write_warp
 from tests.stream.ownerbench import GROUP, KEY, Bench, arrived
 
+PLACE = "live/rings/7/3/r"
 OFF = AheadLimits(groups=0)
 STANDING = groups.Policy(
     quorum=3, quiet_ms=None, deadline_ms=600_000, update_quiet_ms=10_000, update_max_ms=30_000
@@ -101,7 +106,9 @@ async def test_all_is_there_when_the_last_one_comes(bench: Bench) -> None:
 async def test_measurements_are_durable_in_few_transactions(bench: Bench) -> None:
     """What was measured ahead is in the state after a restart, and was written in batches."""
     await bench.live(*(arrived(visit) for visit in range(3, 16)))
-    writes = sum(record.key.startswith(b"M|") for record in bench.log.kept["evensky.state", 0])
+    writes = sum(
+        (record.key or b"").startswith(b"M|") for record in bench.log.kept["evensky.state", 0]
+    )
     assert writes == 26
     written = 'evensky_transactions_total{kind="results",outcome="committed"}'
     assert bench.told(written) < 13
@@ -233,6 +240,34 @@ async def test_no_more_is_asked_for_than_is_allowed() -> None:
     assert len(of(bench.pool.jobs, "match")) == 32
 
 
+async def test_what_a_better_reference_makes_useless_is_counted(bench: Bench) -> None:
+    """Matches made ahead are counted as used, or as thrown away by another reference."""
+    used, gone = (f'evensky_ahead_matches_total{{outcome="{x}"}}' for x in ("used", "discarded"))
+    await bench.live(*(arrived(visit) for visit in (5, 6, 7)))
+    await bench.live(arrived(3, name="00"))  # the best by its variance
+    await bench.live(arrived(8, expected=5))
+    assert bench.models[0].reference == 3
+    assert (bench.told(used), bench.told(gone)) == (3, 2)
+
+
+async def test_an_update_is_matched_ahead_against_what_is_pinned(bench: Bench) -> None:
+    """A late warp is matched while its update waits, and nothing that stands is done again."""
+    await bench.live(*(arrived(visit) for visit in (3, 4, 5)), arrived(6, expected=4))
+    bench.jobs()
+    await bench.live(arrived(7))
+    assert bench.jobs() == [("measure", *checksums(7)), ("match", *checksums(7))]
+    await bench.update()
+    assert (bench.jobs(), bench.revisions()) == ([], [(0, 1), (0, 2)])
+    assert [model.visit for model in bench.models[4:]] == [7]
+
+
+async def test_nothing_is_begun_once_it_drains(bench: Bench) -> None:
+    """After `drain` what arrives is taken in, and waits for the next start."""
+    bench.owner.drain()
+    await bench.live(arrived(3))
+    assert bench.jobs() == []
+
+
 # -- law 3 -----------------------------------------------------------------------------------------
 
 
@@ -276,7 +311,7 @@ async def _lived(
     return _published(bench)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 4]), st.booleans(), st.sampled_from([1, 64]))
 def test_law_3(seed: int, slots: int, kept: bool, at_once: int) -> None:
     """Ahead or not, results kept or not, one slot or more: the bytes published are the same."""
@@ -292,3 +327,35 @@ def test_law_3_with_little_room(seed: int) -> None:
     plain = asyncio.run(_lived(seed, Foresight(OFF), 4, kept=False))
     ahead = Foresight(AheadLimits(max_bytes=3000))
     assert asyncio.run(_lived(seed + 7, ahead, 2, kept=False)) == plain
+
+
+async def _models(
+    night: Night, warps: Sequence[schemas.WarpArrived], pool: Pool | None
+) -> list[bytes]:
+    """Return the models of some warps; what is ahead is waited for before the last comes."""
+    service = night.service(pool)
+    task = asyncio.create_task(service.run())
+    await night.publish(*warps[:-1])
+    if night.foresight.limits.groups:
+        await eventually(lambda: len([*night.foresight.pairs(PLACE)]) == len(warps) - 2)
+    await night.publish(msgspec.structs.replace(warps[-1], expected=len(warps)))
+    await night.until(1)
+    service.stop()
+    await task
+    return [schemas.encode_value(model) for model in await night.models()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_law_3_with_pixels(tmp_path: Path, workers: int) -> None:
+    """Real workers that work ahead publish the models of a service that does not."""
+    warps = [arrival(write_warp(tmp_path, visit)) for visit in range(1, 6)]
+    plain, ahead = Night(tmp_path, foresight=Foresight(OFF)), Night(tmp_path)
+    ahead.path = tmp_path / "ahead.db"
+    expected = await _models(plain, warps, None)
+    pool = WorkerPool(workers, 60.0, 1 << 30)
+    await pool.start()
+    try:
+        assert await _models(ahead, warps, pool) == expected
+    finally:
+        await pool.close(5.0)
+    assert len(expected) == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 
 from hypothesis import given
@@ -91,7 +92,7 @@ def test_who_arrived_is_measured() -> None:
 
 def test_a_guess_needs_a_quorum_or_three() -> None:
     """Nothing is matched against the best of too few; three are enough for any quorum."""
-    told = [arrived(visit) for visit in (1, 2, 3)]
+    told: list[Event] = [arrived(visit) for visit in (1, 2, 3)]
     for quorum, enough in ((1, 1), (2, 2), (3, 3), (50, 3)):
         for known in (1, 2, 3):
             plan = _plan(*told, found=_good(*range(1, known + 1)), policy=Policy(quorum=quorum))
@@ -100,7 +101,10 @@ def test_a_guess_needs_a_quorum_or_three() -> None:
 
 def test_a_named_reference_is_waited_for() -> None:
     """A manifest's reference is matched against once it is measured, and until then no other is."""
-    told = [manifest(1, 2, 3, 4, 5, reference=4), *(arrived(visit) for visit in (1, 2, 3))]
+    told: list[Event] = [
+        manifest(1, 2, 3, 4, 5, reference=4),
+        *(arrived(visit) for visit in (1, 2, 3)),
+    ]
     assert _plan(*told, found=_good(1, 2, 3)) == AheadWork()
     assert _plan(*told, arrived(4), found=_good(1, 2, 3)) == AheadWork((4,))
     assert _plan(*told, arrived(4), found=_good(1, 4)) == AheadWork((2, 3), 4, (1,))
@@ -111,14 +115,14 @@ def test_a_named_reference_is_waited_for() -> None:
 
 def test_whom_a_manifest_does_not_name_is_left_alone() -> None:
     """A visit outside the set is neither measured nor matched, until a manifest names it."""
-    told = [manifest(1, 2, 9), arrived(1), arrived(2), arrived(3)]
+    told: list[Event] = [manifest(1, 2, 9), arrived(1), arrived(2), arrived(3)]
     assert _plan(*told, found={}) == AheadWork((1, 2))
     assert _plan(*told, manifest(1, 2, 3, 9, version=2), found={}) == AheadWork((1, 2, 3))
 
 
 def test_a_pinned_reference_is_kept() -> None:
     """After a revision the late are matched against its reference, however few are measured."""
-    told = [arrived(1), arrived(2), closed(), published(1, 2), arrived(3)]
+    told: list[Event] = [arrived(1), arrived(2), closed(), published(1, 2), arrived(3)]
     assert _plan(*told, found=_good(2)) == AheadWork((1, 3), 2, ())
     assert _plan(*told, found=_good(2, 3)) == AheadWork((1,), 2, (3,))
     assert _plan(*told, found=_good(1, 3)) == AheadWork((2,))
@@ -127,7 +131,7 @@ def test_a_pinned_reference_is_kept() -> None:
 
 def test_suspects_are_left_to_the_revision_that_needs_them() -> None:
     """A member whose job killed is neither measured nor matched ahead, nor matched against."""
-    told = [*(arrived(visit) for visit in (1, 2, 3, 4)), suspected(1)]
+    told: list[Event] = [*(arrived(visit) for visit in (1, 2, 3, 4)), suspected(1)]
     assert _plan(*told, found=_good(2, 3)) == AheadWork((4,))
     assert _plan(*told, found=_good(1, 2, 3, 4, best=2)) == AheadWork((), 2, (3, 4))
     assert _plan(*told, found=_good(1, 2, 3, 4, best=1)) == AheadWork()
@@ -135,7 +139,7 @@ def test_suspects_are_left_to_the_revision_that_needs_them() -> None:
 
 def test_a_sealed_group_and_a_due_one_have_nothing_ahead() -> None:
     """While a revision is due its own plan counts, and behind a seal nothing is gathered."""
-    told = [arrived(1), arrived(2), closed()]
+    told: list[Event] = [arrived(1), arrived(2), closed()]
     assert _plan(*told, arrived(3), found={}) == AheadWork()
     assert _plan(*told, published(1, 1), found=_good(1)) == AheadWork()
     assert _plan(*told, published(1, 1), arrived(3), sealed(), found={}) == AheadWork()
@@ -202,7 +206,7 @@ def _twin_box(known: _Found, group: Group, pin: Pinned | None) -> tuple[int, ...
 
 
 def _twin_reference(
-    group: Group, known: _Found, members: dict[int, object], pin: Pinned | None
+    group: Group, known: _Found, members: Container[int], pin: Pinned | None
 ) -> int | None:
     usable = _in_box(known, _twin_box(known, group, pin))
     named = None if group.expected is None else group.expected.reference
