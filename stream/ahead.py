@@ -8,11 +8,13 @@ on their way (`stream/runs.py`), and goes on without what failed, as if it had n
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from typing import Final
 
 import schemas
 from core import groups
@@ -26,6 +28,10 @@ from stream.slots import AHEAD_AGAIN, AHEAD_MATCH, AHEAD_MEASURE
 from stream.workshop import Made, Tried, Workshop, measurement
 
 __all__ = ["Ahead", "Outlook"]
+
+_CALM: Final = 20
+"""So many times as long as a plan took passes before the next one of its group: a plan goes through
+all members, and arrivals one by one must not keep the loop from all else."""
 
 Spawn = Callable[[Coroutine[object, object, None], str], asyncio.Task[None]]
 
@@ -75,11 +81,12 @@ _Begun = tuple[_Job, Coroutine[object, object, None]]
 
 @dataclass(eq=False, slots=True)
 class _Walk:
-    """What was tried of one group, and what is under way."""
+    """What was tried of one group, what is under way, and whether to look at it again."""
 
     measured: dict[int, tuple[str, groups.Measurement | groups.Failed]]
     tried: dict[int, Pair]
     running: set[_Job] = field(default_factory=set)
+    again: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -138,7 +145,8 @@ class Ahead:
         if self._over or not self._limits.groups:
             return
         group, walk = self._outlook.state.groups[key], self._walks.get(key)
-        if walk is not None and walk.running:
+        if walk is not None:
+            walk.again = True
             _end_stale(walk, group)
         if groups.has_ahead(group) and (walk is None or walk.task is None):
             self._stirred[key] = None
@@ -196,7 +204,7 @@ class Ahead:
             self._walks.move_to_end(key)
             self._at_work += 1
             walk.task = self._spawn(self._work(key, walk), f"work ahead on {key}")
-            walk.task.add_done_callback(partial(self._ended, walk))
+            walk.task.add_done_callback(partial(self._ended, key, walk))
         self._forget_old()
 
     def _new_walk(self, key: str) -> _Walk:
@@ -210,17 +218,27 @@ class Ahead:
                 return
             del self._walks[key]
 
-    def _ended(self, walk: _Walk, _task: asyncio.Task[None]) -> None:
+    def _ended(self, key: str, walk: _Walk, _task: asyncio.Task[None]) -> None:
         walk.task = None
         self._at_work -= 1
-        if not self._over:
-            self._begin()
+        if self._over:
+            return
+        if walk.again and self._walks.get(key) is walk:
+            self._stirred[key] = None
+        self._begin()
 
     async def _work(self, key: str, walk: _Walk) -> None:
         """Plan, have done what is planned, and plan anew, until nothing is left."""
-        while not self._over and (batch := list(self._batch(key, walk))):
+        while not self._over:
+            walk.again, started = False, time.monotonic()
+            if not (batch := list(self._batch(key, walk))):
+                return
+            spent_s = time.monotonic() - started
             walk.running.update(job for job, _ in batch)
             await asyncio.gather(*(work for _, work in batch))
+            if not walk.again:
+                return
+            await asyncio.sleep(_CALM * spent_s)
 
     def _batch(self, key: str, walk: _Walk) -> Iterator[_Begun]:
         """Yield the first jobs of a plan made now."""
@@ -229,6 +247,7 @@ class Ahead:
         walk.tried = {v: pair for v, pair in walk.tried.items() if pair.holds(digests)}
         plan = self._workshop.plan_ahead(group, _measured(group, walk), walk.tried, policy)
         room = self._limits.jobs
+        walk.again = len(plan.measure) + len(plan.match) > room
         for visit in plan.measure[:room]:
             job = self._job(key, group, {visit: digests[visit]})
             yield job, self._measure(key, walk, visit, job)
@@ -272,6 +291,7 @@ class Ahead:
             self._failed(walk, visit, digest, result)
             return
         found = measurement(result, boxes=self._outlook.boxes)
+        walk.again = True
         walk.measured[visit] = digest, found
         self._fresh.append((key, groups.Measured(0, visit, digest, found)))
         self._on_measured()
@@ -303,6 +323,7 @@ class Ahead:
     def _failed(self, walk: _Walk, visit: int, digest: str, fault: jobs.JobFault) -> None:
         """Try a warp no more until it is due, or replaced; to have failed here gives up nobody."""
         if not _is_recalled(fault):
+            walk.again = True
             walk.measured[visit] = digest, groups.Failed(fault.message)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Literal, cast
 
@@ -19,6 +19,7 @@ import schemas
 from core import groups
 from stream import jobs
 from stream.basis import Basis, Past
+from stream.figures import finite, in_tract, quality_of
 from stream.rebuild import model_of
 from stream.workshop import Fulfilled, Made, Tried
 
@@ -187,7 +188,7 @@ class Assembler:
         metrics = (*_warp_metrics(case, models), _group_metric(case, summary, now))
         fresh = tuple(one for one in standing.items() if case.past.sent.get(one[0]) != one[1])
         ahead = {model.visit: case.made(model.visit) for model in models}
-        values = {visit: made.value for visit, made in ahead.items() if made is not None}
+        values = {visit: one.value for visit, one in ahead.items() if one is not None}
         return Revision(models, summary, metrics, fresh, values)
 
     def ahead(
@@ -282,7 +283,7 @@ class Assembler:
             "fit_rms": result.fit_rms,
             "matched_mse": result.matched_mse,
             "diff_im_var": result.diff_im_var,
-            "quality": _quality(result),
+            "quality": quality_of(result),
             "flags": _flags(case, result),
             **self._judged(judgement.verdict, judgement.reasons),
         }
@@ -292,7 +293,7 @@ class Assembler:
             math.nan if figure is None else figure
             for figure in (result.fit_rms, result.matched_mse, result.diff_im_var)
         )
-        quality = _in_tract(result)
+        quality = in_tract(result)
         return core.judge(self._profile, fit_rms, matched_mse, diff_im_var, quality, self._limits)
 
     def _judged(self, verdict: core.Verdict, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -351,7 +352,7 @@ def _members(case: _Case, standing: Mapping[int, groups.Sent]) -> tuple[schemas.
             status=cast("Any", one.status),
             verdict=cast("Any", one.verdict),
             model_id=one.model_id,
-            cost=_finite(case.done.costs.get(visit)),
+            cost=finite(case.done.costs.get(visit)),
             reason=None if one.reason is None else one.reason[:room],
         )
         for visit, one in standing.items()
@@ -379,34 +380,6 @@ def _lone(case: _Case) -> tuple[schemas.MemberSummary, ...]:
 
 def _model(result: jobs.Matched) -> schemas.Model | None:
     return None if result.background is None else model_of(result.background, result.origin)
-
-
-def _in_tract(result: jobs.Matched) -> core.Quality | None:
-    """Return the figures with places in pixels of the tract, as messages have them."""
-    found, (x0, y0) = result.quality, result.origin
-    if found is None:
-        return None
-    return replace(found, worst_x=found.worst_x + x0, worst_y=found.worst_y + y0)
-
-
-def _quality(result: jobs.Matched) -> schemas.Quality | None:
-    """Return the figures as messages have them: null for NaN."""
-    found = _in_tract(result)
-    if found is None:
-        return None
-    return schemas.Quality(
-        tiles=found.tiles,
-        kappa=_finite(found.kappa),
-        sky_chi2=_finite(found.sky_chi2),
-        worst_block=_finite(found.worst_block),
-        worst_x=_finite(found.worst_x),
-        worst_y=_finite(found.worst_y),
-        sky_offset=_finite(found.sky_offset),
-        sky_rms=_finite(found.sky_rms),
-        sky_error=_finite(found.sky_error),
-        coverage=_finite(found.coverage),
-        extrapolated_fraction=_finite(found.extrapolated_fraction),
-    )
 
 
 def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:
@@ -441,10 +414,10 @@ def _warp_metrics(
             matched_mse=model.matched_mse,
             diff_im_var=model.diff_im_var,
             ratio=_ratio(model.matched_mse, model.diff_im_var),
-            mean=None if known is None else _finite(known.mean),
-            variance=None if known is None else _finite(known.variance),
+            mean=None if known is None else finite(known.mean),
+            variance=None if known is None else finite(known.variance),
             count=None if known is None else int(known.count),
-            cost=_finite(case.done.costs.get(model.visit)),
+            cost=finite(case.done.costs.get(model.visit)),
             job_s=_job_seconds(case, model.visit),
             **_stages(case, model.visit),
             **_figures(model.quality),
@@ -496,9 +469,4 @@ def _group_metric(
 def _ratio(matched_mse: float | None, diff_im_var: float | None) -> float | None:
     if matched_mse is None or not diff_im_var:
         return None
-    return _finite(matched_mse / diff_im_var)
-
-
-def _finite(value: float | None) -> float | None:
-    """Say None where a message may not say NaN."""
-    return value if value is not None and math.isfinite(value) else None
+    return finite(matched_mse / diff_im_var)

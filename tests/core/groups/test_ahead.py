@@ -257,6 +257,7 @@ def test_what_is_found_ahead_is_what_is_due(log: list[Record], data: st.DataObje
     found: _Found = {}
     matched: dict[int, _Against] = {}
     pin = pinned(group, POLICY)
+    plan = AheadWork()
     for _ in range(4):
         plan = next_ahead(group, found, matched, _CONFIG, POLICY)
         found |= _good(*plan.measure)
