@@ -39,6 +39,7 @@ __all__ = [
     "decode_value",
     "encode",
     "encode_value",
+    "enveloped",
     "event_time_us",
     "limits_of",
     "time_text",
@@ -151,8 +152,28 @@ def encode(
     SchemaError
         Whatever `decode` would refuse.
     """
+    return enveloped(message, encode_value(message, limits), id=id, source=source, time=time)
+
+
+def enveloped(
+    message: Message,
+    value: bytes,
+    *,
+    id: str,  # noqa: A002 - CloudEvents' own name
+    source: str,
+    time: str,
+) -> Encoded:
+    """Return the record of a message whose value is there already.
+
+    Parameters
+    ----------
+    message : Message
+    value : bytes
+        What `encode_value` gave for this very message.
+    id, source, time : str
+        As in `Attributes`.
+    """
     attributes = Attributes(id=id, type=message.ce_type, source=source, time=time)
-    value = encode_value(message, limits)
     return Encoded(message.routing_key, _headers(attributes), value)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Literal, cast
 
@@ -19,8 +19,9 @@ import schemas
 from core import groups
 from stream import jobs
 from stream.basis import Basis, Past
+from stream.figures import finite, in_tract, quality_of
 from stream.rebuild import model_of
-from stream.workshop import Fulfilled, Tried
+from stream.workshop import Fulfilled, Made, Tried
 
 __all__ = ["Assembler", "Revision"]
 
@@ -48,12 +49,15 @@ class Revision:
         One a model, then one for the group.
     sent : tuple of (int, Sent)
         What is to be remembered of the visits that were worked on.
+    values : mapping of int to bytes
+        Bytes of models that were made ahead, by visit.
     """
 
     models: tuple[schemas.BackgroundModel, ...]
     summary: schemas.GroupMatched
     metrics: tuple[schemas.BackgroundMetric, ...]
     sent: tuple[tuple[int, groups.Sent], ...] = ()
+    values: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,28 @@ class _Case:
         member = self.member(visit)
         return None if member is None else member.digest
 
+    def made(self, visit: int) -> Made | None:
+        """Return a model that was made ahead, if this revision is the one it was made for."""
+        tried = self.done.matched.get(visit)
+        made = tried.made if isinstance(tried, Tried) else None
+        if made is None or made.model.reference != self.done.reference:
+            return None
+        ours = (self.frozen.revision, str(self.frozen.kind))
+        return made if (made.model.revision, made.model.kind) == ours else None
+
     @property
     def common(self) -> dict[str, Any]:
         """Fields that every message of the revision has."""
         return self.group.fields | {"revision": self.frozen.revision, "kind": str(self.frozen.kind)}
+
+
+def _case(group: schemas.GroupId, frozen: groups.Frozen, done: Fulfilled, past: Past) -> _Case:
+    arrivals = {
+        member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
+        for member in frozen.members
+    }
+    members = {member.visit: member for member in frozen.members}
+    return _Case(group, frozen, done, past, arrivals, members)
 
 
 class Assembler:
@@ -158,19 +180,35 @@ class Assembler:
         now : float
             Wall time, seconds since 1970; goes into the summary and the metrics only.
         """
-        arrivals = {
-            member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
-            for member in frozen.members
-        }
-        members = {member.visit: member for member in frozen.members}
-        case = _Case(group, frozen, done, past or Past(), arrivals, members)
+        case = _case(group, frozen, done, past or Past())
         made = {} if frozen.incomplete else dict(self._made(case))
         standing = {visit: sent for visit, (sent, _) in made.items()}
         models = tuple(model for _, model in made.values() if model is not None)
         summary = self._summary(case, standing, now)
         metrics = (*_warp_metrics(case, models), _group_metric(case, summary, now))
         fresh = tuple(one for one in standing.items() if case.past.sent.get(one[0]) != one[1])
-        return Revision(models, summary, metrics, fresh)
+        ahead = {model.visit: case.made(model.visit) for model in models}
+        values = {visit: one.value for visit, one in ahead.items() if one is not None}
+        return Revision(models, summary, metrics, fresh, values)
+
+    def ahead(
+        self, group: schemas.GroupId, frozen: groups.Frozen, visit: int, tried: Tried
+    ) -> Made:
+        """Make the model of a match that is not due yet.
+
+        Parameters
+        ----------
+        group : GroupId
+        frozen : Frozen
+            The revision that it is likely to be for, with at least the warp and its reference.
+        visit : int
+            Of the warp.
+        tried : Tried
+            The match.
+        """
+        done = Fulfilled(reference=tried.reference, matched={visit: tried})
+        model = self._model(_case(group, frozen, done, Past()), visit)
+        return Made(model, schemas.encode_value(model))
 
     def _made(self, case: _Case) -> Iterable[tuple[int, _Made]]:
         """Yield what stands of each visit after this revision, and the model if it is sent."""
@@ -182,7 +220,8 @@ class Assembler:
 
     def _sent(self, case: _Case, visit: int, basis: str) -> _Made:
         """Make a model; it is not sent if it says what the last one said."""
-        model, before = self._model(case, visit), case.past.sent.get(visit)
+        made, before = case.made(visit), case.past.sent.get(visit)
+        model = self._model(case, visit) if made is None else made.model
         status, verdict = intern(model.status), intern(model.verdict)  # one text for many visits
         sent = groups.Sent(basis, model.model_id, status, verdict, _why(model))
         said = before is not None and before.model_id == model.model_id
@@ -244,7 +283,7 @@ class Assembler:
             "fit_rms": result.fit_rms,
             "matched_mse": result.matched_mse,
             "diff_im_var": result.diff_im_var,
-            "quality": _quality(result),
+            "quality": quality_of(result),
             "flags": _flags(case, result),
             **self._judged(judgement.verdict, judgement.reasons),
         }
@@ -254,7 +293,7 @@ class Assembler:
             math.nan if figure is None else figure
             for figure in (result.fit_rms, result.matched_mse, result.diff_im_var)
         )
-        quality = _in_tract(result)
+        quality = in_tract(result)
         return core.judge(self._profile, fit_rms, matched_mse, diff_im_var, quality, self._limits)
 
     def _judged(self, verdict: core.Verdict, reasons: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -313,7 +352,7 @@ def _members(case: _Case, standing: Mapping[int, groups.Sent]) -> tuple[schemas.
             status=cast("Any", one.status),
             verdict=cast("Any", one.verdict),
             model_id=one.model_id,
-            cost=_finite(case.done.costs.get(visit)),
+            cost=finite(case.done.costs.get(visit)),
             reason=None if one.reason is None else one.reason[:room],
         )
         for visit, one in standing.items()
@@ -341,34 +380,6 @@ def _lone(case: _Case) -> tuple[schemas.MemberSummary, ...]:
 
 def _model(result: jobs.Matched) -> schemas.Model | None:
     return None if result.background is None else model_of(result.background, result.origin)
-
-
-def _in_tract(result: jobs.Matched) -> core.Quality | None:
-    """Return the figures with places in pixels of the tract, as messages have them."""
-    found, (x0, y0) = result.quality, result.origin
-    if found is None:
-        return None
-    return replace(found, worst_x=found.worst_x + x0, worst_y=found.worst_y + y0)
-
-
-def _quality(result: jobs.Matched) -> schemas.Quality | None:
-    """Return the figures as messages have them: null for NaN."""
-    found = _in_tract(result)
-    if found is None:
-        return None
-    return schemas.Quality(
-        tiles=found.tiles,
-        kappa=_finite(found.kappa),
-        sky_chi2=_finite(found.sky_chi2),
-        worst_block=_finite(found.worst_block),
-        worst_x=_finite(found.worst_x),
-        worst_y=_finite(found.worst_y),
-        sky_offset=_finite(found.sky_offset),
-        sky_rms=_finite(found.sky_rms),
-        sky_error=_finite(found.sky_error),
-        coverage=_finite(found.coverage),
-        extrapolated_fraction=_finite(found.extrapolated_fraction),
-    )
 
 
 def _flags(case: _Case, result: jobs.Matched) -> tuple[str, ...]:
@@ -403,10 +414,10 @@ def _warp_metrics(
             matched_mse=model.matched_mse,
             diff_im_var=model.diff_im_var,
             ratio=_ratio(model.matched_mse, model.diff_im_var),
-            mean=None if known is None else _finite(known.mean),
-            variance=None if known is None else _finite(known.variance),
+            mean=None if known is None else finite(known.mean),
+            variance=None if known is None else finite(known.variance),
             count=None if known is None else int(known.count),
-            cost=_finite(case.done.costs.get(model.visit)),
+            cost=finite(case.done.costs.get(model.visit)),
             job_s=_job_seconds(case, model.visit),
             **_stages(case, model.visit),
             **_figures(model.quality),
@@ -458,9 +469,4 @@ def _group_metric(
 def _ratio(matched_mse: float | None, diff_im_var: float | None) -> float | None:
     if matched_mse is None or not diff_im_var:
         return None
-    return _finite(matched_mse / diff_im_var)
-
-
-def _finite(value: float | None) -> float | None:
-    """Say None where a message may not say NaN."""
-    return value if value is not None and math.isfinite(value) else None
+    return finite(matched_mse / diff_im_var)

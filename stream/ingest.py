@@ -45,6 +45,8 @@ class Batch:
         Revisions that became due, by group key, in order.
     stirred : set of str
         Groups of which a frozen member may have been withdrawn or replaced.
+    touched : dict of str to None
+        Groups to which anything has happened, in order.
     outcomes, late : Counter
         For the operators.
     ticked : bool
@@ -64,6 +66,7 @@ class Batch:
         self.dead: list[tuple[Record, inbox.Dead]] = []
         self.frozen: list[tuple[str, groups.Frozen]] = []
         self.stirred: set[str] = set()
+        self.touched: dict[str, None] = {}
         self.outcomes: Counter[str] = Counter()
         self.late: Counter[str] = Counter()
         self.ticked = False
@@ -141,6 +144,8 @@ class Batch:
 
     def _note(self, group: str, transition: groups.Transition) -> None:
         self.puts.update(puts(group, transition, self._format))
+        if transition.header is not None or transition.members:
+            self.touched[group] = None
         self.frozen.extend((group, frozen) for frozen in transition.frozen)
 
 

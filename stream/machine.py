@@ -32,6 +32,17 @@ class Disk:
     in_memory: bool
 
 
+def disk_of(folder: Path) -> Disk:
+    """Return the disk that a folder lies on, or will when it is made."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    mounts = psutil.disk_partitions(all=True)
+    real = there.resolve()
+    holding = [mount for mount in mounts if real.is_relative_to(mount.mountpoint)]
+    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
+    in_memory = nearest is not None and nearest.fstype in _IN_MEMORY
+    return Disk(psutil.disk_usage(str(there)).total, in_memory)
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The share of a machine that this process may use.
@@ -49,7 +60,7 @@ class Machine:
 
     cores: int
     memory_bytes: int
-    disk_of: Callable[[Path], Disk] = field(default=lambda folder: disk_of(folder), compare=False)
+    disk_of: Callable[[Path], Disk] = field(default=disk_of, compare=False)
 
     @classmethod
     def here(cls, root: Path = Path("/")) -> Machine:
@@ -67,17 +78,6 @@ class Machine:
             cores=max(1, min([len(os.sched_getaffinity(0)), *quotas])),
             memory_bytes=min([psutil.virtual_memory().total, *limits]),
         )
-
-
-def disk_of(folder: Path) -> Disk:
-    """Return the disk that a folder lies on, or will when it is made."""
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    mounts = psutil.disk_partitions(all=True)
-    real = there.resolve()
-    holding = [mount for mount in mounts if real.is_relative_to(mount.mountpoint)]
-    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
-    in_memory = nearest is not None and nearest.fstype in _IN_MEMORY
-    return Disk(psutil.disk_usage(str(there)).total, in_memory)
 
 
 def _control_groups(root: Path) -> tuple[PurePosixPath, ...]:

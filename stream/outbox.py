@@ -57,13 +57,22 @@ class Outbox:
         """Yield the models, the summary and the metrics of a revision."""
         name = f"{revision.summary.group.key}@{revision.summary.revision}"
         for model in revision.models:
-            yield self._message(self._topics.models, model, f"{name}/{model.visit}", now)
+            value = revision.values.get(model.visit)
+            yield self._message(self._topics.models, model, f"{name}/{model.visit}", now, value)
         yield self._message(self._topics.groups, revision.summary, name, now)
         for metric in revision.metrics:
             about = "group" if metric.visit is None else metric.visit
             yield self._message(self._topics.metrics, metric, f"{name}/metric/{about}", now)
 
-    def _message(self, topic: str, message: schemas.Message, name: str, now: float) -> Outgoing:
+    def _message(
+        self,
+        topic: str,
+        message: schemas.Message,
+        name: str,
+        now: float,
+        value: bytes | None = None,
+    ) -> Outgoing:
         time = schemas.time_text(round(now * _US))
-        encoded = schemas.encode(message, id=name, source=self._source, time=time)
+        value = schemas.encode_value(message) if value is None else value
+        encoded = schemas.enveloped(message, value, id=name, source=self._source, time=time)
         return Outgoing(topic, self._partition, encoded.key, encoded.value, encoded.headers)

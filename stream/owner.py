@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -21,18 +21,21 @@ import structlog
 import schemas
 from core import groups
 from stream import jobs
+from stream.ahead import Ahead, Outlook
 from stream.assemble import Assembler, Revision
 from stream.basis import Past
 from stream.changelog import Left, Restored, policy_within, puts, restore
 from stream.collector import uncollected
 from stream.footing import refuse_other_log
+from stream.foresight import Foresight
 from stream.ingest import Batch
 from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
 from stream.log.topics import Topics
 from stream.outbox import Outbox
 from stream.recall import Recall
-from stream.references import ReferenceCause, cause_of_change
+from stream.references import cause_of_change
 from stream.telemetry import Telemetry
+from stream.telling import tell_dead, tell_frozen, tell_published
 from stream.workshop import Due, Fulfilled, Workshop, measurement
 
 __all__ = ["Owner", "Shared", "Spawn", "Status"]
@@ -77,6 +80,8 @@ class Shared:
         Due groups of one partition that are worked on at the same time.
     state_format : int or None
         Format of the state to be written; None keeps a partition's own, the newest for a new one.
+    foresight : Foresight
+        What is found before it is due, and how much of that.
     """
 
     log: OwnerLog
@@ -90,6 +95,7 @@ class Shared:
     ingest_max_records: int = 1000
     max_due_groups: int = 64
     state_format: int | None = None
+    foresight: Foresight = field(default_factory=Foresight)
 
 
 class Owner:
@@ -104,6 +110,8 @@ class Owner:
 
     Attributes
     ----------
+    ahead : Ahead
+        Works on what is not due yet.
     left : Left or None
         What the owner before had in memory; once this one is lost, what it leaves to the next.
     """
@@ -122,6 +130,8 @@ class Owner:
         self._waiting: deque[str] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._recalls: dict[str, Recall] = {}
+        self.ahead = self._look_ahead()
+        self._keeping: asyncio.Task[None] | None = None
         self._draining = False
         self._next_tick = 0.0
         self._to_read: int | None = None
@@ -150,10 +160,12 @@ class Owner:
             return
         self.state, self.position, self.left = restored.state, restored.position, None
         self.status = Status.ACTIVE
+        self.ahead = self._look_ahead()
         self._shared.telemetry.restored(restored.records, time.monotonic() - started)
         for key, group in self.state.groups.items():
             for revision in sorted(group.frozen):
                 self._line_up(key, group.frozen[revision])
+            self.ahead.stir(key)
         if not restored.empty:
             kept = restored.kept
             log.info("partition restored", partition=self.partition, due=self.due, kept=kept)
@@ -195,12 +207,14 @@ class Owner:
         for recall in self._recalls.values():
             recall.release()
         self._recalls.clear()
+        self.ahead.lose()
         for task in self._tasks.values():
             task.cancel()
 
     def drain(self) -> None:
         """Begin nothing new; what is not begun stays due in the log."""
         self._draining = True
+        self.ahead.drain()
 
     @property
     def due(self) -> int:
@@ -254,40 +268,15 @@ class Owner:
             telemetry.event(outcome, count)
         for action, count in batch.late.items():
             telemetry.late(action, count)
-        self._tell_dead(batch)
+        tell_dead(telemetry, self.partition, batch.dead)
         for key in batch.stirred & self._recalls.keys():
             self._recalls[key].add(groups.superseded(self.state.groups[key], self._lines[key][0]))
         for key, frozen in batch.frozen:
-            self._tell_frozen(key, frozen)
+            tell_frozen(telemetry, key, frozen)
             self._line_up(key, frozen)
         self._settle_tick(batch)
-
-    def _tell_dead(self, batch: Batch) -> None:
-        """Count every dead letter, and log the first of a batch: a flood must not fill the logs."""
-        for _, dead in batch.dead:
-            self._shared.telemetry.dead(dead.error.reason)
-        if batch.dead:
-            record, dead = batch.dead[0]
-            log.warning(
-                "dead letters",
-                partition=self.partition,
-                count=len(batch.dead),
-                first_offset=record.offset,
-                first_reason=str(dead.error.reason),
-                first_why=str(dead.error),
-            )
-
-    def _tell_frozen(self, key: str, frozen: groups.Frozen) -> None:
-        band = schemas.GroupId.parse(key).band
-        self._shared.telemetry.completed(band, frozen.trigger, len(frozen.members))
-        log.info(
-            "group frozen",
-            group=key,
-            revision=frozen.revision,
-            trigger=str(frozen.trigger),
-            members=len(frozen.members),
-            missing=len(frozen.missing),
-        )
+        for key in batch.touched:
+            self.ahead.stir(key)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -334,6 +323,7 @@ class Owner:
         """Put a revision behind the earlier ones of its group; they are published in order."""
         line = self._lines.setdefault(key, deque())
         line.append(frozen)
+        self.ahead.freeze(key, frozen)
         if len(line) == 1:
             self._waiting.append(key)
             self._begin()
@@ -365,13 +355,14 @@ class Owner:
     async def _finish(self, key: str, frozen: groups.Frozen) -> bool:
         """Do what a revision needs, and publish it; tell whether it is published."""
         group = self.state.groups[key]
-        policy = policy_within(self._shared.policy_for(key), self.position.state_format)
+        policy = self._policy(key)
         past = self._shared.assembler.past(group, frozen, policy)
         past = replace(past, boxes=self.position.state_format > 1)
+        ahead = partial(self._shared.foresight.find, key, frozen)
         recall = self._recalls[key] = Recall(groups.superseded(group, frozen))
         try:
             done = await self._shared.workshop.fulfil(
-                Due(schemas.GroupId.parse(key), frozen),
+                Due(schemas.GroupId.parse(key), frozen, ahead),
                 self._known(key, frozen),
                 partial(self._keep, key, frozen, past),
                 past,
@@ -384,13 +375,14 @@ class Owner:
     def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
         """Return the measurements that were kept of the very warps that were frozen."""
         members = self.state.groups[key].members
-        return {
-            old.visit: member.measurement
-            for old in frozen.members
-            if (member := members.get(old.visit)) is not None
-            and member.digest == old.digest
-            and member.measurement is not None
-        }
+        fresh = self.ahead.measured(key, frozen)
+        known: dict[int, groups.Measurement] = {}
+        for old in frozen.members:
+            member = members.get(old.visit)
+            if member is not None and member.digest == old.digest:
+                found = member.measurement or fresh.get(old.visit)
+                known.update({} if found is None else {old.visit: found})
+        return known
 
     async def _keep(
         self, key: str, frozen: groups.Frozen, past: Past, measured: Sequence[jobs.Measured]
@@ -412,6 +404,30 @@ class Owner:
             if changes:
                 await self._commit("results", list(self._outbox.state(changes.items())))
 
+    def _look_ahead(self) -> Ahead:
+        """Return what works ahead on the state as it is now."""
+        shared, boxes = self._shared, self.position.state_format > 1
+        making = shared.assembler
+        outlook = Outlook(self.state, self._policy, making.past, making.ahead, boxes)
+        return Ahead(shared.foresight, shared.workshop, outlook, self._spawn, self._keep_soon)
+
+    def _policy(self, key: str) -> groups.Policy:
+        return policy_within(self._shared.policy_for(key), self.position.state_format)
+
+    def _keep_soon(self) -> None:
+        """Have what was measured ahead made durable, all that is there by then in one piece."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._spawn(self._keep_ahead(), f"keep for {self.partition}")
+
+    async def _keep_ahead(self) -> None:
+        async with self._lock:
+            while self.status is Status.ACTIVE and (fresh := self.ahead.fresh()):
+                changes: dict[bytes, bytes | None] = {}
+                for key, event in fresh:
+                    changes.update(self._puts(key, event))
+                if changes:
+                    await self._commit("results", list(self._outbox.state(changes.items())))
+
     def _puts(self, key: str, event: groups.Event) -> Iterator[tuple[bytes, bytes | None]]:
         """Let something happen to a group, and yield what is to be written of it."""
         return puts(key, self.state.feed(key, event), self.position.state_format)
@@ -430,7 +446,8 @@ class Owner:
             if not await self._commit("publish", [*messages, *changes]):
                 return False
         cause = cause_of_change(frozen, past, done.reference, done.measured)
-        self._tell_published(key, revision, cause)
+        tell_published(self._shared.telemetry, key, revision, cause)
+        self.ahead.settle(key, done.reference)
         return True
 
     def _written(
@@ -445,37 +462,6 @@ class Owner:
 
     def _remembered(self, revision: Revision) -> tuple[tuple[int, groups.Sent], ...]:
         return revision.sent if self.position.state_format > 1 else ()
-
-    def _tell_published(self, key: str, revision: Revision, cause: ReferenceCause | None) -> None:
-        summary, group = revision.summary, revision.metrics[-1]
-        if cause is not None:
-            self._shared.telemetry.reference_changed(cause)
-        self._shared.telemetry.published(
-            summary.band,
-            summary.kind,
-            models=len(revision.models),
-            waited_s=group.complete_to_publish_s or 0.0,
-            since_first_s=group.first_arrival_to_publish_s or 0.0,
-        )
-        for metric in revision.metrics:
-            self._shared.telemetry.matched(
-                summary.band, ratio=metric.ratio, sky_chi2=metric.sky_chi2
-            )
-        for model in revision.models:
-            if model.status == "matched":
-                self._shared.telemetry.judged(summary.band, model.verdict)
-        log.info(
-            "group published",
-            group=key,
-            revision=summary.revision,
-            status=summary.status,
-            reference=summary.reference,
-            reference_change=None if cause is None else str(cause),
-            models=len(revision.models),
-            failed=group.failed,
-        )
-        if summary.warnings:
-            log.warning("odd group", group=key, why=list(summary.warnings))
 
     # -- transactions ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from core import groups
 
 __all__ = [
     "POLICY_SETTINGS",
+    "AtOnce",
     "Margin",
     "Members",
     "Policies",
@@ -49,6 +50,7 @@ def off(value: object) -> object:
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 SecondsOrOff = Annotated[Seconds | None, BeforeValidator(off)]
 Quorum = Annotated[int, Field(ge=1, le=100_000)]
+AtOnce = Annotated[int, Field(ge=1, le=10_000)]
 Members = Annotated[int, Field(ge=2, le=100_000)]
 Margin = Annotated[float, Field(ge=0)]
 Pattern = Annotated[str, Field(min_length=1, max_length=64)]

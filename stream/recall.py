@@ -42,6 +42,10 @@ class Recall:
         """Let jobs that have begun go on: the partition is lost, and most likely comes back."""
         self._released = True
 
+    def recalls(self, *visits: int) -> bool:
+        """Tell whether one of these is recalled."""
+        return not self._visits.isdisjoint(visits)
+
     def add(self, visits: Iterable[int]) -> None:
         """Recall these too: their jobs are cancelled."""
         fresh = set(visits) - self._visits

@@ -109,16 +109,15 @@ class Runner:
         """
         arrivals = asked.arrivals
         visits, name = [arrival.visit for arrival in arrivals], self._names.of(arrivals)
-        work: Work[T] = partial(self._job, name, job, asked.rank)
-        return await asked.recall.run(visits, self._runs.join(name, arrivals, work, asked.recall))
+        work: Work[T] = partial(self._job, name, job)
+        joined = self._runs.join(name, arrivals, asked.rank, work, asked.recall)
+        return await asked.recall.run(visits, joined)
 
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
         await self._runs.close()
 
-    async def _job(
-        self, name: str, job: Callable[..., T], rank: Rank, run: Run
-    ) -> T | jobs.JobFault:
+    async def _job(self, name: str, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Return a job's result, known or new; a fault is an answer."""
         arrivals, visit = run.arrivals, run.arrivals[-1].visit
         known = await self._results.find(name, arrivals)
@@ -126,17 +125,17 @@ class Runner:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
             return jobs.JobFault(visit, WarpFault.KILLED.value, why)
-        result = await self._do(job, rank, run)
+        result = await self._do(job, run)
         if isinstance(result, jobs.Measured | jobs.Matched):
             await self._results.keep(name, result)
         return result
 
-    async def _do(self, job: Callable[..., T], rank: Rank, run: Run) -> T | jobs.JobFault:
+    async def _do(self, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Do a job in a slot; while its storage is away others have the slot."""
         errand = Errand.of(self._in_pool, job, run.arrivals)
         while True:
             try:
-                async with self._slots.take(rank):
+                async with self._slots.take(run.turn):
                     run.begun = True
                     return await self._planes.run(errand)
             except StoreAwayError as error:

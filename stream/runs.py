@@ -17,6 +17,7 @@ import structlog
 import schemas
 from stream.jobs import JobFault, Matched, Measured
 from stream.recall import Recall
+from stream.slots import Rank, Turn
 
 __all__ = ["Run", "Runs", "Work"]
 
@@ -34,6 +35,8 @@ class Run:
     ----------
     arrivals : tuple of WarpArrived
         The warps of whoever asked first; a fault is theirs alone.
+    turn : Turn
+        Whose turn it is: that of whoever has the least rank of those who asked.
     begun : bool
         Set by the job once it holds a slot; from then on it is worth its end.
     waiters : int
@@ -41,6 +44,7 @@ class Run:
     """
 
     arrivals: tuple[schemas.WarpArrived, ...]
+    turn: Turn
     begun: bool = False
     waiters: int = 0
     _task: asyncio.Task[Any] | None = field(default=None, repr=False)
@@ -69,10 +73,14 @@ class Runs:
         self,
         name: str,
         arrivals: Sequence[schemas.WarpArrived],
+        rank: Rank,
         work: Work[T],
         recall: Recall,
     ) -> T | JobFault:
         """Return what a job gives; if it runs already, wait for that run.
+
+        One that still waits for a slot gets the rank of whoever joins it, if that is the less: due
+        work must not stand behind what was begun ahead.
 
         When the last who waits is cancelled, the job is, too, unless it has begun and `recall` was
         released.
@@ -83,6 +91,8 @@ class Runs:
             Of the job.
         arrivals : sequence of WarpArrived
             Its warps.
+        rank : Rank
+            Whose turn it is.
         work : callable
             Does the job, if it does not run yet.
         recall : Recall
@@ -90,7 +100,8 @@ class Runs:
         """
         ours = tuple(arrivals)
         while True:
-            run = self._running.get(name) or self._start(name, Run(ours), work)
+            run = self._running.get(name) or self._start(name, Run(ours, Turn(rank)), work)
+            run.turn.promote(rank)
             result = await self._wait(name, run, recall)
             if run.arrivals == ours:
                 return cast("T | JobFault", result)

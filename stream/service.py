@@ -104,6 +104,8 @@ class Service:
             members_open=census.members_open,
             oldest_open_s=ages.get(Phase.OPEN, 0.0),
             oldest_due_s=ages.get(Phase.DUE, 0.0),
+            ahead_groups=sum(owner.ahead.at_work for owner in self._owners.values()),
+            ahead_jobs=sum(owner.ahead.asked for owner in self._owners.values()),
             jobs_running=self._workers.running,
             workers_available=self._workers.alive,
             partitions={p: self._view(owner) for p, owner in self._owners.items()},

@@ -37,6 +37,7 @@ from stream.fetch.places import Bucket, allowed_place
 from stream.machine import Machine
 from stream.policies import (
     POLICY_SETTINGS,
+    AtOnce,
     Margin,
     Members,
     Policies,
@@ -256,6 +257,15 @@ class Settings(BaseModel):
         ge=1,
         le=100_000,
         description="complete groups of a partition that are worked on at the same time",
+    )
+
+    ahead: Literal["on", "off"] = Field(
+        default="on", description="measure and match warps before their group is complete"
+    )
+    ahead_groups: AtOnce = Field(default=16, description="groups of a partition worked on ahead")
+    ahead_jobs: AtOnce = Field(default=64, description="jobs that one of them asks for at once")
+    ahead_max_bytes: Annotated[ByteSize, Field(ge=0, le=1024 * GIB)] = Field(
+        default=ByteSize(GIB // 16), description="matches made ahead that are kept in memory"
     )
 
     # -- what is kept beside the log

@@ -1,4 +1,4 @@
-"""Slots for jobs, given to the oldest revision first.
+"""Slots for jobs: due work first, the oldest revision first, and what is done ahead behind it.
 
 In the order of asking, the first group's matches would wait for the measures of all groups that
 became due meanwhile: all would be begun, and nothing published.
@@ -9,13 +9,60 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from typing import Final
 
-__all__ = ["Rank", "Slots"]
+__all__ = ["AHEAD_AGAIN", "AHEAD_MATCH", "AHEAD_MEASURE", "DUE", "Rank", "Slots", "Turn"]
 
-Rank = tuple[int, str]
-"""When the revision was frozen, ms of stream time; then the key of its group."""
+Rank = tuple[int, int, str]
+"""What the job is for, one of the numbers below; a stream time, ms, of due work that at which its
+revision was frozen; then the key of its group."""
+
+DUE: Final = 0
+"""A revision that is frozen waits for it."""
+AHEAD_MEASURE: Final = 1
+"""A warp that arrived is measured."""
+AHEAD_MATCH: Final = 2
+"""A warp is matched to what is the reference so far."""
+AHEAD_AGAIN: Final = 3
+"""A warp is matched again, since another is the reference by now."""
+
+
+class Turn:
+    """Whose turn a job's is; it may be brought forward while the job waits for a slot.
+
+    Parameters
+    ----------
+    rank : Rank
+
+    Attributes
+    ----------
+    rank : Rank
+        The least that was asked for.
+    """
+
+    def __init__(self, rank: Rank) -> None:
+        self.rank = rank
+        self._waits: tuple[Slots, asyncio.Future[None]] | None = None
+
+    def promote(self, rank: Rank) -> None:
+        """Bring a turn forward; a later rank than it has changes nothing."""
+        if rank >= self.rank:
+            return
+        self.rank = rank
+        if self._waits is not None:
+            slots, given = self._waits
+            slots.queue(rank, given)
+
+    @contextlib.contextmanager
+    def waiting(self, slots: Slots, given: asyncio.Future[None]) -> Iterator[None]:
+        """Note for the time of the context where the job waits."""
+        self._waits = slots, given
+        try:
+            yield
+        finally:
+            self._waits = None
 
 
 class Slots:
@@ -31,28 +78,35 @@ class Slots:
         self._free = slots
         self._number = count()
         self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []
+        self._places: dict[asyncio.Future[None], int] = {}
         self._gone = 0
 
     @contextlib.asynccontextmanager
-    async def take(self, rank: Rank) -> AsyncIterator[None]:
+    async def take(self, turn: Turn) -> AsyncIterator[None]:
         """Have a slot for the time of the context; the least rank first, equal ones in turn."""
-        await self._acquire(rank)
+        await self._acquire(turn)
         try:
             yield
         finally:
             self._release()
 
-    async def _acquire(self, rank: Rank) -> None:
+    def queue(self, rank: Rank, given: asyncio.Future[None]) -> None:
+        """Let one wait by a rank, perhaps beside a later one; the first to come up counts."""
+        self._places[given] = self._places.get(given, 0) + 1
+        heapq.heappush(self._waiting, (rank, next(self._number), given))
+
+    async def _acquire(self, turn: Turn) -> None:
         if self._free:
             self._free -= 1
             return
         given = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (rank, next(self._number), given))
+        self.queue(turn.rank, given)
         try:
-            await given
+            with turn.waiting(self, given):
+                await given
         except asyncio.CancelledError:
             if given.cancelled():
-                self._went()
+                self._went(self._places.pop(given))
             else:
                 self._release()  # it was given at the very moment
             raise
@@ -62,13 +116,14 @@ class Slots:
             *_, given = heapq.heappop(self._waiting)
             if not given.done():
                 given.set_result(None)
+                self._went(self._places.pop(given) - 1)
                 return
             self._gone -= 1
         self._free += 1
 
-    def _went(self) -> None:
-        """Note that one waits no more; once they are the half they are cleared away."""
-        self._gone += 1
+    def _went(self, places: int) -> None:
+        """Note places that nobody waits in any more; once they are the half they are cleared."""
+        self._gone += places
         if 2 * self._gone > len(self._waiting):
             self._waiting = [one for one in self._waiting if not one[-1].done()]
             heapq.heapify(self._waiting)

@@ -47,6 +47,7 @@ _OUTCOMES = Labels(
 )
 _ATTEMPTS = Labels("ok", "error", "timeout", "killed", "cancelled")
 _SOURCES = Labels("local", "shared", "memory")
+_AHEAD = Labels("used", "discarded")
 _STAGES = Labels("job", "decode", "lay", "map", "scale", "measure", "match")
 _TRANSACTIONS = Labels("ingest", "results", "publish")
 _ENDS = Labels("committed", "aborted", "unknown")
@@ -108,6 +109,8 @@ class Snapshot:
         Warps in open groups.
     oldest_open_s, oldest_due_s : float
         Age of the oldest of each, seconds; 0 when there is none.
+    ahead_groups, ahead_jobs : int
+        Groups that are worked on before they are due, and jobs asked for them.
     jobs_running, workers_available : int
     backlog_core_s : float
         Core-seconds of due work not done yet.
@@ -126,6 +129,8 @@ class Snapshot:
     members_open: int = 0
     oldest_open_s: float = 0.0
     oldest_due_s: float = 0.0
+    ahead_groups: int = 0
+    ahead_jobs: int = 0
     jobs_running: int = 0
     workers_available: int = 0
     backlog_core_s: float = 0.0
@@ -243,6 +248,10 @@ class Telemetry:
         """Ask for the bytes of the spool whenever somebody looks."""
         self._spool_bytes.set_function(size)
 
+    def ahead(self, outcome: str, matches: int) -> None:
+        """Tell that matches made ahead were used, or were of no use in the end."""
+        self._ahead.labels(_AHEAD(outcome)).inc(matches)
+
     def storage_read(self, scheme: str, size: int, seconds: float) -> None:
         """Tell that a warp's bytes were read."""
         self._read_bytes.labels(_SCHEMES(scheme)).inc(size)
@@ -295,6 +304,8 @@ class Telemetry:
         self._members_open.set(snapshot.members_open)
         self._oldest_open.set(snapshot.oldest_open_s)
         self._oldest_due.set(snapshot.oldest_due_s)
+        self._ahead_groups.set(snapshot.ahead_groups)
+        self._ahead_jobs.set(snapshot.ahead_jobs)
         self._jobs_running.set(snapshot.jobs_running)
         self._workers.set(snapshot.workers_available)
         self._backlog.set(snapshot.backlog_core_s)
@@ -375,6 +386,9 @@ class Telemetry:
         self._reused = self._counter(
             "job_results_reused", "Results that were found instead of computed.", "source"
         )
+        self._ahead = self._counter(
+            "ahead_matches", "Matches made before they were due, by their use.", "outcome"
+        )
         self._job_seconds = self._histogram(
             "job_duration_seconds", "Duration of a job's attempt and its stages.", _JOB, "stage"
         )
@@ -414,6 +428,8 @@ class Telemetry:
         self._members_open = self._gauge("group_members_open", "Warps in open groups.")
         self._oldest_open = self._gauge("oldest_open_group_age_seconds", "Oldest open group.")
         self._oldest_due = self._gauge("oldest_due_group_age_seconds", "Oldest due group.")
+        self._ahead_groups = self._gauge("ahead_groups", "Groups worked on before they are due.")
+        self._ahead_jobs = self._gauge("ahead_jobs", "Jobs asked for before they are due.")
         self._jobs_running = self._gauge("jobs_running", "Jobs in the workers.")
         self._workers = self._gauge("workers_available", "Workers alive.")
         self._backlog = self._gauge("work_backlog_core_seconds", "Due work not done.")
@@ -437,6 +453,7 @@ class Telemetry:
             (self._job_seconds, _STAGES),
             (self._reused, _SOURCES),
             (self._decodes, _DECODES),
+            (self._ahead, _AHEAD),
             (self._read_bytes, _SCHEMES),
             (self._read_seconds, _SCHEMES),
             (self._storage_away, _AWAY),

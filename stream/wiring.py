@@ -18,6 +18,7 @@ from stream.assemble import Assembler
 from stream.decodelimits import DecodeLimits
 from stream.faults import StoreTrouble, WarpFault
 from stream.fetch import Fetcher, FetchLimits, Hooks
+from stream.foresight import AheadLimits, Foresight
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.kafka_settings import KafkaSettings
@@ -48,6 +49,7 @@ from stream.workshop import Workshop
 __all__ = [
     "Assembly",
     "TellingPool",
+    "ahead_limits",
     "assemble_service",
     "assembler",
     "decode_limits",
@@ -83,6 +85,12 @@ _BESIDE_THE_MODEL = 65_536
 _MEMORY_BYTES: Final = 16 * 2**20
 """For what lost partitions left running, a job for each slot at most: some tens of models of the
 usual size, where a worker alone has hundreds of MB."""
+
+
+def ahead_limits(settings: Settings) -> AheadLimits:
+    """Return how much is computed before it is due."""
+    at_once = settings.ahead_groups if settings.ahead == "on" else 0
+    return AheadLimits(at_once, settings.ahead_jobs, settings.ahead_max_bytes)
 
 
 def kafka_settings(settings: Settings) -> KafkaSettings:
@@ -249,6 +257,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         ingest_max_records=settings.ingest_max_records,
         max_due_groups=settings.max_due_groups,
         state_format=settings.state_format,
+        foresight=Foresight(ahead_limits(settings), telemetry.ahead),
     )
     limits = Limits(
         poll_wait_s=settings.ingest_max_ms / 1000,

@@ -24,6 +24,7 @@ from stream.planes import Store
 from stream.recall import Recall
 from stream.results import Results
 from stream.runner import Asked, Pool, Runner
+from stream.slots import DUE
 from stream.spool import Cause, Spool
 from stream.suspects import Watch
 
@@ -31,6 +32,7 @@ __all__ = [
     "Due",
     "Fulfilled",
     "Kept",
+    "Made",
     "OnMeasured",
     "Tried",
     "Workshop",
@@ -38,6 +40,21 @@ __all__ = [
 ]
 
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A model's message and its bytes.
+
+    Attributes
+    ----------
+    model : BackgroundModel
+    value : bytes
+        What `schemas.encode_value` makes of it.
+    """
+
+    model: schemas.BackgroundModel
+    value: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +66,13 @@ class Tried:
     reference : int
         Visit that it was made against.
     result : Matched or JobFault
+    made : Made or None
+        The message of it, where that was made before the revision was due.
     """
 
     reference: int
     result: jobs.Matched | jobs.JobFault
+    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,11 @@ class Fulfilled:
             stages[stage] = stages.get(stage, 0.0) + seconds
 
 
+def _nothing() -> Mapping[int, Tried]:
+    """Find nothing: none was matched before it was due."""
+    return {}
+
+
 class Due(NamedTuple):
     """A frozen revision that is to be worked on.
 
@@ -109,10 +134,13 @@ class Due(NamedTuple):
     group : GroupId
     frozen : Frozen
         Its content.
+    ahead : callable
+        Gives the matches that were made before it was due, by visit.
     """
 
     group: schemas.GroupId
     frozen: groups.Frozen
+    ahead: Callable[[], Mapping[int, Tried]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +153,12 @@ class _Task:
     past: Past
     recall: Recall
     frozen_at: int
+    ahead: Callable[[], Mapping[int, Tried]]
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
         arrivals = tuple(self.arrivals[visit] for visit in visits)
-        return Asked(arrivals, (self.frozen_at, arrivals[-1].group.key), self.recall)
+        return Asked(arrivals, (DUE, self.frozen_at, arrivals[-1].group.key), self.recall)
 
     def keeps(self, visit: int, reference: int) -> bool:
         """Tell whether what was sent of a match still stands, and note that it does."""
@@ -137,6 +166,16 @@ class _Task:
             return False
         self.done.matched[visit] = Kept(reference)
         return True
+
+    def take_ahead(self) -> None:
+        """Take the matches that are there already, but for what would be sent again as it was."""
+        for visit, tried in self.ahead().items():
+            if visit in self.done.matched or self.recall.recalls(tried.reference, visit):
+                continue
+            if not self.keeps(visit, tried.reference):
+                self.done.matched[visit] = tried
+                if isinstance(tried.result, jobs.Matched):
+                    self.done.spent(visit, tried.result.timings)
 
 
 class Workshop:
@@ -210,8 +249,9 @@ class Workshop:
             for member in frozen.members
         }
         past = past or Past()
-        task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at)
+        task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
         while True:
+            task.take_ahead()
             plan = groups.next_work(frozen, done.measured, done.matched, self._config, past.pinned)
             match plan:
                 case groups.MeasureThese():
@@ -227,15 +267,32 @@ class Workshop:
                         self._runner.release(arrivals[plan.reference])
                     return done
 
+    def plan_ahead(
+        self,
+        group: groups.Group,
+        measured: Mapping[int, groups.Measurement | groups.Failed],
+        matched: Mapping[int, groups.MatchedTo],
+        policy: groups.Policy,
+    ) -> groups.AheadWork:
+        """Plan as `core.groups.next_ahead` does, for this configuration."""
+        return groups.next_ahead(group, measured, matched, self._config, policy)
+
+    async def measure(self, asked: Asked) -> jobs.Measured | jobs.JobFault:
+        """Measure a warp, or find out what was measured before."""
+        return await self._runner.run(asked, jobs.measure)
+
+    async def match(self, asked: Asked) -> jobs.Matched | jobs.JobFault:
+        """Match a warp to a reference, or find what was matched before."""
+        refused = _comparable(*asked.arrivals)
+        return await self._runner.run(asked, jobs.match) if refused is None else refused
+
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
         await self._runner.close()
 
     async def _measure(self, plan: groups.MeasureThese, task: _Task) -> None:
         done = task.done
-        results = await asyncio.gather(
-            *(self._runner.run(task.asks(visit), jobs.measure) for visit in plan.visits)
-        )
+        results = await asyncio.gather(*(self.measure(task.asks(visit)) for visit in plan.visits))
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
                 measurement(result, boxes=task.past.boxes)
@@ -263,11 +320,7 @@ class Workshop:
                 done.matched[visit] = one
 
     async def _match_one(self, task: _Task, reference: int, visit: int) -> Tried:
-        refused = _comparable(task.arrivals[reference], task.arrivals[visit])
-        if refused is not None:
-            return Tried(reference, refused)
-        asked = task.asks(reference, visit)
-        return Tried(reference, await self._runner.run(asked, jobs.match))
+        return Tried(reference, await self.match(task.asks(reference, visit)))
 
 
 def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:

@@ -4,6 +4,7 @@ A group gathers the warps of one patch and band. Its revisions are frozen by the
 same records give the same history, at any speed, on any machine.
 """
 
+from core.groups.ahead import AheadWork, has_ahead, if_frozen, next_ahead
 from core.groups.events import (
     Arrived,
     Closed,
@@ -56,6 +57,7 @@ from core.groups.work import (
 )
 
 __all__ = [
+    "AheadWork",
     "Arrived",
     "Box",
     "Closed",
@@ -97,6 +99,9 @@ __all__ = [
     "apply",
     "diagram",
     "given_up",
+    "has_ahead",
+    "if_frozen",
+    "next_ahead",
     "next_timer",
     "next_work",
     "pinned",

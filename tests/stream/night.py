@@ -24,6 +24,7 @@ from stream.announce import closings, manifests
 from stream.assemble import Assembler
 from stream.describe import Described, Override, describe
 from stream.fetch import Fetcher, FetchLimits
+from stream.foresight import Foresight
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import LogRefusedError, Outgoing, OwnerLog
 from stream.log.topics import Topics
@@ -172,6 +173,7 @@ class Night:
     limits: Limits = field(default_factory=lambda: Limits(poll_wait_s=0.01, grace_s=5.0))
     profile: core.VerdictProfile = core.VerdictProfile.SURVEY
     results: Results = field(default_factory=Results)
+    foresight: Foresight = field(default_factory=Foresight)
 
     def __post_init__(self) -> None:
         self.topics = Topics()
@@ -196,6 +198,7 @@ class Night:
             policy_for=lambda _: self.policy,
             clock=self.clock,
             source="test",
+            foresight=self.foresight,
         )
         service = Service(shared, self.pool, Pulse(self.telemetry.loop_lagged), self.limits)
         watch.know(service)

@@ -12,6 +12,7 @@ import schemas
 from core import groups
 from stream import fits
 from stream.assemble import Assembler
+from stream.foresight import Foresight
 from stream.owner import Owner, Shared
 from stream.telemetry import Telemetry
 from stream.workshop import Workshop
@@ -43,6 +44,7 @@ class Bench:
         self.tasks: list[asyncio.Task[None]] = []
         self.telemetry = Telemetry()
         workshop = Workshop(StubStore(), self.pool, CONFIG, fits.DecodeLimits(), 4)
+        shared = {"foresight": Foresight(on_settled=self.telemetry.ahead)} | shared
         self.shared = Shared(
             log=self.log,
             topics=self.log.topics,

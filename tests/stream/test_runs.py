@@ -12,9 +12,11 @@ from structlog.testing import capture_logs
 from stream.jobs import JobFault, Measured
 from stream.recall import Recall
 from stream.runs import Run, Runs
+from stream.slots import DUE
 from tests.schemas import examples
 
 NAME = "ab" * 32
+RANK = (DUE, 0, "")
 WARP = examples.arrived()
 TWIN = msgspec.structs.replace(WARP, patch=WARP.patch + 1, visit=WARP.visit + 1)
 RESULT = Measured(WARP.visit, WARP.checksum, 1.0, 2.0, 3.0, (4, 5), (6, 7))
@@ -52,7 +54,7 @@ Waiter = asyncio.Task[Measured | JobFault]
 async def asked(runs: Runs, job: Job, recall: Recall | None = None, warp: object = WARP) -> Waiter:
     """Ask for the job, and let it begin."""
     arrival = TWIN if warp is TWIN else WARP
-    waiter = asyncio.create_task(runs.join(NAME, [arrival], job, recall or Recall()))
+    waiter = asyncio.create_task(runs.join(NAME, [arrival], RANK, job, recall or Recall()))
     await settled()
     return waiter
 
@@ -147,7 +149,7 @@ async def test_a_recall_ends_a_job_that_was_joined() -> None:
     waiter = await asked(runs, job, lost)
     lost.release()
     await left(waiter)
-    fault = asyncio.create_task(recall.run([1], runs.join(NAME, [WARP], job, recall)))
+    fault = asyncio.create_task(recall.run([1], runs.join(NAME, [WARP], RANK, job, recall)))
     await settled()
     recall.add([1])
     assert isinstance(await fault, JobFault)

@@ -60,6 +60,9 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "job_timeout_s": (1e-3, YEAR, 120),
     "max_attempts": (1, 100, 3),
     "max_due_groups": (1, 100_000, 64),
+    "ahead_groups": (1, 10_000, 16),
+    "ahead_jobs": (1, 10_000, 64),
+    "ahead_max_bytes": (0, 2**40, 2**26),
     "ingest_max_records": (1, 10_000, 1000),
     "ingest_max_ms": (1, 10_000, 100),
     "quorum": (1, 100_000, 3),
@@ -82,7 +85,7 @@ UNBOUND = {
     "verdict_profile", "verdict_flags", "http", "log_format", "log_level",
     "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
     "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
-    "local_dir", "results_shared", "spool_dir",
+    "ahead", "local_dir", "results_shared", "spool_dir",
     "policies", "reference_margin", "seal_after_s", "state_format",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}, "spool_bytes": 0}

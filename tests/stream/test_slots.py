@@ -7,9 +7,9 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.slots import Rank, Slots
+from stream.slots import AHEAD_MATCH, DUE, Rank, Slots, Turn
 
-RANKS = st.tuples(st.integers(0, 3), st.sampled_from("ab"))
+RANKS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab"))
 
 
 async def settled() -> None:
@@ -18,18 +18,21 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def served(ranks: list[Rank], gone: set[int], slots: int) -> tuple[list[int], int]:
+async def served(
+    ranks: list[Rank], gone: set[int], slots: int, promoted: dict[int, Rank] | None = None
+) -> tuple[list[int], int]:
     """Have all ask while none is free, and some leave; return the order, and most at once."""
+    turns = [Turn(rank) for rank in ranks]
     shelf, order, inside, most = Slots(slots), list[int](), set[int](), 0
     opened = asyncio.Event()
 
     async def hold() -> None:
-        async with shelf.take((0, "")):
+        async with shelf.take(Turn((0, 0, ""))):
             await opened.wait()
 
     async def ask(number: int) -> None:
         nonlocal most
-        async with shelf.take(ranks[number]):
+        async with shelf.take(turns[number]):
             order.append(number)
             inside.add(number)
             most = max(most, len(inside))
@@ -40,13 +43,15 @@ async def served(ranks: list[Rank], gone: set[int], slots: int) -> tuple[list[in
     await settled()
     waiters = [asyncio.create_task(ask(number)) for number in range(len(ranks))]
     await settled()
+    for number, rank in (promoted or {}).items():
+        turns[number].promote(rank)
     for number in gone:
         waiters[number].cancel()
     opened.set()
     await asyncio.gather(*holders, *waiters, return_exceptions=True)
     async with asyncio.timeout(5):  # all came back
         for _ in range(slots):
-            await shelf.take((9, "")).__aenter__()
+            await shelf.take(Turn((9, 0, ""))).__aenter__()
     return order, most
 
 
@@ -63,12 +68,40 @@ def test_the_oldest_is_served_first(ranks: list[Rank], gone: set[int], slots: in
 async def test_a_slot_given_to_one_who_leaves_is_passed_on() -> None:
     """One that is cancelled at the very moment it is given a slot gives it back."""
     slots = Slots(1)
-    held = slots.take((0, ""))
+    held = slots.take(Turn((0, 0, "")))
     await held.__aenter__()
-    waiter = asyncio.create_task(slots.take((1, "")).__aenter__())
+    waiter = asyncio.create_task(slots.take(Turn((0, 1, ""))).__aenter__())
     await settled()
     await held.__aexit__(None, None, None)
     waiter.cancel()
     await asyncio.wait({waiter})
-    async with asyncio.timeout(5), slots.take((2, "")):
+    async with asyncio.timeout(5), slots.take(Turn((0, 2, ""))):
         assert waiter.cancelled()
+
+
+@given(
+    st.lists(RANKS, max_size=8),
+    st.sets(st.integers(0, 7)),
+    st.integers(1, 3),
+    st.dictionaries(st.integers(0, 7), RANKS),
+)
+def test_who_is_promoted_is_served_by_the_better_rank(
+    ranks: list[Rank], gone: set[int], slots: int, promoted: dict[int, Rank]
+) -> None:
+    """One who waits is served once, by the least rank that was asked for; others keep theirs."""
+    gone = {number for number in gone if number < len(ranks)}
+    promoted = {n: rank for n, rank in promoted.items() if n < len(ranks)}
+    order, most = asyncio.run(served(ranks, gone, slots, promoted))
+    now = {n: min(rank, promoted.get(n, rank)) for n, rank in enumerate(ranks)}
+    stay = [n for n in now if n not in gone]
+    assert sorted(order) == stay
+    assert [now[n] for n in order] == sorted(now[n] for n in stay)
+    assert most <= slots
+
+
+async def test_what_is_due_passes_what_is_ahead() -> None:
+    """A job that waits with a rank of work ahead passes all such work once it is due."""
+    order, most = await served(
+        [(AHEAD_MATCH, 0, "a"), (AHEAD_MATCH, 1, "b")], set(), 1, {1: (DUE, 9, "b")}
+    )
+    assert (order, most) == ([1, 0], 1)

@@ -14,6 +14,9 @@ from stream.telemetry import PartitionView, Snapshot, Telemetry
 from tests.programs import require_program
 
 NAMES = {
+    "ahead_groups",
+    "ahead_jobs",
+    "ahead_matches_total",
     "assigned_partitions",
     "build_info",
     "consumer_lag_records",

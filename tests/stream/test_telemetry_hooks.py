@@ -118,6 +118,10 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
         lambda t: t.reused("shared"),
         {of("job_results_reused_total", source="shared"): 1},
     ),
+    "ahead": (
+        lambda t: t.ahead("discarded", 3),
+        {of("ahead_matches_total", outcome="discarded"): 3},
+    ),
     "staged": (
         lambda t: t.staged("decode", 0.25),
         timed("job_duration_seconds", 0.25, stage="decode"),
@@ -280,6 +284,8 @@ GAUGES = {
     "members_open": "group_members_open",
     "oldest_open_s": "oldest_open_group_age_seconds",
     "oldest_due_s": "oldest_due_group_age_seconds",
+    "ahead_groups": "ahead_groups",
+    "ahead_jobs": "ahead_jobs",
     "jobs_running": "jobs_running",
     "workers_available": "workers_available",
     "backlog_core_s": "work_backlog_core_seconds",

@@ -1,0 +1,363 @@
+"""Work on groups that are not due yet: warps are measured as they arrive, and matched ahead.
+
+What is worth doing is decided by `core.groups.next_ahead`. Nothing that is found here decides
+anything: a revision that is frozen finds measurements and matches there already, or joins the jobs
+on their way (`stream/runs.py`), and goes on without what failed, as if it had never been tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Final
+
+import schemas
+from core import groups
+from stream import jobs
+from stream.basis import Past
+from stream.faults import WarpFault
+from stream.foresight import Foresight, Pair
+from stream.recall import Recall
+from stream.runner import Asked
+from stream.slots import AHEAD_AGAIN, AHEAD_MATCH, AHEAD_MEASURE
+from stream.workshop import Made, Tried, Workshop, measurement
+
+__all__ = ["Ahead", "Outlook"]
+
+_CALM: Final = 20
+"""So many times as long as a plan took passes before the next one of its group: a plan goes through
+all members, and arrivals one by one must not keep the loop from all else."""
+
+Spawn = Callable[[Coroutine[object, object, None], str], asyncio.Task[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What work ahead may look at.
+
+    Attributes
+    ----------
+    state : Partition
+        To be read only.
+    policy_for : callable
+        Policy of a group by its key, within what the state's format can hold.
+    past : callable
+        What a revision of a group would build on.
+    made : callable
+        Makes the message of a match.
+    boxes : bool
+        Whether the state keeps where warps lie.
+    """
+
+    state: groups.Partition
+    policy_for: Callable[[str], groups.Policy]
+    past: Callable[[groups.Group, groups.Frozen, groups.Policy], Past]
+    made: Callable[[schemas.GroupId, groups.Frozen, int, Tried], Made]
+    boxes: bool
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """A job on its way, its warps, their digests by visit, and what they would be frozen in."""
+
+    inputs: Mapping[int, str]
+    frozen: groups.Frozen
+    arrivals: tuple[schemas.WarpArrived, ...]
+    recall: Recall = field(default_factory=Recall)
+
+    def end_unless(self, digests: Mapping[int, str]) -> None:
+        """End the job unless its warps are among these."""
+        if not self.inputs.items() <= digests.items():
+            self.recall.add(self.inputs)
+
+
+_Begun = tuple[_Job, Coroutine[object, object, None]]
+
+
+@dataclass(eq=False, slots=True)
+class _Walk:
+    """What was tried of one group, what is under way, and whether to look at it again."""
+
+    measured: dict[int, tuple[str, groups.Measurement | groups.Failed]]
+    tried: dict[int, Pair]
+    running: set[_Job] = field(default_factory=set)
+    again: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+class Ahead:
+    """Works ahead for one partition.
+
+    Parameters
+    ----------
+    foresight : Foresight
+        Where matches are held, and the bounds.
+    workshop : Workshop
+    outlook : Outlook
+    spawn : callable
+        Starts a task whose failure ends the service.
+    on_measured : callable
+        Told that there is something for `fresh`.
+    """
+
+    def __init__(
+        self,
+        foresight: Foresight,
+        workshop: Workshop,
+        outlook: Outlook,
+        spawn: Spawn,
+        on_measured: Callable[[], None],
+    ) -> None:
+        self._foresight = foresight
+        self._limits = foresight.limits
+        self._workshop = workshop
+        self._outlook = outlook
+        self._spawn = spawn
+        self._on_measured = on_measured
+        self._walks: OrderedDict[str, _Walk] = OrderedDict()
+        self._stirred: dict[str, None] = {}
+        self._fresh: list[tuple[str, groups.Measured]] = []
+        self._at_work = 0
+        self._over = False
+
+    @property
+    def at_work(self) -> int:
+        """Groups that are worked on."""
+        return self._at_work
+
+    @property
+    def asked(self) -> int:
+        """Jobs that are asked for."""
+        return sum(len(walk.running) for walk in self._walks.values())
+
+    def fresh(self) -> Sequence[tuple[str, groups.Measured]]:
+        """Return what was measured since the last call, by group, to be made durable."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def stir(self, key: str) -> None:
+        """Look at a group to which something has happened; work follows if there is any."""
+        if self._over or not self._limits.groups:
+            return
+        group, walk = self._outlook.state.groups[key], self._walks.get(key)
+        if walk is not None:
+            walk.again = True
+            _end_stale(walk, group)
+        if groups.has_ahead(group) and (walk is None or walk.task is None):
+            self._stirred[key] = None
+            self._begin()
+
+    def freeze(self, key: str, frozen: groups.Frozen) -> None:
+        """End what a revision has no use for; what it needs goes on, and it joins it."""
+        self._stirred.pop(key, None)
+        if (walk := self._walks.get(key)) is not None:
+            digests = {member.visit: member.digest for member in frozen.members}
+            for job in tuple(walk.running):
+                job.end_unless(digests)
+
+    def measured(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
+        """Return what was measured of a revision's members, durable or not."""
+        walk = self._walks.get(key)
+        if walk is None:
+            return {}
+        digests = {member.visit: member.digest for member in frozen.members}
+        return {
+            visit: found
+            for visit, (digest, found) in walk.measured.items()
+            if digests.get(visit) == digest and isinstance(found, groups.Measurement)
+        }
+
+    def settle(self, key: str, reference: int | None) -> None:
+        """Forget a group whose revision is published; what still runs of it is of no use."""
+        walk = self._walks.pop(key, None)
+        if walk is not None and walk.task is not None:
+            walk.task.cancel()
+        self._foresight.settle(key, reference)
+        self.stir(key)
+
+    def drain(self) -> None:
+        """Begin nothing new."""
+        self._over = True
+        self._stirred.clear()
+
+    def lose(self) -> None:
+        """End all; a job that has begun goes on for its result."""
+        self.drain()
+        for walk in self._walks.values():
+            for job in walk.running:
+                job.recall.release()
+            if walk.task is not None:
+                walk.task.cancel()
+
+    # -- the work ----------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        while self._stirred and self._at_work < self._limits.groups:
+            key = next(iter(self._stirred))
+            del self._stirred[key]
+            walk = self._walks.setdefault(key, self._new_walk(key))
+            self._walks.move_to_end(key)
+            self._at_work += 1
+            walk.task = self._spawn(self._work(key, walk), f"work ahead on {key}")
+            walk.task.add_done_callback(partial(self._ended, key, walk))
+        self._forget_old()
+
+    def _new_walk(self, key: str) -> _Walk:
+        return _Walk({}, {pair.visit: pair for pair in self._foresight.pairs(key)})
+
+    def _forget_old(self) -> None:
+        """Forget what was tried of groups that were stirred long ago: it may be tried again."""
+        while len(self._walks) > self._limits.remembered:
+            key, walk = next(iter(self._walks.items()))
+            if walk.task is not None:
+                return
+            del self._walks[key]
+
+    def _ended(self, key: str, walk: _Walk, _task: asyncio.Task[None]) -> None:
+        walk.task = None
+        self._at_work -= 1
+        if self._over:
+            return
+        if walk.again and self._walks.get(key) is walk:
+            self._stirred[key] = None
+        self._begin()
+
+    async def _work(self, key: str, walk: _Walk) -> None:
+        """Plan, have done what is planned, and plan anew, until nothing is left."""
+        while not self._over:
+            walk.again, started = False, time.monotonic()
+            if not (batch := list(self._batch(key, walk))):
+                return
+            spent_s = time.monotonic() - started
+            walk.running.update(job for job, _ in batch)
+            await asyncio.gather(*(work for _, work in batch))
+            if not walk.again:
+                return
+            await asyncio.sleep(_CALM * spent_s)
+
+    def _batch(self, key: str, walk: _Walk) -> Iterator[_Begun]:
+        """Yield the first jobs of a plan made now."""
+        group = self._outlook.state.groups[key]
+        digests, policy = _digests(group), self._outlook.policy_for(key)
+        walk.tried = {v: pair for v, pair in walk.tried.items() if pair.holds(digests)}
+        plan = self._workshop.plan_ahead(group, _measured(group, walk), walk.tried, policy)
+        room = self._limits.jobs
+        walk.again = len(plan.measure) + len(plan.match) > room
+        for visit in plan.measure[:room]:
+            job = self._job(key, group, {visit: digests[visit]})
+            yield job, self._measure(key, walk, visit, job)
+        for pair in islice(self._pairs(group, walk, plan, policy), room - len(plan.measure[:room])):
+            inputs = {pair.reference: pair.reference_digest, pair.visit: pair.digest}
+            job = self._job(key, group, inputs)
+            yield job, self._match(key, walk, pair, job)
+
+    def _pairs(
+        self, group: groups.Group, walk: _Walk, plan: groups.AheadWork, policy: groups.Policy
+    ) -> Iterator[Pair]:
+        """Yield what is to be matched, but for what would be sent again as it was."""
+        if plan.reference is None or not plan.match:
+            return
+        members, past, reference = group.members, self._past(group, policy), plan.reference
+        for visit in plan.match:
+            pair = Pair(visit, members[visit].digest, reference, members[reference].digest)
+            if past is not None and past.kept(visit, past.basis(visit, reference)) is not None:
+                walk.tried[visit] = pair
+            else:
+                yield pair
+
+    @staticmethod
+    def _job(key: str, group: groups.Group, inputs: Mapping[int, str]) -> _Job:
+        """Make a job at once: its group may be another when it begins."""
+        group_id = schemas.GroupId.parse(key)
+        payloads = (group.members[visit].payload for visit in inputs)
+        arrivals = (schemas.unpack_payload(one, schemas.WarpArrived, group_id) for one in payloads)
+        return _Job(inputs, groups.if_frozen(group, inputs), tuple(arrivals))
+
+    def _past(self, group: groups.Group, policy: groups.Policy) -> Past | None:
+        if not group.header.published:
+            return None
+        return self._outlook.past(group, groups.if_frozen(group), policy)
+
+    async def _measure(self, key: str, walk: _Walk, visit: int, job: _Job) -> None:
+        digest = job.inputs[visit]
+        result = await self._workshop.measure(self._asked(key, job, AHEAD_MEASURE))
+        walk.running.discard(job)
+        if isinstance(result, jobs.JobFault):
+            self._failed(walk, visit, digest, result)
+            return
+        found = measurement(result, boxes=self._outlook.boxes)
+        walk.again = True
+        walk.measured[visit] = digest, found
+        self._fresh.append((key, groups.Measured(0, visit, digest, found)))
+        self._on_measured()
+
+    async def _match(self, key: str, walk: _Walk, pair: Pair, job: _Job) -> None:
+        kind = AHEAD_AGAIN if pair.visit in walk.tried else AHEAD_MATCH
+        result = await self._workshop.match(self._asked(key, job, kind))
+        walk.running.discard(job)
+        if isinstance(result, jobs.Matched):
+            walk.tried[pair.visit] = pair
+            made = await self._made(key, pair, job, result)
+            if self._walks.get(key) is walk:
+                self._foresight.put(key, pair, result, made)
+        elif result.visit == pair.reference:
+            self._failed(walk, pair.reference, pair.reference_digest, result)
+        elif not _is_recalled(result):
+            walk.tried[pair.visit] = pair
+
+    async def _made(self, key: str, pair: Pair, job: _Job, result: jobs.Matched) -> Made | None:
+        """Make the message in a thread, as a revision's are: a large one takes milliseconds."""
+        group, tried = schemas.GroupId.parse(key), Tried(pair.reference, result)
+        if len(job.frozen.members) < len(job.inputs):
+            return None
+        return await asyncio.to_thread(self._outlook.made, group, job.frozen, pair.visit, tried)
+
+    def _asked(self, key: str, job: _Job, kind: int) -> Asked:
+        return Asked(job.arrivals, (kind, self._outlook.state.clock, key), job.recall)
+
+    def _failed(self, walk: _Walk, visit: int, digest: str, fault: jobs.JobFault) -> None:
+        """Try a warp no more until it is due, or replaced; to have failed here gives up nobody."""
+        if not _is_recalled(fault):
+            walk.again = True
+            walk.measured[visit] = digest, groups.Failed(fault.message)
+
+
+def _is_recalled(fault: jobs.JobFault) -> bool:
+    return fault.reason == WarpFault.SUPERSEDED.value
+
+
+def _digests(group: groups.Group) -> dict[int, str]:
+    """Return the digest of each warp that stands, by visit."""
+    return {v: member.digest for v, member in group.members.items() if not member.withdrawn}
+
+
+def _end_stale(walk: _Walk, group: groups.Group) -> None:
+    """End the jobs on warps that were withdrawn, replaced or suspected meanwhile."""
+    for job in tuple(walk.running):
+        known = {visit: group.members.get(visit) for visit in job.inputs}
+        job.end_unless(
+            {
+                visit: member.digest
+                for visit, member in known.items()
+                if member is not None and not member.withdrawn and member.suspicion is None
+            }
+        )
+
+
+def _measured(group: groups.Group, walk: _Walk) -> dict[int, groups.Measurement | groups.Failed]:
+    """Return what is known of a group's members as they are."""
+    found: dict[int, groups.Measurement | groups.Failed] = {
+        visit: member.measurement
+        for visit, member in group.members.items()
+        if member.measurement is not None
+    }
+    for visit, (digest, one) in walk.measured.items():
+        member = group.members.get(visit)
+        if member is not None and member.digest == digest:
+            found[visit] = one
+    return found
