@@ -18,6 +18,7 @@ from stream.fetch import Held, Want
 from stream.jobs import JobFault, Measured
 from stream.recall import Recall
 from stream.runner import Asked, Runner
+from stream.slots import DUE
 from tests.schemas import examples
 from tests.stream.night import CONFIG
 
@@ -97,7 +98,7 @@ def asked(
     runner: Runner, arrival: schemas.WarpArrived, recall: Recall | None = None, at: int = 0
 ) -> Answer:
     """Ask for a warp's measurement."""
-    whose = Asked((arrival,), (at, "group"), recall or Recall())
+    whose = Asked((arrival,), (DUE, at, "group"), recall or Recall())
     return asyncio.create_task(runner.run(whose, jobs.measure))
 
 

@@ -246,7 +246,7 @@ def test_another_shape_is_measured_once_and_never_matched(tmp_path: Path) -> Non
     assert failed.reason.startswith("wrong_shape: it has 96 x 96 pixels at (")
     assert "its group 64 x 64 pixels at (" in failed.reason
     assert (done.reference, list(done.matched)) in [(2, [3]), (3, [2])]
-    assert [visits for name, visits in bench.done if name == "measure"] == [(1,), (2,), (3,)]
+    assert sorted(visits for name, visits in bench.done if name == "measure") == [(1,), (2,), (3,)]
     assert [1 in visits for name, visits in bench.done if name == "match"] == [False]
     known = {v: groups.Measurement(100.0, 4.0, 1e3, (0, 0, 9 - v // 2, 8)) for v in (1, 2, 3)}
     done, bench, _ = work(frozen_of(paths), Shelf(), known)
