@@ -225,10 +225,15 @@ def _require_plain(value: object, where: str, depth: int) -> None:
         refuse_depth()
     elif kind is dict:
         for key, item in cast("dict[object, object]", value).items():
-            _require_plain(item, _field(key), depth - 1)
+            named = _field(key)
+            if (
+                type(item) not in _SCALARS
+            ):  # most are, and a call for each would be most of the cost
+                _require_plain(item, named, depth - 1)
     elif kind is list or kind is tuple:
         for item in cast("list[object]", value):
-            _require_plain(item, where, depth - 1)
+            if type(item) not in _SCALARS:
+                _require_plain(item, where, depth - 1)
     else:
         text = f"{where} is a msgpack extension ({kind.__name__}), which messages do not use"
         raise SchemaError(DeadReason.BAD_MSGPACK, text)

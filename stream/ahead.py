@@ -135,6 +135,11 @@ class Ahead:
         """Jobs that are asked for."""
         return sum(len(walk.running) for walk in self._walks.values())
 
+    @property
+    def remembered(self) -> int:
+        """Groups of which it is remembered what was tried."""
+        return len(self._walks)
+
     def fresh(self) -> Sequence[tuple[str, groups.Measured]]:
         """Return what was measured since the last call, by group, to be made durable."""
         fresh, self._fresh = self._fresh, []

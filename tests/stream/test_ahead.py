@@ -240,6 +240,18 @@ async def test_no_more_is_asked_for_than_is_allowed() -> None:
     assert len(of(bench.pool.jobs, "match")) == 32
 
 
+async def test_what_was_tried_is_forgotten_of_the_oldest_groups() -> None:
+    """Of groups beyond the bound nothing is remembered, and their work is not done again for it."""
+    foresight = Foresight(AheadLimits(groups=1))
+    bench = Bench(policy=STANDING, foresight=foresight)
+    await bench.owner.take_over()
+    await bench.live(*(arrived(3, patch, f"{patch:02x}") for patch in range(70)))
+    assert bench.owner.ahead.remembered <= foresight.limits.remembered == 64
+    assert len(bench.jobs()) == 70
+    await bench.live(arrived(4, 0))
+    assert bench.jobs() == [("measure", *checksums(4))]
+
+
 async def test_what_a_better_reference_makes_useless_is_counted(bench: Bench) -> None:
     """Matches made ahead are counted as used, or as thrown away by another reference."""
     used, gone = (f'evensky_ahead_matches_total{{outcome="{x}"}}' for x in ("used", "discarded"))
