@@ -113,11 +113,22 @@ def check_gzip_tiles(content: memoryview, hdu: Hdu, tile: int) -> None:
         `unreadable`: a tile inflates to too much, has too many members, or ends too early.
     """
     heap = _heap(content, hdu)
-    for column in _columns(content, hdu, len(heap)):
-        packed = column.name == "COMPRESSED_DATA" and hdu.header.get("ZCMPTYPE") in _GZIP
-        if packed or column.name == "GZIP_COMPRESSED_DATA":
-            for part in _parts(heap, column):
-                _check_size(part, _WIDEST_PIXEL * tile)
+    for column in _gzip_columns(hdu.header, list(_columns(content, hdu, len(heap)))):
+        for part in _parts(heap, column):
+            _check_size(part, _WIDEST_PIXEL * tile)
+
+
+def _gzip_columns(header: Header, columns: list[_Column]) -> Iterator[_Column]:
+    """Yield what leads to gzip streams; a stand-in is read only where there is no tile."""
+    absent = np.zeros(integer(header, "NAXIS2"), bool)
+    for column in columns:
+        if column.name == "COMPRESSED_DATA":
+            absent |= column.pointers[:, 0] == 0
+            if header.get("ZCMPTYPE") in _GZIP:
+                yield column
+    for column in columns:
+        if column.name == "GZIP_COMPRESSED_DATA":
+            yield column._replace(pointers=column.pointers[absent])
 
 
 def _check_size(packed: memoryview, most: int) -> None:

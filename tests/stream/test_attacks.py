@@ -82,7 +82,7 @@ def _without_a_blank(tail: bytes) -> bytes:
     return tail[:80] + tail[160:]
 
 
-def table_of(part: bytes, **changes: object) -> Callable[[int], bytes]:
+def table_of(part: bytes, **changes: Any) -> Callable[[int], bytes]:
     """Return what makes a mask of rows that all are the same part of the heap."""
 
     def made(rows: int) -> bytes:
@@ -114,7 +114,7 @@ def repointed(data: bytes, count: int, start: int, form: str = ">2i") -> bytes:
     return data[:at] + pointer + data[at + len(pointer) :]
 
 
-def one_tile(part: bytes, count: int, **cards: object) -> bytes:
+def one_tile(part: bytes, count: int, **cards: Any) -> bytes:
     """Return a mask of one tile."""
     head = tiled(np.zeros((20, 24), np.uint32), (20, 24), **cards)
     body = struct.pack(">2i", count, 0) + part
