@@ -209,8 +209,8 @@ def _uncompressed() -> bytes:
     packed = gzip.compress(plane[:10].astype(">u4").tobytes(), mtime=0)
     table = struct.pack(">8i", len(packed), 0, 0, 0, 0, 0, 240, len(packed))
     heap = packed + plane[10:].astype(">u4").tobytes()
-    second = {"TTYPE2": "UNCOMPRESSED_DATA", "TFORM2": "1PJ(240)"}
-    lengths = {"TFIELDS": 2, "NAXIS1": 16, "PCOUNT": len(heap), "THEAP": None}
+    second: dict[str, Any] = {"TTYPE2": "UNCOMPRESSED_DATA", "TFORM2": "1PJ(240)"}
+    lengths: dict[str, Any] = {"TFIELDS": 2, "NAXIS1": 16, "PCOUNT": len(heap), "THEAP": None}
     head = tiled(plane, (10, 24), "GZIP_1", **second, **lengths)[:2880]
     return file_of(MASK=head + table + heap + bytes(-len(table + heap) % 2880))
 
