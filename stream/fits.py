@@ -23,6 +23,7 @@ from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.fitswriter import encode
 from stream.hdus import BLOCK, Hdu, Header, guarded, inflate, integer, walk
+from stream.tilechecks import check_gzip_tiles, check_table
 from stream.tiles import read_tiles
 
 __all__ = ["DecodeLimits", "WarpError", "WarpFault", "WarpHeader", "decode", "encode", "identify"]
@@ -220,10 +221,14 @@ def _read_plane(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
 
 def _read_tiles(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
     """Return a tile-compressed plane: lossless gzip at once, all else as astropy decodes it."""
-    _check_tiles(hdu.header, shape)
+    tile = _check_tiles(hdu.header, shape)
+    check_table(content, hdu, math.prod(shape))
     dtype = _DTYPE[integer(hdu.header, "ZBITPIX")]
     bits = read_tiles(content, hdu, shape)
-    return _read_by_astropy(content, hdu, shape) if bits is None else bits.view(dtype)
+    if bits is not None:
+        return bits.view(dtype)
+    check_gzip_tiles(content, hdu, math.prod(tile))
+    return _read_by_astropy(content, hdu, shape)
 
 
 def _read_by_astropy(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
@@ -240,8 +245,8 @@ def _read_by_astropy(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any
     return np.ascontiguousarray(plane, dtype=dtype)
 
 
-def _check_tiles(header: Header, shape: Shape) -> None:
-    """Refuse a tiling that does not belong to the plane, before a decoder believes it."""
+def _check_tiles(header: Header, shape: Shape) -> Shape:
+    """Return the tiles' shape; refuse a tiling that does not belong to the plane."""
     if header.get("ZCMPTYPE") not in _TILINGS:
         msg = f"the compression {header.get('ZCMPTYPE')!r} is none of {', '.join(_TILINGS)}"
         raise WarpError(WarpFault.UNREADABLE, msg)
@@ -252,6 +257,7 @@ def _check_tiles(header: Header, shape: Shape) -> None:
         raise WarpError(WarpFault.UNREADABLE, f"tiles of {width} x {height} in {columns} x {rows}")
     if integer(header, "NAXIS2") != -(-rows // height) * -(-columns // width):
         raise WarpError(WarpFault.UNREADABLE, f"{header['NAXIS2']} tiles do not make the plane")
+    return height, width
 
 
 def _mask_planes(header: Header) -> dict[str, int]:

@@ -6,9 +6,10 @@ are Python integers until they were checked, and a gzip stream is inflated in st
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
@@ -30,6 +31,7 @@ __all__ = [
     "guarded",
     "gzip_member",
     "inflate",
+    "inflated_chunks",
     "integer",
     "quiet",
     "walk",
@@ -49,8 +51,11 @@ _END = b"END     "
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 _STEP = 1 << 20
+_FIRST_STEP = 1 << 8
+_NOT_ZERO = re.compile(rb"[^\0]")
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _MAX_AXES = 999
+_PRINTED = 1 << 64
 _WARNINGS_LOCK = threading.RLock()
 
 
@@ -84,7 +89,8 @@ class Hdu:
     def check_whole(self, content: memoryview) -> None:
         """Refuse an HDU whose data the file does not hold (WarpError `truncated`)."""
         if self.end > len(content):
-            msg = f"HDU {self.number} ends at byte {self.end}, the file at {len(content)}"
+            shown = f"at byte {self.end}" if self.end < _PRINTED else "beyond all bounds"
+            msg = f"HDU {self.number} ends {shown}, the file at byte {len(content)}"
             raise WarpError(WarpFault.TRUNCATED, msg)
 
 
@@ -137,7 +143,7 @@ def inflate(data: bytes | mmap, limits: DecodeLimits, *, enough: int | None = No
         return memoryview(data)
     content = bytearray()
     try:
-        for chunk in _inflated_chunks(data):
+        for chunk in inflated_chunks(data):
             content += chunk
             _check_bytes(len(content), limits)
             if enough is not None and len(content) >= enough:
@@ -158,20 +164,48 @@ def _check_bytes(size: int, limits: DecodeLimits) -> None:
         raise WarpError(WarpFault.TOO_LARGE, msg)
 
 
-def _inflated_chunks(data: bytes | mmap) -> Iterator[bytes]:
-    """Inflate the members of a gzip stream in steps of bounded size."""
-    member = gzip_member()
-    for start in range(0, len(data), _STEP):
-        feed = data[start : start + _STEP]
-        while feed := feed.lstrip(b"\0") if member.eof else feed:
-            if member.eof:
-                if feed[:2] != _GZIP_MAGIC[: len(feed)]:
-                    raise WarpError(WarpFault.UNREADABLE, "behind a gzip stream there is no other")
-                member = gzip_member()
-            yield from _drained(member, feed)
-            feed = member.unused_data
-    if not member.eof:
-        raise WarpError(WarpFault.TRUNCATED, "the gzip stream ends too early")
+def inflated_chunks(data: bytes | mmap, most_members: int = 1 << 16) -> Iterator[bytes]:
+    """Inflate the members of a gzip stream in steps of bounded size.
+
+    Parameters
+    ----------
+    data : bytes or mmap
+    most_members : int
+        Members to inflate; each costs something although there may be nothing in it.
+
+    Raises
+    ------
+    GzipError
+        These are not the bytes of a gzip stream.
+    WarpError
+        `truncated`, `too_large` for more members, or `unreadable` for what stands behind one.
+    """
+    at = 0
+    for _ in range(most_members):
+        if data[at : at + 2] != _GZIP_MAGIC[: len(data) - at]:
+            raise WarpError(WarpFault.UNREADABLE, "behind a gzip stream there is no other")
+        at = yield from _inflated_member(data, at)
+        more = _NOT_ZERO.search(data, at)
+        if more is None:
+            return
+        at = more.start()
+    raise WarpError(WarpFault.TOO_LARGE, f"a gzip stream has more than {most_members} members")
+
+
+def _inflated_member(data: bytes | mmap, at: int) -> Generator[bytes, None, int]:
+    """Inflate one member, and return where it ends.
+
+    What is fed beyond its end is copied, so a short member must not be fed much.
+    """
+    member, step = gzip_member(), _FIRST_STEP
+    while not member.eof:
+        feed = data[at : at + step]
+        if not feed:
+            raise WarpError(WarpFault.TRUNCATED, "the gzip stream ends too early")
+        yield from _drained(member, feed)
+        at += len(feed)
+        step = min(2 * step, _STEP)
+    return at - len(member.unused_data)
 
 
 def _drained(member: isal_zlib.Decompress, feed: bytes) -> Iterator[bytes]:

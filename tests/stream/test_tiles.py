@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -13,62 +13,14 @@ import pytest
 from astropy.io import fits as astropy_fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from stream import fits
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError
 from stream.hdus import Hdu, walk
 from stream.tiles import read_tiles
-from tests.stream.warps import hdu, plane_cards, planted
-
-Bits = NDArray[np.uint32]
-PRIMARY = hdu({"SIMPLE": True, "BITPIX": 8, "NAXIS": 0})
-
-
-def tiled(
-    plane: Bits,
-    tile: tuple[int, int] | None = None,
-    form: str = "GZIP_2",
-    pointer: str = "P",
-    gap: int = 0,
-    **changes: object,
-) -> bytes:
-    """Return the HDU of a tiled plane of int32, written from the standard's words alone."""
-    height, width = tile or (1, plane.shape[1])
-    table, heap = b"", b""
-    for top in range(0, plane.shape[0], height):
-        for left in range(0, plane.shape[1], width):
-            part = plane[top : top + height, left : left + width].astype(">u4")
-            raw = np.frombuffer(part.tobytes(), np.uint8).reshape(-1, 4)
-            packed = gzip.compress((raw.T if form == "GZIP_2" else raw).tobytes(), mtime=0)
-            table += struct.pack(">2i" if pointer == "P" else ">2q", len(packed), len(heap))
-            heap += packed
-    row = 8 if pointer == "P" else 16
-    cards: dict[str, object] = {
-        "XTENSION": "BINTABLE",
-        "BITPIX": 8,
-        "NAXIS": 2,
-        "NAXIS1": row,
-        "NAXIS2": len(table) // row,
-        "PCOUNT": gap + len(heap),
-        "GCOUNT": 1,
-        "TFIELDS": 1,
-        "TTYPE1": "COMPRESSED_DATA",
-        "TFORM1": f"1{pointer}B({len(heap)})",
-        "ZIMAGE": True,
-        "ZCMPTYPE": form,
-        "ZBITPIX": 32,
-        "ZNAXIS": 2,
-        "ZNAXIS1": plane.shape[1],
-        "ZNAXIS2": plane.shape[0],
-        "ZTILE1": width,
-        "ZTILE2": height,
-        "THEAP": len(table) + gap,
-        "EXTTYPE": "MASK",
-    }
-    kept = {key: value for key, value in (cards | changes).items() if value is not None}
-    return hdu(kept, table + bytes(gap) + heap)
+from tests.stream.tilefiles import PRIMARY, Bits, by_astropy, file_of, tiled
+from tests.stream.warps import planted
 
 
 def read(data: bytes, shape: tuple[int, int]) -> Bits | None:
@@ -184,26 +136,6 @@ def _card(name: str, data: bytes | bytearray) -> bytes:
 # -- whole files, beside astropy -------------------------------------------------------------------
 
 
-def file_of(**hdus: bytes) -> bytes:
-    """Return a warp whose planes are as given, or else plain."""
-    image = planted((20, 24))
-    out = PRIMARY
-    for name in ("IMAGE", "MASK", "VARIANCE"):
-        plane = getattr(image, name.lower())
-        stored = plane.astype(plane.dtype.newbyteorder(">")).tobytes()
-        out += hdus.get(name) or hdu(plane_cards(name, plane), stored)
-    return out
-
-
-def by_astropy(name: str, plane: NDArray[Any], **how: Any) -> bytes:
-    """Return the HDU that astropy writes of a plane."""
-    made: Any = astropy_fits.CompImageHDU(plane, name=name, **how)
-    made.header["EXTTYPE"] = name
-    out = BytesIO()
-    astropy_fits.HDUList([astropy_fits.PrimaryHDU(), made]).writeto(out)
-    return out.getvalue()[2880:]
-
-
 QUANTISED: Mapping[str, Mapping[str, Any]] = {
     "lossless": {"quantize_level": 0.0},
     "quantised": {"quantize_level": 16.0, "quantize_method": -1},
@@ -236,6 +168,74 @@ def test_every_variant_has_astropys_bits(form: str, how: str, tile: tuple[int, i
         for name in ("IMAGE", "MASK", "VARIANCE"):
             ours = getattr(decoded, name.lower())
             assert ours.tobytes() == hdus[name].data.astype(ours.dtype).tobytes(), name
+
+
+def _plio() -> bytes:
+    plane = planted((20, 24)).mask
+    return file_of(MASK=by_astropy("MASK", plane, compression_type="PLIO_1", tile_shape=(7, 9)))
+
+
+def _stand_ins() -> bytes:
+    """Return a warp whose image has rows without noise, which are kept as gzip streams."""
+    image = planted((20, 24)).image
+    image[::3] = 7.5
+    how = {"compression_type": "RICE_1", **QUANTISED["dithered around zero"]}
+    return file_of(IMAGE=by_astropy("IMAGE", image, **how))
+
+
+def _idle_stand_in() -> bytes:
+    """Return a warp in which a tile that is there has a stand-in that is none."""
+    image = planted((20, 24)).image
+    how = {"compression_type": "GZIP_1", **QUANTISED["dithered"]}
+    plane = bytearray(by_astropy("IMAGE", image, **how))
+    at = -(-(plane.index(b"END".ljust(80)) + 80) // 2880) * 2880
+    assert struct.unpack_from(">2i", plane, at + 8) == (0, 0)
+    struct.pack_into(">2i", plane, at + 8, 1, 0)
+    return file_of(IMAGE=bytes(plane))
+
+
+def _null_pixels() -> bytes:
+    """Return a warp with a column of pixel masks, which astropy does not apply."""
+    image = planted((20, 24)).image
+    how = {"compression_type": "RICE_1", **QUANTISED["dithered"]}
+    plane = by_astropy("IMAGE", image, **how)
+    assert b"'GZIP_COMPRESSED_DATA'" in plane
+    return file_of(IMAGE=plane.replace(b"'GZIP_COMPRESSED_DATA'", b"'NULL_PIXEL_MASK'     "))
+
+
+def _uncompressed() -> bytes:
+    """Return a warp whose mask has its lower half as plain pixels."""
+    plane = planted((20, 24)).mask.view(np.uint32)
+    packed = gzip.compress(plane[:10].astype(">u4").tobytes(), mtime=0)
+    table = struct.pack(">8i", len(packed), 0, 0, 0, 0, 0, 240, len(packed))
+    heap = packed + plane[10:].astype(">u4").tobytes()
+    second: dict[str, Any] = {"TTYPE2": "UNCOMPRESSED_DATA", "TFORM2": "1PJ(240)"}
+    lengths: dict[str, Any] = {"TFIELDS": 2, "NAXIS1": 16, "PCOUNT": len(heap), "THEAP": None}
+    head = tiled(plane, (10, 24), "GZIP_1", **second, **lengths)[:2880]
+    return file_of(MASK=head + table + heap + bytes(-len(table + heap) % 2880))
+
+
+@pytest.mark.parametrize(
+    ("made", "sign"),
+    [
+        (_plio, b"PLIO_1"),
+        (_stand_ins, b"GZIP_COMPRESSED_DATA"),
+        (_idle_stand_in, b"GZIP_COMPRESSED_DATA"),
+        (_null_pixels, b"NULL_PIXEL_MASK"),
+        (_null_pixels, b"ZBLANK"),
+        (_uncompressed, b"UNCOMPRESSED_DATA"),
+    ],
+)
+def test_rare_variants_have_astropys_bits(made: Callable[[], bytes], sign: bytes) -> None:
+    """Whatever stands in for a tile or beside it: each plane is what astropy reads."""
+    data = made()
+    assert sign in data
+    decoded = fits.decode(data)
+    opened: Any = astropy_fits.open(BytesIO(data))
+    with opened as hdus:
+        for number, name in enumerate(("image", "mask", "variance"), 1):
+            ours = getattr(decoded, name)
+            assert ours.tobytes() == hdus[number].data.astype(ours.dtype).tobytes(), name
 
 
 LOSSLESS = file_of(MASK=tiled(planted((20, 24)).mask.view(np.uint32), (5, 24)))
