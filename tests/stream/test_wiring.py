@@ -145,7 +145,7 @@ async def test_buckets_are_read_too(s3: Server, tmp_path: Path, monkeypatch: Any
         _settings(log=tmp_path / "a.db", allow=("s3://sky/wired", str(tmp_path)))
     )
     assert await fetched(assembly.fetcher, "s3://sky/wired/warp") == b"pixels"
-    assert (tmp_path / "a.db.local" / "landing").is_dir()
+    assert (tmp_path / "a.db.local" / "spool" / "landing").is_dir()
     await assembly.fetcher.close()
     text = assembly.telemetry.exposition().decode()
     assert 'evensky_storage_read_bytes_total{scheme="s3"} 6.0' in text
