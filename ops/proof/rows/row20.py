@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import psutil
@@ -42,14 +42,14 @@ def run(terms: Terms, context: Context) -> RowResult:
         fleet.start_all("one")
         said = load.plain()
         place.publish(records(said, place.topics, _PARTITIONS))
-        samples: list[tuple[float, float, int]] = []
+        samples: list[_Held] = []
         changes = _changes(load, Random(terms.seed))  # noqa: S311 - chance that can be had again
         began = time.monotonic()
         while (passed := time.monotonic() - began) < terms.rounds:
             new = [next(changes) for _ in range(round(rate * _LOOK_S))]
             place.publish(records(new, place.topics, _PARTITIONS))
             said += new
-            samples.append((passed, *_held(fleet["one"])))
+            samples.append(_held(passed, fleet["one"]))
             fleet.tend_for(max(0.0, _LOOK_S - (time.monotonic() - began - passed)))
         fleet.until(
             Progress(place, wanted((one.message, one.time_us) for one in said)).done,
@@ -74,26 +74,38 @@ def _changes(load: Load, random: Random) -> Iterator[Said]:
         yield from (load.arrival(group, visit, version) for group, visit in places)
 
 
-def _held(running: Running) -> tuple[float, int]:
-    """Return the memory of a service and its workers, MB, and the service's descriptors."""
-    parent = psutil.Process(running.process.pid)
-    memory = parent.memory_info().rss + sum(one.memory_info().rss for one in running.family())
-    return memory / _MB, parent.num_fds()
+class _Held(NamedTuple):
+    """What a service holds, in the time since the beginning, seconds."""
+
+    passed: float
+    service_mb: float
+    workers_mb: float
+    descriptors: int
+
+    @property
+    def memory_mb(self) -> float:
+        return self.service_mb + self.workers_mb
+
+
+def _held(passed: float, running: Running) -> _Held:
+    service = psutil.Process(running.process.pid)
+    workers = sum(one.memory_info().rss for one in running.family())
+    return _Held(passed, service.memory_info().rss / _MB, workers / _MB, service.num_fds())
 
 
 def _judged(
-    terms: Terms,
-    samples: Sequence[tuple[float, float, int]],
-    violations: list[str],
-    figures: dict[str, Figure],
+    terms: Terms, samples: Sequence[_Held], violations: list[str], figures: dict[str, Figure]
 ) -> tuple[dict[str, Figure], tuple[str, ...]]:
-    """Fit a line through what was held once all was warm."""
-    warm = [one for one in samples if one[0] >= _WARM * terms.rounds]
-    times, memory, descriptors = zip(*warm, strict=True)
-    slope = float(np.polyfit(np.array(times) / 3600, memory, 1)[0])
+    """Fit lines through what was held once all was warm."""
+    warm = [one for one in samples if one.passed >= _WARM * terms.rounds]
+    descriptors = [one.descriptors for one in warm]
+    slope = _slope(warm, [one.memory_mb for one in warm])
     figures |= {
         "memory slope MB/h": slope,
-        "memory MB": float(np.median(memory)),
+        "memory slope of the service MB/h": _slope(warm, [one.service_mb for one in warm]),
+        "memory slope of its workers MB/h": _slope(warm, [one.workers_mb for one in warm]),
+        "memory MB": float(np.median([one.memory_mb for one in warm])),
+        "memory of the service MB": float(np.median([one.service_mb for one in warm])),
         "descriptors, fewest": min(descriptors),
         "descriptors, most": max(descriptors),
     }
@@ -104,6 +116,11 @@ def _judged(
     if max(descriptors[half:]) > max(descriptors[:half], default=0) + 2:
         violations.append(f"descriptors grow: {max(descriptors[:half])}, {max(descriptors[half:])}")
     return figures, tuple(violations)
+
+
+def _slope(warm: Sequence[_Held], memory: Sequence[float]) -> float:
+    """Return by how many MB an hour memory grows."""
+    return float(np.polyfit([one.passed / 3600 for one in warm], memory, 1)[0])
 
 
 ROW: Final = Row(
