@@ -1,4 +1,4 @@
-"""Slots for jobs, given to the oldest revision first.
+"""Slots for jobs, given to the oldest revision first, a large one later for its size.
 
 In the order of asking, the first group's matches would wait for the measures of all groups that
 became due meanwhile: all would be begun, and nothing published.
@@ -11,11 +11,31 @@ import contextlib
 import heapq
 from collections.abc import AsyncIterator
 from itertools import count
+from typing import Final
 
-__all__ = ["Rank", "Slots"]
+__all__ = ["JOB_SHARE_MS", "Rank", "Slots", "due_time"]
 
 Rank = tuple[int, str]
-"""When the revision was frozen, ms of stream time; then the key of its group."""
+"""When the revision is due, ms of stream time (`due_time`); then the key of its group."""
+
+JOB_SHARE_MS: Final = 100
+"""What each warp of a revision puts it back by, ms: about what a job takes of a worker."""
+
+
+def due_time(frozen_at: int, warps: int) -> int:
+    """Return the time by which a revision is ranked, ms of stream time.
+
+    A small group goes before a large one that froze little earlier, and the wait of the large one
+    is bounded: whatever freezes later than its share comes behind it, however small.
+
+    Parameters
+    ----------
+    frozen_at : int
+        In ms of stream time.
+    warps : int
+        How many the revision holds.
+    """
+    return frozen_at + JOB_SHARE_MS * warps
 
 
 class Slots:

@@ -23,6 +23,7 @@ from stream.faults import WarpFault
 from stream.recall import Recall
 from stream.results import Results
 from stream.runner import Asked, Pool, Runner, Store
+from stream.slots import due_time
 from stream.suspects import Watch
 
 __all__ = [
@@ -127,7 +128,8 @@ class _Task:
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
         arrivals = tuple(self.arrivals[visit] for visit in visits)
-        return Asked(arrivals, (self.frozen_at, arrivals[-1].group.key), self.recall)
+        due = due_time(self.frozen_at, len(self.arrivals))
+        return Asked(arrivals, (due, arrivals[-1].group.key), self.recall)
 
     def keeps(self, visit: int, reference: int) -> bool:
         """Tell whether what was sent of a match still stands, and note that it does."""
