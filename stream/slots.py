@@ -1,4 +1,6 @@
-"""Slots for jobs: due work first, the oldest revision first, and what is done ahead behind it.
+"""Slots for jobs: due work first, of that the oldest revision, a large one later for its size.
+
+What is done ahead comes behind it.
 
 In the order of asking, the first group's matches would wait for the measures of all groups that
 became due meanwhile: all would be begun, and nothing published.
@@ -13,11 +15,21 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Final
 
-__all__ = ["AHEAD_AGAIN", "AHEAD_MATCH", "AHEAD_MEASURE", "DUE", "Rank", "Slots", "Turn"]
+__all__ = [
+    "AHEAD_AGAIN",
+    "AHEAD_MATCH",
+    "AHEAD_MEASURE",
+    "DUE",
+    "JOB_SHARE_MS",
+    "Rank",
+    "Slots",
+    "Turn",
+    "due_time",
+]
 
 Rank = tuple[int, int, str]
-"""What the job is for, one of the numbers below; a stream time, ms, of due work that at which its
-revision was frozen; then the key of its group."""
+"""What the job is for, one of the numbers below; a stream time, ms, of due work its
+`due_time`; then the key of its group."""
 
 DUE: Final = 0
 """A revision that is frozen waits for it."""
@@ -27,6 +39,25 @@ AHEAD_MATCH: Final = 2
 """A warp is matched to what is the reference so far."""
 AHEAD_AGAIN: Final = 3
 """A warp is matched again, since another is the reference by now."""
+
+JOB_SHARE_MS: Final = 100
+"""What each warp of a revision puts it back by, ms: about what a job takes of a worker."""
+
+
+def due_time(frozen_at: int, warps: int) -> int:
+    """Return the time by which a revision is ranked, ms of stream time.
+
+    A small group goes before a large one that froze little earlier, and the wait of the large one
+    is bounded: whatever freezes later than its share comes behind it, however small.
+
+    Parameters
+    ----------
+    frozen_at : int
+        In ms of stream time.
+    warps : int
+        How many the revision holds.
+    """
+    return frozen_at + JOB_SHARE_MS * warps
 
 
 class Turn:

@@ -24,7 +24,7 @@ from stream.planes import Store
 from stream.recall import Recall
 from stream.results import Results
 from stream.runner import Asked, Pool, Runner
-from stream.slots import DUE
+from stream.slots import DUE, due_time
 from stream.spool import Cause, Spool
 from stream.suspects import Watch
 
@@ -158,7 +158,8 @@ class _Task:
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
         arrivals = tuple(self.arrivals[visit] for visit in visits)
-        return Asked(arrivals, (DUE, self.frozen_at, arrivals[-1].group.key), self.recall)
+        due = due_time(self.frozen_at, len(self.arrivals))
+        return Asked(arrivals, (DUE, due, arrivals[-1].group.key), self.recall)
 
     def keeps(self, visit: int, reference: int) -> bool:
         """Tell whether what was sent of a match still stands, and note that it does."""

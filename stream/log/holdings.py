@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from stream.log.seam import PartitionLostError
 
-__all__ = ["Backoff", "Contact", "Holding", "Holdings", "Status", "Strikes"]
+__all__ = ["Backoff", "Contact", "Holding", "Holdings", "Replacements", "Status", "Strikes"]
 
 P = TypeVar("P")
 
@@ -191,6 +191,34 @@ class Strikes:
         while now - self._times[0] > self.window_s:
             self._times.popleft()
         return len(self._times) >= self.most
+
+
+@dataclass
+class Replacements:
+    """How often another of our static name took our place.
+
+    Each of our member ids is lost to one join of the other, so it counts once, however many answers
+    tell of it, and only while it is in hand: whoever joins anew has let the old one go. So of two
+    copies the one that counted its last never joins again, and the other is replaced no more.
+    """
+
+    _strikes: Strikes = field(default_factory=Strikes)
+    _last: str = ""
+
+    def add(self, replaced: str, in_hand: str, now: float) -> bool:
+        """Hear that a member id was replaced; say whether that was once too often.
+
+        Parameters
+        ----------
+        replaced, in_hand : str
+            The member id that the group no longer knows, and ours now; empty while we have none.
+        now : float
+            In seconds.
+        """
+        if not replaced or replaced != in_hand or replaced == self._last:
+            return False
+        self._last = replaced
+        return self._strikes.add(now)
 
 
 @dataclass

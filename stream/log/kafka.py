@@ -103,7 +103,6 @@ class KafkaOwner:
             await link.start()
 
     def _join(self) -> None:
-        self._rejoin_at = None
         self._revoked()
         self._member.join()
 
@@ -113,6 +112,7 @@ class KafkaOwner:
         self._rejoin_at = None
 
     def _revoked(self) -> None:
+        self._rejoin_at = None  # we are joining; to ask for it during that would make one more
         self._holdings.revoke()
         self._joining = True
 

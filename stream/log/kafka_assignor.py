@@ -17,6 +17,8 @@ from aiokafka.coordinator.protocol import (
 
 __all__ = ["StayingAssignor", "dealt"]
 
+_DIGITS = 10  # of an int32; Python refuses thousands of them, and the group would have no hands
+
 
 def dealt(partitions: Collection[int], held: Mapping[str, Iterable[int]]) -> dict[str, list[int]]:
     """Deal partitions to members, evenly, and so that each keeps what it may.
@@ -92,4 +94,4 @@ class StayingAssignor:
 def _told(user_data: bytes | None) -> list[int]:
     """Return what a member said that it held; another release may say anything."""
     words = (user_data or b"").split(b",")
-    return [int(word) for word in words if word.isdigit()]
+    return [int(word) for word in words if len(word) <= _DIGITS and word.isdigit()]

@@ -13,9 +13,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka_errors
 from aiokafka.producer.message_accumulator import MessageBatch
-from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
-from stream.log.holdings import Strikes
+from stream.log.holdings import Replacements
 from stream.log.kafka_assignor import StayingAssignor
 from stream.log.kafka_link import options
 from stream.log.kafka_records import forgive
@@ -198,7 +198,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
         self._session_s = settings.session_timeout_ms / 1000
         self._named = settings.group_instance_id is not None
         self._seen = float("-inf")
-        self._replacements = Strikes()
+        self._replacements = Replacements()
         self._left = asyncio.Event()
         self._proving: set[asyncio.Future[None]] = set()
         self.ousted = False
@@ -222,32 +222,31 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
 
         async def heard(request: Any) -> Any:
             answer = await send(request)
-            if isinstance(request, HeartbeatRequest):
-                self._heard(answer.error_code)
+            if isinstance(request, HeartbeatRequest | JoinGroupRequest | SyncGroupRequest):
+                self._heard(request, answer.error_code)
             return answer
 
         self._coordinator._send_req = heard  # noqa: SLF001 - the same
 
-    def _heard(self, code: int) -> None:
-        """Look at the answer to a heartbeat.
+    def _heard(self, request: Any, code: int) -> None:
+        """Look at the group's answer to a member.
 
         The group forgets a member that is silent for the session timeout. One that has a name and
         is forgotten sooner was replaced by another of that name.
         """
         now = monotonic()
         soon = now - self._seen < self._session_s / 2
-        if code == kafka_errors.NoError.errno:
+        beat = isinstance(request, HeartbeatRequest)
+        forgotten = beat and code == kafka_errors.UnknownMemberIdError.errno
+        if beat and code == kafka_errors.NoError.errno:
             self._seen = now
-        elif code == kafka_errors.UnknownMemberIdError.errno and self._named and soon:
-            self._count_replaced()
+        elif code == _NameTaken.errno or (forgotten and self._named and soon):
+            replaced, in_hand = request._member_id, self._coordinator.member_id  # noqa: SLF001 - no public way
+            self.ousted = self._replacements.add(replaced, in_hand, now) or self.ousted
 
     @property
     def _coordinator(self) -> Any:
         return self._consumer._coordinator  # noqa: SLF001 - nobody else knows of the group's answers
-
-    def _count_replaced(self) -> None:
-        if self._replacements.add(monotonic()):
-            self.ousted = True
 
     def join(self) -> None:
         """Join the group, or join it anew; assignments come by the callbacks.
@@ -311,7 +310,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
             )
         except kafka_errors.KafkaError as error:
             if _NameTaken.__name__ in str(error):
-                self._count_replaced()
                 if not self.ousted:  # else it may go on asking as the old member, in vain
                     self._coordinator.reset_generation()
             elif not error.retriable:

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.slots import AHEAD_MATCH, DUE, Rank, Slots, Turn
+from stream.slots import AHEAD_MATCH, DUE, JOB_SHARE_MS, Rank, Slots, Turn, due_time
 
 RANKS = st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab"))
 
@@ -105,3 +105,38 @@ async def test_what_is_due_passes_what_is_ahead() -> None:
         [(AHEAD_MATCH, 0, "a"), (AHEAD_MATCH, 1, "b")], set(), 1, {1: (DUE, 9, "b")}
     )
     assert (order, most) == ([1, 0], 1)
+
+
+def _ends(groups: dict[str, tuple[int, int]], slots: int) -> dict[str, int]:
+    """Serve groups (when frozen, and warps) by rank, 100 ms a job; return their ends, ms."""
+    left = {key: warps for key, (_, warps) in groups.items()}
+    ends: dict[str, int] = {}
+    now = 0
+    while left:
+        for _ in range(slots):
+            ready = [key for key in left if groups[key][0] <= now]
+            if ready:
+                first = min(ready, key=lambda key: (due_time(*groups[key]), key))
+                left[first] -= 1
+                if not left[first]:
+                    del left[first]
+                    ends[first] = now + 100
+        now += 100
+    return ends
+
+
+SMALL = st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 20)), max_size=20)
+
+
+@given(SMALL, st.integers(1, 4))
+def test_small_groups_do_not_wait_for_a_large_one(small: list[tuple[int, int]], slots: int) -> None:
+    """A small group beside one of a thousand ends as it would without that one."""
+    groups = {f"small-{number}": one for number, one in enumerate(small)}
+    ends = _ends({"large": (0, 1000), **groups}, slots)
+    assert {key: ends[key] for key in groups} == _ends(groups, slots)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10_000), st.integers(1, 10_000))
+def test_a_large_group_waits_for_a_bounded_time(frozen: int, large: int, small: int) -> None:
+    """What freezes later than a large group's share comes behind it, however small it is."""
+    assert due_time(frozen, large) < due_time(frozen + JOB_SHARE_MS * large, small)

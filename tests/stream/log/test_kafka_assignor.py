@@ -47,7 +47,7 @@ def test_members_tell_what_they_hold() -> None:
     ours, new = StayingAssignor("warps"), StayingAssignor("warps")
     ours.held = [3, 5, 11]
     members = {"a": new.metadata(["warps"]), "b": ours.metadata(["warps"])}
-    members["c"] = type(members["a"])(0, ["warps"], b"\x00\xff,x")
+    members["c"] = type(members["a"])(0, ["warps"], b"\x00\xff,x," + b"7" * 5000)
     hands = {name: hand.assignment for name, hand in ours.assign(Cluster(), members).items()}
     assert {3, 5, 11} < set(hands["b"][0][1])
     assert {len(hand[0][1]) for hand in hands.values()} == {4}
