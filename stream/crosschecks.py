@@ -22,8 +22,9 @@ __all__ = ["PARENT_BYTES", "impossible"]
 _MIB: Final = 2**20
 _GIB: Final = 2**30
 
-PARENT_BYTES: Final = 512 * _MIB
-"""What the process that feeds the workers needs for itself: libraries, state, messages."""
+PARENT_BYTES: Final = 448 * _MIB
+"""What the process that feeds the workers needs for itself: libraries, state, messages; beside it
+has `ahead_max_bytes`, 64 MiB unless given."""
 
 _BYTES_OF_A_BIN: Final = 12  # value and error as float32, count as int32
 _BYTES_OF_A_TERM: Final = 8  # a coefficient as float64
@@ -98,7 +99,8 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
             "make fetch_in_flight_bytes at least max_warp_bytes",
         )
     needed = settings.workers * settings.worker_memory_bytes
-    needed += settings.fetch_in_flight_bytes + PARENT_BYTES
+    service = PARENT_BYTES + settings.ahead_max_bytes
+    needed += settings.fetch_in_flight_bytes + service
     disk = machine.disk_of(settings.spool_folder)
     spool = settings.spool_bytes if disk.in_memory else 0
     if needed + spool > machine.memory_bytes:
@@ -112,7 +114,7 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
             ),
             f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
             f"{_gib(settings.fetch_in_flight_bytes)} read ahead{spooled} and "
-            f"{_gib(PARENT_BYTES)} for the service make {_gib(needed + spool)}, more than the "
+            f"{_gib(service)} for the service make {_gib(needed + spool)}, more than the "
             f"{_gib(machine.memory_bytes)} there are",
             "lower one of them or raise the container's limit",
         )
