@@ -414,7 +414,8 @@ class Settings(BaseModel):
         if value > 0 or not {"worker_memory_bytes", "fetch_in_flight_bytes"} <= info.data.keys():
             return value
         machine = _machine(info)
-        room = machine.memory_bytes - PARENT_BYTES - info.data["fetch_in_flight_bytes"]
+        service = PARENT_BYTES + info.data.get("ahead_max_bytes", GIB // 16)
+        room = machine.memory_bytes - service - info.data["fetch_in_flight_bytes"]
         return max(1, min(machine.cores, int(room // info.data["worker_memory_bytes"])))
 
     def model_post_init(self, context: Context | None, /) -> None:
