@@ -19,7 +19,7 @@ from ops.bench.pipeline.warps import FORMS, Form, Stock, manifest
 from ops.bench.report import Row, Section
 from stream import fits
 
-__all__ = ["Price", "bare", "overhead", "price", "processor_s"]
+__all__ = ["Price", "bare", "kernels", "overhead", "price", "processor_s"]
 
 _TO_REACH: Final[dict[Form, float]] = {"gzip2": 0.5, "rice": 1.5}
 _OVERHEAD: Final = 0.1
@@ -116,9 +116,8 @@ def _round(folder: Path, files: Sequence[Path], arrivals: Sequence[schemas.WarpA
         service = _served(served, files[0].parent, arrivals)
         count = len(served.notes("job"))
     after = processor_s(decode)
-    kernels = bare(files)
-    many = len(files)
-    return Price(service / many, (before + after) / 2, kernels / many, count / many)
+    many, decoded = len(files), (before + after) / 2
+    return Price(service / many, decoded, bare(files) / many, count / many)
 
 
 def _served(served: Served, warps: Path, arrivals: Sequence[schemas.WarpArrived]) -> float:
@@ -135,15 +134,18 @@ def bare(files: Sequence[Path]) -> float:
     ----------
     files : sequence of Path
     """
-    config = core.MatchConfig()
-    reference, *_ = exposures = [fits.decode(file.read_bytes()) for file in files[:2]]
-    # the first match has its machine code to load
-    core.match_background(reference, exposures[-1], config, quality=True)
-    return processor_s(partial(_kernels, files, config))
+    kernels(files[:2])  # the first match has its machine code to load
+    return processor_s(partial(kernels, files))
 
 
-def _kernels(files: Sequence[Path], config: core.MatchConfig) -> None:
-    reference = None
+def kernels(files: Sequence[Path]) -> None:
+    """Decode and measure each warp once, and match all to the first.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    """
+    config, reference = core.MatchConfig(), None
     for file in files:
         exposure = fits.decode(file.read_bytes())
         core.selection_statistics(exposure, config)
