@@ -67,9 +67,7 @@ def _row(name: str, fit: Callable[[], NDArray[np.floating[Any]]], runs: int) -> 
     return Row(name, values)
 
 
-def by_photutils(
-    reference: Path, warp: Path, bin_size: int
-) -> NDArray[np.floating[Any]]:
+def by_photutils(reference: Path, warp: Path, bin_size: int) -> NDArray[np.floating[Any]]:
     """Fit the difference as photutils does by default: clipped means, a spline through the median.
 
     Parameters

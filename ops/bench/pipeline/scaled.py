@@ -58,14 +58,15 @@ def told(service: float, bare: float, note: str) -> Section:
     """Return the table: gain of the service and of the bare kernels."""
     goal = {"over the kernels'": service / bare, "to reach": _TO_REACH}
     met = service / bare >= _TO_REACH
-    rows = [Row(f"kernels: {_TASK}", {"gain": bare}), Row("service", {"gain": service, **goal}, met)]
+    rows = [
+        Row(f"kernels: {_TASK}", {"gain": bare}),
+        Row("service", {"gain": service, **goal}, met),
+    ]
     notes = [note, "Gain: warps a second on two cores over those on one; a worker a core."]
     return Section(_TITLE, rows, notes)
 
 
-def _seconds(
-    folder: Path, arrivals: Sequence[schemas.WarpArrived], where: Sequence[int]
-) -> float:
+def _seconds(folder: Path, arrivals: Sequence[schemas.WarpArrived], where: Sequence[int]) -> float:
     """Return the time from the announcement to the publication."""
     pinned = ("taskset", "-c", ",".join(map(str, where)))
     with serving(folder, "--workers", str(len(where)), before=pinned) as served:

@@ -148,9 +148,7 @@ class Stock:
         self, number: int, patch: int, uri: str, checksum: str, base: int | None = None
     ) -> schemas.WarpArrived:
         like = self.described[number % len(self.bases) if base is None else base]
-        return msgspec.structs.replace(
-            like, visit=number, patch=patch, uri=uri, checksum=checksum
-        )
+        return msgspec.structs.replace(like, visit=number, patch=patch, uri=uri, checksum=checksum)
 
 
 def manifest(
