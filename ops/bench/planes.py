@@ -71,7 +71,8 @@ def planted(side: int) -> NDArray[np.float32]:
         Width and height in pixels.
     """
     first, second = (_smooth(side, level) for level in _LEVELS)
-    return first - second
+    difference: NDArray[np.float32] = first - second
+    return difference
 
 
 def _sky(side: int, level: float, chance: np.random.Generator) -> NDArray[np.float32]:
@@ -86,7 +87,7 @@ def _smooth(side: int, level: float) -> NDArray[np.float32]:
     """Return a level with a gradient and a slow wave."""
     along = np.arange(side, dtype=np.float32) / side
     rows = (level + 10 * along + 3 * np.sin(6 * along))[:, None]
-    return rows + (level * 0.05 * along)[None, :]
+    return np.asarray(rows + (level * 0.05 * along)[None, :], np.float32)
 
 
 def _mask(side: int, good: float, chance: np.random.Generator) -> NDArray[np.int32]:

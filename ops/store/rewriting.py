@@ -223,8 +223,7 @@ def rewriting(files: Sequence[Path]) -> Iterator[str]:
         process.communicate()
 
 
-async def _main(files: Sequence[str]) -> None:
-    shop = _Shop([Base(Path(file).read_bytes()) for file in files])
+async def _main(shop: _Shop) -> None:
     server = await asyncio.start_server(shop.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     sys.stdout.write(f"http://127.0.0.1:{port}\n")
@@ -233,4 +232,4 @@ async def _main(files: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1:]))
+    asyncio.run(_main(_Shop([Base(Path(file).read_bytes()) for file in sys.argv[1:]])))

@@ -28,6 +28,7 @@ from stream import fits
 __all__ = ["by_astropy_and_core", "by_ours", "by_photutils", "scripts"]
 
 Fit = Callable[[Path, Path, int], NDArray[np.floating[Any]]]
+"""Matches a warp, the second file, to a reference, with bins of so many pixels."""
 
 _BAD: Final = ("NO_DATA", "BAD", "SAT", "CR", "DETECTED")
 
@@ -45,10 +46,13 @@ def scripts(side: int, runs: int) -> Section:
     bin_size = max(16, min(256, side // 8))
     with tempfile.TemporaryDirectory() as name:
         stock = Stock.pair(Path(name), side, "gzip2")
-        rows = [_row(way, partial(fit, *stock.files, bin_size), runs) for way, fit in _WAYS.items()]
+        reference, warp = stock.files
+        rows = [
+            _row(way, partial(fit, reference, warp, bin_size), runs) for way, fit in _WAYS.items()
+        ]
     notes = [
-        f"{FORMS['gzip2']}, {side} x {side}, bins of {bin_size}; a warp and its reference are "
-        f"read and matched; medians of {runs} runs.",
+        f"{FORMS['gzip2']}, {side} x {side}, bins of {bin_size}; medians of {runs} runs.",
+        "A warp and its reference are read and matched.",
         "Error: rms of model - planted difference of the two skies, whose noise is 9.7 a pixel.",
     ]
     return Section("What a user would write instead", rows, notes)

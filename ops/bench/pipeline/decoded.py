@@ -82,7 +82,7 @@ def _late(served: Served, stock: Stock, warps: int) -> Row:
     return counted(name, served.decodes() - before, 1, 2.0)
 
 
-def _published(  # noqa: PLR0913, PLR0917 - a group is that much
+def _published(  # noqa: PLR0913 - a group is that much
     served: Served, stock: Stock, first: int, warps: int, patch: int, *, named: bool = False
 ) -> list[schemas.WarpArrived]:
     """Have a group published; its reference is named, or chosen."""

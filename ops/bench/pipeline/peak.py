@@ -46,8 +46,8 @@ def told(side: int, found: dict[int, Memory]) -> Section:
     name = f"N = {max(found)} over N = {min(found)}"
     rows.append(Row(name, {"ratio": ratio, "to reach": _TO_REACH}, ratio <= _TO_REACH))
     notes = [
-        f"Warps of {side} x {side} pixels, GZIP_2, two workers; shared pages once, files of the "
-        "spool apart."
+        f"Warps of {side} x {side} pixels, GZIP_2, two workers.",
+        "Shared pages once, files of the spool apart.",
     ]
     return Section("Peak of memory of all processes", rows, notes)
 

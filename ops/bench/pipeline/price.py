@@ -62,8 +62,7 @@ def price(side: int, warps: int, rounds: int) -> Section:
     """
     rows = [_price_row(form, _rounds(form, side, warps, rounds)) for form in FORMS]
     notes = [
-        f"{side} x {side} pixels, a group of {warps}, two workers, an embedded log; medians of "
-        f"{rounds} rounds.",
+        f"{side} x {side} pixels, groups of {warps}, two workers, a file as log; {rounds} rounds.",
         "Processor time of all processes, from ready to published, without their start.",
     ]
     return Section("The whole pipeline for a warp, over one bare decode by astropy", rows, notes)

@@ -70,8 +70,7 @@ def _seconds(folder: Path, arrivals: Sequence[schemas.WarpArrived], where: Seque
     """Return the time from the announcement to the publication."""
     pinned = ("taskset", "-c", ",".join(map(str, where)))
     with serving(folder, "--workers", str(len(where)), before=pinned) as served:
-        messages = [manifest(arrivals), *arrivals]
-        began = served.announce(messages, path_of(arrivals[0]).parent)
+        began = served.announce([manifest(arrivals), *arrivals], path_of(arrivals[0]).parent)
         last: float = served.until_published(1)["ended"]
         return last - began
 

@@ -1,4 +1,4 @@
-"""A watched service in a process of its own, as the bench asks it: notes, processor time, memory."""
+"""A watched service in a process of its own: its notes, processor time and memory."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Memory:
             return 0.0
         mean_x, mean_y = (sum(one) / len(points) for one in zip(*points, strict=True))
         over = sum((x - mean_x) * (y - mean_y) for x, y in points)
-        return over / sum((x - mean_x) ** 2 for x, _ in points)
+        return float(over / sum((x - mean_x) ** 2 for x, _ in points))
 
 
 @dataclass

@@ -71,8 +71,8 @@ def _section(same: dict[int, list[Wait]], best: dict[int, list[Wait]]) -> Sectio
     values: dict[str, float | str] = {"ratio": ratio, "to reach": _TO_REACH}
     rows.append(Row(f"N = {max(same)} over N = {min(same)}", values, ratio <= _TO_REACH))
     notes = [
-        f"Warps of {_SIDE} x {_SIDE} pixels, bins of {_BIN}; {len(same[min(same)])} shuffles of "
-        "each size; all but the last are matched ahead when the last one comes.",
+        f"Warps of {_SIDE} x {_SIDE}, bins of {_BIN}; medians of {len(same[min(same)])} shuffles.",
+        "All but the last are matched ahead when the last one comes.",
         "Wait: from when the last arrival is durable to the begin of the transaction.",
     ]
     return Section("From the last arrival to the publication", rows, notes)

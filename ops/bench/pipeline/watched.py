@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from core import groups
-from stream import cli, jobs, owner, wiring
+from stream import cli, jobs, owner, telling, wiring
 from stream.fetch import Fetcher, Held, Want
 from stream.log.seam import Outgoing, OwnerLog, Poll
 from stream.pool import WorkerPool
@@ -133,7 +133,7 @@ def _plant(notes: Notes) -> None:
 
 def _plant_in_telemetry(notes: Notes) -> None:
     """Note what is counted, and freezing, as it is told to the operators."""
-    tell, decoded, reused = owner.tell_frozen, Telemetry.decoded, Telemetry.reused
+    tell, decoded, reused = telling.tell_frozen, Telemetry.decoded, Telemetry.reused
 
     def tell_frozen(telemetry: Telemetry, key: str, frozen: groups.Frozen) -> None:
         notes.write("frozen", time.monotonic(), group=key, revision=frozen.revision)
