@@ -130,7 +130,7 @@ def draw(told: Story, file: Path) -> None:
     end.set(xlim=(told.arrivals[-1] - before, told.published + 0.2 * before))
     end.set_title(f"Its end: {told.wait:.2f} s from the last arrival to the publication")
     end.set_xlabel("seconds")
-    whole.legend(*_legend(whole), frameon=False, ncols=4, loc="upper left", fontsize="small")
+    figure.legend(*_legend(whole), frameon=False, ncols=9, loc="outside lower center")
     figure.savefig(file, dpi=80, metadata={"Software": None})
 
 

@@ -19,7 +19,17 @@ from ops.bench.pipeline.warps import FORMS, Form, Stock, manifest
 from ops.bench.report import Row, Section
 from stream import fits
 
-__all__ = ["Price", "bare", "kernels", "overhead", "price", "processor_s"]
+__all__ = [
+    "Price",
+    "bare",
+    "kernels",
+    "overhead",
+    "overhead_row",
+    "price",
+    "price_row",
+    "processor_s",
+    "rounds_of",
+]
 
 _TO_REACH: Final[dict[Form, float]] = {"gzip2": 0.5, "rice": 1.5}
 _OVERHEAD: Final = 0.1
@@ -60,7 +70,7 @@ def price(side: int, warps: int, rounds: int) -> Section:
     rounds : int
         Each with a new log and a new service.
     """
-    rows = [_price_row(form, _rounds(form, side, warps, rounds)) for form in FORMS]
+    rows = [price_row(form, rounds_of(form, side, warps, rounds)) for form in FORMS]
     notes = [
         f"{side} x {side} pixels, groups of {warps}, two workers, a file as log; {rounds} rounds.",
         "Processor time of all processes, from ready to published, without their start.",
@@ -70,12 +80,13 @@ def price(side: int, warps: int, rounds: int) -> Section:
 
 def overhead(side: int, warps: int, rounds: int) -> Section:
     """Compare the service with the kernels alone: decode, measure, match in one process."""
-    rows = [_overhead_row(form, _rounds(form, side, warps, rounds)) for form in FORMS]
+    rows = [overhead_row(form, rounds_of(form, side, warps, rounds)) for form in FORMS]
     notes = ["Bare kernels: each warp decoded and measured once, and matched, in one process."]
     return Section(f"The service over the bare kernels, {side} x {side}", rows, notes)
 
 
-def _price_row(form: Form, found: Sequence[Price]) -> Row:
+def price_row(form: Form, found: Sequence[Price]) -> Row:
+    """Return the medians of some rounds, and their ratio to astropy's decode."""
     ratio = median(one.service / one.decode for one in found)
     values: dict[str, float | str] = {
         "astropy, s": median(one.decode for one in found),
@@ -89,7 +100,8 @@ def _price_row(form: Form, found: Sequence[Price]) -> Row:
     return Row(FORMS[form], values | {"to reach": goal}, ratio <= goal)
 
 
-def _overhead_row(form: Form, found: Sequence[Price]) -> Row:
+def overhead_row(form: Form, found: Sequence[Price]) -> Row:
+    """Return the medians of some rounds, and what the service adds to the kernels."""
     share = median(one.service / one.kernels - 1 for one in found)
     values: dict[str, float | str] = {
         "kernels, s": median(one.kernels for one in found),
@@ -99,7 +111,8 @@ def _overhead_row(form: Form, found: Sequence[Price]) -> Row:
     return Row(FORMS[form], values | {"to reach": _OVERHEAD}, share <= _OVERHEAD)
 
 
-def _rounds(form: Form, side: int, warps: int, rounds: int) -> list[Price]:
+def rounds_of(form: Form, side: int, warps: int, rounds: int) -> list[Price]:
+    """Measure the price of a form so many times; see `price`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stock = Stock.pair(folder / "warps", side, form)

@@ -14,13 +14,12 @@ from typing import Final
 import numpy as np
 
 import schemas
-from core import MaskedImage
 from ops.bench.pipeline.serving import Note, Served, serving
 from ops.bench.pipeline.warps import Stock, encoded, manifest, path_of
 from ops.bench.planes import pair
 from ops.bench.report import Row, Section
 
-__all__ = ["Wait", "matched_but_last", "wait"]
+__all__ = ["Wait", "groups", "matched_but_last", "small_stock", "told", "wait"]
 
 _TO_REACH: Final = 1.2
 _SIDE: Final = 96
@@ -58,13 +57,20 @@ def wait(sizes: Sequence[int], shuffles: int) -> Section:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        stock = Stock.of(folder / "warps", [encoded(one, "plain") for one in _skies()])
-        same = {n: _groups(stock, folder / f"same-{n}", n, shuffles, best=False) for n in sizes}
-        best = {n: _groups(stock, folder / f"best-{n}", n, shuffles, best=True) for n in sizes}
-    return _section(same, best)
+        stock = small_stock(folder / "warps")
+        same = {n: groups(stock, folder / f"same-{n}", n, shuffles, best=False) for n in sizes}
+        best = {n: groups(stock, folder / f"best-{n}", n, shuffles, best=True) for n in sizes}
+    return told(same, best)
 
 
-def _section(same: dict[int, list[Wait]], best: dict[int, list[Wait]]) -> Section:
+def told(same: dict[int, list[Wait]], best: dict[int, list[Wait]]) -> Section:
+    """Return the table of what was found, by the size of the group.
+
+    Parameters
+    ----------
+    same, best : dict of int to list of Wait
+        The last arrival leaves the reference as it is; it becomes the reference.
+    """
     rows = [_row(f"N = {n}", found) for n, found in same.items()]
     rows += [_row(f"N = {n}, the last becomes the reference", best[n]) for n in best]
     ratio = _middle(same[max(same)]) / _middle(same[min(same)])
@@ -92,14 +98,26 @@ def _middle(found: Sequence[Wait]) -> float:
     return median(one.wait for one in found)
 
 
-def _skies() -> list[MaskedImage]:
-    """Return the sky of the warp that is the best of all, and that of all others."""
+def small_stock(folder: Path) -> Stock:
+    """Make small warps: first the one that is the best of all, then one like all others."""
     one, other = pair(_SIDE)
     best = replace(one, variance=(one.variance / 16).astype(np.float32))
-    return [best, other]
+    return Stock.of(folder, [encoded(warp, "plain") for warp in (best, other)])
 
 
-def _groups(stock: Stock, folder: Path, size: int, count: int, *, best: bool) -> list[Wait]:
+def groups(stock: Stock, folder: Path, size: int, count: int, *, best: bool) -> list[Wait]:
+    """Have groups published one after the other, and return how long each waited.
+
+    Parameters
+    ----------
+    stock : Stock
+    folder : Path
+        Of the service.
+    size, count : int
+        Warps of a group, and groups.
+    best : bool
+        Whether the last warp is the best, and so the reference.
+    """
     chance = random.Random(size)  # noqa: S311 - an order
     with serving(folder, *_SERVICE) as served:
         return [
