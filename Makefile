@@ -15,7 +15,7 @@ unexport $(filter-out NUMBA_CACHE_% NUMBA_CPU_%,$(filter NUMBA_%,$(.VARIABLES)))
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check prove fuzz bench-core bench-pipeline bench-stream lock clean setup setup-dev
+.PHONY: help demo test check prove fuzz bench-core bench-night bench-pipeline bench-stream lock clean setup setup-dev
 
 help:  ## say what there is
 	@echo "evensky: make COMMAND"
@@ -45,8 +45,11 @@ fuzz: setup  ## damage warps for a while, and see that none is misread (FUZZ="--
 bench-core: setup  ## how fast and how lean the mathematics is (BENCH="--side 2000 --only speed")
 	@$(BIN)/python -m ops.bench core $(BENCH)
 
-bench-pipeline: setup  ## what decoding a warp costs (BENCH="--side 2000 --runs 3")
+bench-pipeline: setup-dev  ## what a warp costs, from file to model (BENCH="--only price --side 2000")
 	@$(BIN)/python -m ops.bench pipeline $(BENCH)
+
+bench-night: setup  ## 500 warps of full size through a small spool (BENCH="--groups 1 --warps 20")
+	@$(BIN)/python -m ops.bench night $(BENCH)
 
 bench-stream: setup  ## how fast the service is, on a file and on a broker (BENCH="--events 20000 --only flow")
 	@$(BIN)/python -m ops.bench stream $(BENCH)

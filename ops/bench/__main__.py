@@ -7,15 +7,23 @@ import contextlib
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from ops.bench.cores import scaling
 from ops.bench.decode import decodes
 from ops.bench.flow import flow
 from ops.bench.memory import peaks
+from ops.bench.pipeline.alternative import scripts
+from ops.bench.pipeline.decoded import decodes as decoded
+from ops.bench.pipeline.night import Night, long_night
+from ops.bench.pipeline.peak import peaks as service_peaks
+from ops.bench.pipeline.price import overhead, price
+from ops.bench.pipeline.scaled import cores
+from ops.bench.pipeline.wait import wait
 from ops.bench.places import Place
 from ops.bench.report import Section, as_json, as_text
 from ops.bench.speed import by_share, by_size, pipeline
@@ -23,6 +31,8 @@ from ops.bench.start import starts
 from ops.bench.state import growth, restores
 from ops.broker.broker import running
 from stream.logs import configure_logs
+
+S = TypeVar("S", bound="_Sizes | _Pixels | Night")
 
 _SIZES = (1000, 2000, 4200, 8000)
 
@@ -36,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         The command's words; those of this process if not given.
     """
     asked = _parser().parse_args(arguments)
-    if asked.what == "stream":
+    if asked.what != "core":
         configure_logs("console", "error")
     with contextlib.ExitStack() as until_the_end:
         _print(asked, _sections(asked, until_the_end))
@@ -54,18 +64,16 @@ def _print(asked: argparse.Namespace, sections: Iterator[Section]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ops.bench", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
-    for command in (
-        _command(commands, "core", "the mathematics", list(_core(0, 0))),
-        _command(commands, "pipeline", "the way of a warp's pixels", list(_pipeline(0, 0))),
-    ):
-        command.add_argument("--side", type=int, default=4200, help="pixels (default: %(default)s)")
-        command.add_argument(
-            "--runs", type=int, default=9, help="of each row (default: %(default)s)"
-        )
+    mathematics = _command(commands, "core", "the mathematics", list(_core(0, 0)))
+    mathematics.add_argument("--side", type=int, default=4200, help="pixels (default: %(default)s)")
+    mathematics.add_argument(
+        "--runs", type=int, default=9, help="of each row (default: %(default)s)"
+    )
+    pixels = list(_pipeline(_Pixels()))
+    _add_sizes(_command(commands, "pipeline", "the way of a warp's pixels", pixels), _Pixels())
+    _add_sizes(_command(commands, "night", "a night of distinct warps", ["night"]), _NIGHT)
     stream = _command(commands, "stream", "the service on its logs", list(_stream([], _Sizes())))
-    for name, default in asdict(_Sizes()).items():
-        option = f"--{name.replace('_', '-')}"
-        stream.add_argument(option, type=int, default=default, help="default: %(default)s")
+    _add_sizes(stream, _Sizes())
     stream.add_argument("--no-broker", action="store_true", help="the embedded log alone")
     return parser
 
@@ -84,6 +92,17 @@ def _command(
     return command
 
 
+def _add_sizes(command: argparse.ArgumentParser, sizes: _Sizes | _Pixels | Night) -> None:
+    for name, default in asdict(sizes).items():
+        option = f"--{name.replace('_', '-')}"
+        command.add_argument(option, type=int, default=default, help="default: %(default)s")
+
+
+def _chosen(kind: type[S], asked: argparse.Namespace) -> S:
+    """Return the sizes that the options name."""
+    return kind(**{one.name: getattr(asked, one.name) for one in fields(kind)})
+
+
 def _core(side: int, runs: int) -> dict[str, Callable[[], Section]]:
     few = max(1, runs // 2)
     sizes = tuple(size * side // 4200 for size in _SIZES)
@@ -97,8 +116,35 @@ def _core(side: int, runs: int) -> dict[str, Callable[[], Section]]:
     }
 
 
-def _pipeline(side: int, runs: int) -> dict[str, Callable[[], Section]]:
-    return {"decode": partial(decodes, side, max(1, runs // 2))}
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    """How much of everything is measured of the pipeline."""
+
+    side: int = 4200
+    runs: int = 9
+    warps: int = 8
+    rounds: int = 3
+    most: int = 1000
+    shuffles: int = 20
+    small_side: int = 1000
+
+
+_NIGHT = Night(side=4200, groups=5, warps=100, room=60)
+
+
+def _pipeline(sizes: _Pixels) -> dict[str, Callable[[], Section]]:
+    side, many = sizes.side, sizes.most
+    few = max(1, sizes.runs // 2)
+    return {
+        "decode": partial(decodes, side, few),
+        "price": partial(price, side, sizes.warps, sizes.rounds),
+        "wait": partial(wait, (max(3, many // 100), max(4, many // 10), many), sizes.shuffles),
+        "memory": partial(service_peaks, sizes.small_side, (max(3, many // 100), many)),
+        "decodes": partial(decoded, sizes.small_side, max(10, many // 20)),
+        "cores": partial(cores, side, 2 * sizes.warps, sizes.rounds),
+        "overhead": partial(overhead, side, sizes.warps, sizes.rounds),
+        "alternative": partial(scripts, side, few),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +170,11 @@ def _sections(asked: argparse.Namespace, until_the_end: contextlib.ExitStack) ->
     if asked.what == "core":
         parts = _core(asked.side, asked.runs)
     elif asked.what == "pipeline":
-        parts = _pipeline(asked.side, asked.runs)
+        parts = _pipeline(_chosen(_Pixels, asked))
+    elif asked.what == "night":
+        parts = {"night": partial(long_night, _chosen(Night, asked))}
     else:
-        sizes = _Sizes(**{name: getattr(asked, name) for name in asdict(_Sizes())})
+        sizes = _chosen(_Sizes, asked)
         parts = _stream(list(_places(asked, until_the_end)), sizes)
     for name, measure in parts.items():
         if asked.only is None or name in asked.only:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -15,9 +15,12 @@ from ops.bench.planes import pair
 from ops.bench.report import Row, Section
 from ops.bench.speed import STATISTICS, matched
 
-__all__ = ["scaling"]
+__all__ = ["Tasks", "gains", "scaling"]
+
+Tasks = Mapping[str, Callable[[], Any]]
 
 _TO_REACH = 0.95
+_FLOOR = "read floor"
 
 
 def scaling(side: int, runs: int) -> Section:
@@ -34,10 +37,10 @@ def scaling(side: int, runs: int) -> Section:
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:  # noqa: PLR2004 - two cores
         return Section(title, [], ["Not measured: there is one core."])
-    gains = _gains(side, runs, cores)
-    floor = gains.pop("read floor")
-    rows = [Row("read floor", {"gain": floor})]
-    for name, gain in gains.items():
+    found = gains(partial(_tasks, side), [_FLOOR, *STATISTICS], runs, cores)
+    floor = found.pop(_FLOOR)
+    rows = [Row(_FLOOR, {"gain": floor})]
+    for name, gain in found.items():
         values: dict[str, float | str] = {
             "gain": gain, "over the floor's": gain / floor, "to reach": _TO_REACH
         }  # fmt: skip
@@ -45,25 +48,35 @@ def scaling(side: int, runs: int) -> Section:
     return Section(title, rows, ["Gain: pixels a second of both over those of one."])
 
 
-def _gains(side: int, runs: int, cores: list[int]) -> dict[str, float]:
-    """Throughput of both processes over that of one, by task."""
-    workers = [_Hand(core, side) for core in cores]
-    alone: dict[str, list[float]] = {name: [] for name in _names()}
-    beside: dict[str, list[float]] = {name: [] for name in _names()}
+def gains(
+    make: Callable[[], Tasks], names: Sequence[str], runs: int, cores: Sequence[int]
+) -> dict[str, float]:
+    """Return the throughput of a process on each core over that of one alone, by task.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the tasks, in each process; it can be pickled.
+    names : sequence of str
+        Of the tasks.
+    runs : int
+        Rounds; in each, every task runs on the first core alone and then on all at once.
+    cores : sequence of int
+    """
+    workers = [_Hand(core, make) for core in cores]
+    alone: dict[str, list[float]] = {name: [] for name in names}
+    beside: dict[str, list[float]] = {name: [] for name in names}
     try:
         for _ in range(runs + 1):
-            for name in _names():
+            for name in names:
                 alone[name].append(_at_once(workers[:1], name)[0])
                 beside[name].append(max(_at_once(workers, name)))
     finally:
         for worker in workers:
             worker.close()
     # the first round compiles, and touches memory for the first time
-    return {name: 2 * min(alone[name][1:]) / min(beside[name][1:]) for name in _names()}
-
-
-def _names() -> list[str]:
-    return ["read floor", *STATISTICS]
+    many = len(cores)
+    return {name: many * min(alone[name][1:]) / min(beside[name][1:]) for name in names}
 
 
 def _at_once(workers: list[_Hand], name: str) -> list[float]:
@@ -75,10 +88,10 @@ def _at_once(workers: list[_Hand], name: str) -> list[float]:
 class _Hand:
     """A process on a core of its own that runs a task when told its name."""
 
-    def __init__(self, core: int, side: int) -> None:
+    def __init__(self, core: int, make: Callable[[], Tasks]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, pipe = context.Pipe()
-        self._process = context.Process(target=_work, args=(pipe, core, side), daemon=True)
+        self._process = context.Process(target=_work, args=(pipe, core, make), daemon=True)
         self._process.start()
         pipe.close()
 
@@ -88,16 +101,16 @@ class _Hand:
         self._process.join()
 
 
-def _work(pipe: Connection, core: int, side: int) -> None:
+def _work(pipe: Connection, core: int, make: Callable[[], Tasks]) -> None:
     os.sched_setaffinity(0, {core})
-    tasks = _tasks(side)
+    tasks = make()
     while True:
         try:
             name: str = pipe.recv()
         except EOFError:
             return
         # long enough that two that start a moment apart run beside each other nearly all the time
-        pipe.send(seconds_of(partial(_repeated, tasks[name], 8 if name == "read floor" else 3)))
+        pipe.send(seconds_of(partial(_repeated, tasks[name], 8 if name == _FLOOR else 3)))
 
 
 def _repeated(task: Callable[[], object], times: int) -> None:
@@ -105,8 +118,8 @@ def _repeated(task: Callable[[], object], times: int) -> None:
         task()
 
 
-def _tasks(side: int) -> dict[str, Callable[[], Any]]:
+def _tasks(side: int) -> Tasks:
     reference, science = pair(side)
     configs = {str(name): MatchConfig(grid_statistic=name) for name in STATISTICS}
     tasks = {name: partial(matched, reference, science, one) for name, one in configs.items()}
-    return {"read floor": read_floor(reference, science), **tasks}
+    return {_FLOOR: read_floor(reference, science), **tasks}

@@ -7,13 +7,14 @@ from numpy.typing import NDArray
 
 from core import MaskedImage
 
-__all__ = ["GOOD", "pair", "planes"]
+__all__ = ["GOOD", "pair", "planes", "planted"]
 
 GOOD = 0.8
 """Share of good pixels unless said otherwise: a field with its stars and its edges masked."""
 
 _SEED = 20_261_123
 _BLOB = 12
+_LEVELS = (200.0, 180.0)
 _EDGE = 0.005
 _NAMES = {"NO_DATA": 8, "DETECTED": 5, "EDGE": 4}
 
@@ -39,7 +40,7 @@ def pair(side: int, good: float = GOOD, outliers: float = 0.0) -> tuple[MaskedIm
     chance = np.random.default_rng(_SEED)
     mask = _mask(side, good, chance)
     exposures = []
-    for level in (200.0, 180.0):
+    for level in _LEVELS:
         image = _sky(side, level, chance)
         image[(mask & 1 << _NAMES["DETECTED"]) != 0] += 1000.0
         image[(mask & 1 << _NAMES["NO_DATA"]) != 0] = np.nan
@@ -61,14 +62,32 @@ def planes(*exposures: MaskedImage) -> list[NDArray[np.float32] | NDArray[np.int
     return [plane for one in exposures for plane in (one.image, one.mask, one.variance)]
 
 
+def planted(side: int) -> NDArray[np.float32]:
+    """Return the difference of the two skies of `pair`, without noise.
+
+    Parameters
+    ----------
+    side : int
+        Width and height in pixels.
+    """
+    first, second = (_smooth(side, level) for level in _LEVELS)
+    difference: NDArray[np.float32] = first - second
+    return difference
+
+
 def _sky(side: int, level: float, chance: np.random.Generator) -> NDArray[np.float32]:
-    """Noise on a level with a gradient and a slow wave."""
+    """Noise on a smooth sky."""
     image = chance.standard_normal((side, side), dtype=np.float32)
     image *= np.float32(np.sqrt(level / 4))
-    along = np.arange(side, dtype=np.float32) / side
-    image += (level + 10 * along + 3 * np.sin(6 * along))[:, None]
-    image += (level * 0.05 * along)[None, :]
+    image += _smooth(side, level)
     return image
+
+
+def _smooth(side: int, level: float) -> NDArray[np.float32]:
+    """Return a level with a gradient and a slow wave."""
+    along = np.arange(side, dtype=np.float32) / side
+    rows = (level + 10 * along + 3 * np.sin(6 * along))[:, None]
+    return np.asarray(rows + (level * 0.05 * along)[None, :], np.float32)
 
 
 def _mask(side: int, good: float, chance: np.random.Generator) -> NDArray[np.int32]:

@@ -1,0 +1,1 @@
+"""What the way of a warp's pixels costs: the real service, watched from outside."""

@@ -1,0 +1,174 @@
+"""Processor time of the whole pipeline for a warp, beside one bare decode by astropy."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import core
+import schemas
+from ops.bench.decode import by_astropy
+from ops.bench.pipeline.serving import Served, serving
+from ops.bench.pipeline.warps import FORMS, Form, Stock, manifest
+from ops.bench.report import Row, Section
+from stream import fits
+
+__all__ = [
+    "Price",
+    "bare",
+    "kernels",
+    "overhead",
+    "overhead_row",
+    "price",
+    "price_row",
+    "processor_s",
+    "rounds_of",
+]
+
+_TO_REACH: Final[dict[Form, float]] = {"gzip2": 0.5, "rice": 1.5}
+_OVERHEAD: Final = 0.1
+_FIRST: Final = 1001
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one round has shown, processor time in seconds a warp.
+
+    Attributes
+    ----------
+    service : float
+        Of the service's processes, from the announcement to the publication.
+    decode : float
+        Of one bare decode by astropy: the mean of one before and one after.
+    kernels : float
+        Of our decode, measurement and match, alone in one process.
+    jobs : float
+        Jobs of the service a warp.
+    """
+
+    service: float
+    decode: float
+    kernels: float
+    jobs: float
+
+
+def price(side: int, warps: int, rounds: int) -> Section:
+    """Measure the price of each form.
+
+    Parameters
+    ----------
+    side : int
+        Width and height, pixels.
+    warps : int
+        In a group.
+    rounds : int
+        Each with a new log and a new service.
+    """
+    rows = [price_row(form, rounds_of(form, side, warps, rounds)) for form in FORMS]
+    notes = [
+        f"{side} x {side} pixels, groups of {warps}, two workers, a file as log; {rounds} rounds.",
+        "Processor time of all processes, from ready to published, without their start.",
+    ]
+    return Section("The whole pipeline for a warp, over one bare decode by astropy", rows, notes)
+
+
+def overhead(side: int, warps: int, rounds: int) -> Section:
+    """Compare the service with the kernels alone: decode, measure, match in one process."""
+    rows = [overhead_row(form, rounds_of(form, side, warps, rounds)) for form in FORMS]
+    notes = ["Bare kernels: each warp decoded and measured once, and matched, in one process."]
+    return Section(f"The service over the bare kernels, {side} x {side}", rows, notes)
+
+
+def price_row(form: Form, found: Sequence[Price]) -> Row:
+    """Return the medians of some rounds, and their ratio to astropy's decode."""
+    ratio = median(one.service / one.decode for one in found)
+    values: dict[str, float | str] = {
+        "astropy, s": median(one.decode for one in found),
+        "service, s": median(one.service for one in found),
+        "jobs a warp": median(one.jobs for one in found),
+        "ratio": ratio,
+    }
+    goal = _TO_REACH.get(form)
+    if goal is None:
+        return Row(FORMS[form], values)
+    return Row(FORMS[form], values | {"to reach": goal}, ratio <= goal)
+
+
+def overhead_row(form: Form, found: Sequence[Price]) -> Row:
+    """Return the medians of some rounds, and what the service adds to the kernels."""
+    share = median(one.service / one.kernels - 1 for one in found)
+    values: dict[str, float | str] = {
+        "kernels, s": median(one.kernels for one in found),
+        "service, s": median(one.service for one in found),
+        "overhead": share,
+    }
+    return Row(FORMS[form], values | {"to reach": _OVERHEAD}, share <= _OVERHEAD)
+
+
+def rounds_of(form: Form, side: int, warps: int, rounds: int) -> list[Price]:
+    """Measure the price of a form so many times; see `price`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        stock = Stock.pair(folder / "warps", side, form)
+        arrivals = [stock.made(number) for number in range(_FIRST, _FIRST + warps)]
+        files = [stock.folder / f"{one.visit}.fits" for one in arrivals]
+        return [_round(folder / f"service-{n}", files, arrivals) for n in range(rounds)]
+
+
+def _round(folder: Path, files: Sequence[Path], arrivals: Sequence[schemas.WarpArrived]) -> Price:
+    decode = partial(by_astropy, files[0].read_bytes())
+    before = processor_s(decode)
+    with serving(folder, "--workers", "2") as served:
+        service = _served(served, files[0].parent, arrivals)
+        count = len(served.notes("job"))
+    after = processor_s(decode)
+    many, decoded = len(files), (before + after) / 2
+    return Price(service / many, decoded, bare(files) / many, count / many)
+
+
+def _served(served: Served, warps: Path, arrivals: Sequence[schemas.WarpArrived]) -> float:
+    before = served.processor_s()
+    served.announce([manifest(arrivals), *arrivals], warps)
+    served.until_published(1)
+    return served.processor_s() - before
+
+
+def bare(files: Sequence[Path]) -> float:
+    """Return the processor time of the kernels alone, in seconds: all are matched to the first.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    """
+    kernels(files[:2])  # the first match has its machine code to load
+    return processor_s(partial(kernels, files))
+
+
+def kernels(files: Sequence[Path]) -> None:
+    """Decode and measure each warp once, and match all to the first.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    """
+    config, reference = core.MatchConfig(), None
+    for file in files:
+        exposure = fits.decode(file.read_bytes())
+        core.selection_statistics(exposure, config)
+        if reference is None:
+            reference = exposure
+        else:
+            core.match_background(reference, exposure, config, quality=True)
+
+
+def processor_s(task: Callable[[], object]) -> float:
+    """Run a task once in this process, and return its processor time, in seconds."""
+    began = time.process_time()
+    task()
+    return time.process_time() - began
