@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from ops.bench.cores import scaling
 from ops.bench.decode import decodes
 from ops.bench.flow import flow
 from ops.bench.memory import peaks
+from ops.bench.page import put
 from ops.bench.pipeline.alternative import scripts
 from ops.bench.pipeline.decoded import decodes as decoded
 from ops.bench.pipeline.night import Night, long_night
@@ -25,12 +27,13 @@ from ops.bench.pipeline.price import overhead, price
 from ops.bench.pipeline.scaled import cores
 from ops.bench.pipeline.wait import wait
 from ops.bench.places import Place
-from ops.bench.report import Section, as_json, as_text
+from ops.bench.report import Section, as_json, as_markdown, as_text
 from ops.bench.speed import by_share, by_size, pipeline
 from ops.bench.start import starts
 from ops.bench.state import growth, restores
 from ops.broker.broker import running
 from stream.logs import configure_logs
+from stream.machine import Machine
 
 S = TypeVar("S", bound="_Sizes | _Pixels | Night")
 
@@ -52,13 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _print(asked, _sections(asked, until_the_end))
 
 
-def _print(asked: argparse.Namespace, sections: Iterator[Section]) -> None:
+def _print(asked: argparse.Namespace, sections: Iterator[tuple[str, Section]]) -> None:
     if asked.json:
-        _say(as_json(sections))
+        _say(as_json(section for _, section in sections))
         return
-    _say(f"{_processor()}, Python {platform.python_version()}\n")
-    for section in sections:
+    machine = f"{_processor()}, {Machine.here().cores} cores, Python {platform.python_version()}"
+    _say(f"{machine}\n")
+    for name, section in sections:
         _say(as_text(section))
+        if asked.page is not None:
+            put(
+                asked.page,
+                name,
+                f"{as_markdown(section)}\n{machine}, {datetime.now(UTC).date()}.\n",
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +95,7 @@ def _command(
     parts: list[str],
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text)
+    command.add_argument("--page", type=Path, help="put the tables on this page of the guide")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument(
         "--only", nargs="+", choices=parts, help="the tables wanted (default: all)"
@@ -138,7 +149,7 @@ def _pipeline(sizes: _Pixels) -> dict[str, Callable[[], Section]]:
     return {
         "decode": partial(decodes, side, few),
         "price": partial(price, side, sizes.warps, sizes.rounds),
-        "wait": partial(wait, (max(3, many // 100), max(4, many // 10), many), sizes.shuffles),
+        "wait": partial(wait, (max(5, many // 100), max(6, many // 10), many), sizes.shuffles),
         "memory": partial(service_peaks, sizes.small_side, (max(3, many // 100), many)),
         "decodes": partial(decoded, sizes.small_side, max(10, many // 20)),
         "cores": partial(cores, side, 2 * sizes.warps, sizes.rounds),
@@ -166,7 +177,9 @@ def _stream(places: list[Place], sizes: _Sizes) -> dict[str, Callable[[], Sectio
     }
 
 
-def _sections(asked: argparse.Namespace, until_the_end: contextlib.ExitStack) -> Iterator[Section]:
+def _sections(
+    asked: argparse.Namespace, until_the_end: contextlib.ExitStack
+) -> Iterator[tuple[str, Section]]:
     if asked.what == "core":
         parts = _core(asked.side, asked.runs)
     elif asked.what == "pipeline":
@@ -178,7 +191,7 @@ def _sections(asked: argparse.Namespace, until_the_end: contextlib.ExitStack) ->
         parts = _stream(list(_places(asked, until_the_end)), sizes)
     for name, measure in parts.items():
         if asked.only is None or name in asked.only:
-            yield measure()
+            yield name, measure()
 
 
 def _places(asked: argparse.Namespace, until_the_end: contextlib.ExitStack) -> Iterator[Place]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-__all__ = ["Row", "Section", "as_json", "as_text"]
+__all__ = ["Row", "Section", "as_json", "as_markdown", "as_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,23 @@ def as_text(section: Section) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = "\n".join(_line(line, widths) for line in lines)
     return "\n".join([section.title, "", table, *("  " + note for note in section.notes), ""])
+
+
+def as_markdown(section: Section) -> str:
+    """Return a table as a page has it, the notes below.
+
+    Parameters
+    ----------
+    section : Section
+        What was found.
+    """
+    columns = list(dict.fromkeys(name for row in section.rows for name in row.values))
+    lines = [["", *columns, ""], ["---", *("--:" for _ in columns), "---"]]
+    for row in section.rows:
+        cells = [_cell(row.values.get(name, "")) for name in columns]
+        lines.append([row.name, *cells, {None: "", True: "met", False: "**missed**"}[row.met]])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n\n".join([f"**{section.title}**", table, " ".join(section.notes)]).rstrip() + "\n"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

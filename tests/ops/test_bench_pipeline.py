@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from ops.bench.__main__ import main
+from ops.bench.page import put
 from ops.bench.pipeline.alternative import by_astropy_and_core, by_ours, by_photutils
 from ops.bench.pipeline.decoded import counted
 from ops.bench.pipeline.night import Found, Night, section
@@ -24,7 +25,12 @@ from ops.bench.pipeline.wait import Wait, groups, matched_but_last, small_stock
 from ops.bench.pipeline.wait import told as waits_told
 from ops.bench.pipeline.warps import Stock
 from ops.bench.planes import planted
-from ops.bench.report import Row
+from ops.bench.report import Row, Section, as_markdown
+
+GUIDE = Path(__file__).parents[2] / "ops/guide/pipeline.md"
+PARTS = (
+    "price", "decode", "overhead", "wait", "decodes", "memory", "cores", "alternative", "night",
+)  # fmt: skip
 
 # -- arithmetic, on planted values -----------------------------------------------------------------
 
@@ -174,8 +180,7 @@ def test_every_way_finds_the_planted_difference(tmp_path: Path) -> None:
     reference, warp = Stock.pair(tmp_path, 400, "gzip2").files
     for fit in (by_astropy_and_core, by_ours, by_photutils):
         assert np.abs(fit(reference, warp, 50) - planted(400)).mean() < 1
-    both = (fit(reference, warp, 50) for fit in (by_astropy_and_core, by_ours))
-    assert np.array_equal(*both)
+    assert np.array_equal(by_astropy_and_core(reference, warp, 50), by_ours(reference, warp, 50))
 
 
 # -- a real service, at the smallest size ----------------------------------------------------------
@@ -232,3 +237,42 @@ def test_a_picture_is_drawn(tmp_path: Path) -> None:
     assert {"fetch", "decode", "measure", "match"} <= {bar.stage for bar in told.bars}
     draw(told, tmp_path / "way.png")
     assert (tmp_path / "way.png").read_bytes().startswith(b"\x89PNG")
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def test_a_table_is_put_where_its_name_stands(tmp_path: Path) -> None:
+    """What stood there goes, and nothing else is touched; a second time nothing changes."""
+    page = tmp_path / "page.md"
+    page.write_text("one\n<!-- a -->\nold\n<!-- end of a -->\n<!-- b -->\n<!-- end of b -->\ntwo\n")
+    for _ in range(2):
+        put(page, "a", "new\n")
+        wanted = "one\n<!-- a -->\nnew\n<!-- end of a -->\n<!-- b -->\n<!-- end of b -->\ntwo\n"
+        assert page.read_text() == wanted
+    with pytest.raises(ValueError, match="add the two lines"):
+        put(page, "c", "new\n")
+
+
+def test_a_page_s_table_has_all_that_was_found() -> None:
+    """Columns, goals and notes are those of the text."""
+    rows = [Row("one", {"ms": 12.345, "to reach": 5.0}, met=False), Row("other", {"ms": 4.0})]
+    assert as_markdown(Section("A title", rows, ["A note."])).splitlines() == [
+        "**A title**",
+        "",
+        "|  | ms | to reach |  |",
+        "| --- | --: | --: | --- |",
+        "| one | 12.3 | 5 | **missed** |",
+        "| other | 4 |  |  |",
+        "",
+        "A note.",
+    ]
+
+
+def test_the_guide_has_a_place_for_each_part(tmp_path: Path) -> None:
+    """Every part that can be run by its name can be put on the page."""
+    page = tmp_path / "pipeline.md"
+    page.write_text(GUIDE.read_text())
+    for part in PARTS:
+        put(page, part, "found\n")
+    assert page.read_text().count("found\n") == len(PARTS)

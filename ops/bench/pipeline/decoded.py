@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,12 +39,11 @@ def decodes(side: int, warps: int) -> Section:
         with serving(folder / "within", *within) as served:
             rows = [_within(served, stock, warps)]
         with serving(folder / "beyond", *beyond) as served:
-            rows.append(_beyond(served, stock, warps))
-        with serving(folder / "late", *beyond) as served:
-            rows.append(_late(served, stock, warps))
+            rows += [_beyond(served, stock, warps), _late(served, stock, warps)]
     notes = [
         f"Groups of {warps} warps of {side} x {side} pixels; by `evensky_decodes_total{{cause}}`.",
-        "Reference changing: manifests name another, and another again, when all is published.",
+        "Reference changing: warps come as they are worked off, to a named reference; when all is",
+        "published, manifests name another, and another again.",
     ]
     return Section("How often a warp is decoded", rows, notes)
 
@@ -57,12 +57,18 @@ def _words(side: int, room: int) -> tuple[str, ...]:
 
 
 def _within(served: Served, stock: Stock, warps: int) -> Row:
-    _published(served, stock, _FIRST, warps, 1)
+    _publish(served, [stock.made(_FIRST + n) for n in range(warps)], stock.folder)
     return counted("a group within the spool", served.decodes(), warps, 1.0)
 
 
 def _beyond(served: Served, stock: Stock, warps: int) -> Row:
-    arrivals = _published(served, stock, _FIRST, warps, 1, named=True)
+    """Name a reference, have warps come as they are worked off, and name another twice."""
+    arrivals = [stock.made(_FIRST + n) for n in range(warps)]
+    served.announce([manifest(arrivals, arrivals[0].visit)], stock.folder)
+    for count, one in enumerate(arrivals, 1):
+        served.announce([one])
+        served.until(partial(_measured, served, count))
+    served.until_published(1)
     for change in range(1, _CHANGES + 1):
         served.announce([manifest(arrivals, arrivals[change].visit, change)])
         served.until_published(1 + change)
@@ -70,27 +76,35 @@ def _beyond(served: Served, stock: Stock, warps: int) -> Row:
     return counted(name, served.decodes(), warps, 1.0 + _CHANGES)
 
 
+def _measured(served: Served, count: int) -> bool:
+    done = [one for one in served.notes("job") if one["job"] == "measure"]
+    return len(done) >= count
+
+
 def _late(served: Served, stock: Stock, warps: int) -> Row:
     """Match a late visit when another group has taken the place of the first."""
-    first = _published(served, stock, _FIRST, warps, 1)
-    _published(served, stock, 2 * _FIRST, warps, 2)
+    first, second = (
+        [stock.made(_FIRST * patch + n, patch) for n in range(warps)] for patch in (2, 3)
+    )
+    for arrivals in (first, second):
+        _publish(served, arrivals, stock.folder)
     before = served.decodes()
-    late = stock.made(_FIRST + warps, patch=1)
-    served.announce([manifest([*first, late], version=1), late])
-    served.until_published(3)
+    late = stock.made(_FIRST * 2 + warps, 2)
+    _publish(served, [late], stock.folder, manifest([*first, late], version=1))
     name = "a late visit after its reference left the spool"
     return counted(name, served.decodes() - before, 1, 2.0)
 
 
-def _published(  # noqa: PLR0913 - a group is that much
-    served: Served, stock: Stock, first: int, warps: int, patch: int, *, named: bool = False
-) -> list[schemas.WarpArrived]:
-    """Have a group published; its reference is named, or chosen."""
-    arrivals = [stock.made(number, patch) for number in range(first, first + warps)]
-    reference = arrivals[0].visit if named else None
-    served.announce([manifest(arrivals, reference), *arrivals], stock.folder)
-    served.until_published(patch)
-    return arrivals
+def _publish(
+    served: Served,
+    arrivals: Sequence[schemas.WarpArrived],
+    folder: Path,
+    exact: schemas.GroupManifest | None = None,
+) -> None:
+    """Announce warps and their group's exact set, these by default, and wait for its revision."""
+    count = len(served.notes("published"))
+    served.announce([exact or manifest(arrivals), *arrivals], folder)
+    served.until_published(count + 1)
 
 
 def counted(name: str, causes: Mapping[str, int], of: int, goal: float) -> Row:

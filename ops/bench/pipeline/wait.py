@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 import schemas
-from ops.bench.pipeline.serving import Note, Served, serving
+from ops.bench.pipeline.serving import BenchError, Note, Served, serving
 from ops.bench.pipeline.warps import Stock, encoded, manifest, path_of
 from ops.bench.planes import pair
 from ops.bench.report import Row, Section
@@ -101,7 +101,8 @@ def _middle(found: Sequence[Wait]) -> float:
 def small_stock(folder: Path) -> Stock:
     """Make small warps: first the one that is the best of all, then one like all others."""
     one, other = pair(_SIDE)
-    best = replace(one, variance=(one.variance / 16).astype(np.float32))
+    # LSST's cost, and so ours, is the less the larger the variance
+    best = replace(one, variance=(one.variance * 16).astype(np.float32))
     return Stock.of(folder, [encoded(warp, "plain") for warp in (best, other)])
 
 
@@ -144,6 +145,9 @@ def _group(served: Served, arrivals: Sequence[schemas.WarpArrived], number: int)
     served.until(lambda: matched_but_last(served.notes("job")[jobs:], len(before)))
     announced = served.announce([last])
     published = served.until_published(number)
+    best = min(one.visit for one in arrivals)
+    if len(_matched(served.notes("job")[jobs:])[best]) != len(before):
+        raise BenchError(f"visit {best} should be the reference: {served.running.text()[-2000:]}")
     for one in arrivals:
         path_of(one).unlink()
     return Wait(published["began"] - announced, published["ended"] - published["began"])
@@ -151,9 +155,14 @@ def _group(served: Served, arrivals: Sequence[schemas.WarpArrived], number: int)
 
 def matched_but_last(notes: Sequence[Note], count: int) -> bool:
     """Tell whether some of so many warps is the one that all others have been matched to."""
+    return any(len(visits) == count - 1 for visits in _matched(notes).values())
+
+
+def _matched(notes: Sequence[Note]) -> dict[int, set[int]]:
+    """Return who was matched to each reference."""
     matched: dict[int, set[int]] = defaultdict(set)
     for one in notes:
         if one["job"] == "match":
             reference, visit = one["visits"]
             matched[reference].add(visit)
-    return any(len(visits) == count - 1 for visits in matched.values())
+    return matched

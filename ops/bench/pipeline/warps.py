@@ -69,7 +69,7 @@ def _in_tiles(plain: bytes) -> bytes:
                     hdu.header,
                     name=hdu.name,
                     compression_type="RICE_1",
-                    tile_shape=_TILE,
+                    tile_shape=tuple(map(min, _TILE, hdu.data.shape)),
                     **lossy,
                 )
             )
