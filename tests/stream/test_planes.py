@@ -152,7 +152,9 @@ def test_many_who_want_a_reference_that_left_decode_it_once(bench: Bench) -> Non
     async def play() -> None:
         await asyncio.gather(*map(bench.measure, VISITS))
         assert bench.spool is not None
-        await bench.spool.drop(key(2))
+        with bench.spool.pinned(key(2)) as path:
+            assert path is not None
+            bench.spool.drop(key(2), path)
         bench.causes.clear()
         await asyncio.gather(*(bench.match(2, visit) for visit in (1, 3, 4)))
 

@@ -20,11 +20,20 @@ SIZE = laid_bytes((1, 1))
 
 
 class Files:
-    """Files in memory: sizes by key."""
+    """Files in memory: sizes by name."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.sizes: dict[str, int] = {}
         self.broken = broken
+
+    @property
+    def keys(self) -> set[str]:
+        """Return the keys of what is there."""
+        return {name.partition("-")[0] for name in self.sizes}
+
+    def lay(self, place: Place, size: int = SIZE) -> None:
+        """Have a file, as a worker would."""
+        self.sizes[place.path.name] = size
 
     def open(self) -> None:
         """Fail, if the disk does."""
@@ -35,17 +44,17 @@ class Files:
         """Forget all."""
         self.sizes.clear()
 
-    def path(self, key: str) -> Path:
-        """Return a name."""
-        return Path("/spool") / key
+    def path(self, name: str) -> Path:
+        """Return a path."""
+        return Path("/spool") / name
 
-    def size(self, key: str) -> int | None:
+    def size(self, name: str) -> int | None:
         """Return what was laid."""
-        return self.sizes.get(key)
+        return self.sizes.get(name)
 
-    def remove(self, key: str) -> None:
+    def remove(self, name: str) -> None:
         """Forget one."""
-        self.sizes.pop(key, None)
+        self.sizes.pop(name, None)
 
 
 def spool(files: Files, most: int = 4) -> Spool:
@@ -61,7 +70,14 @@ async def laid(one: Spool, files: Files, *keys: str) -> None:
         async with one.room(key) as place:
             assert place is not None
             assert place.room == SIZE
-            files.sizes[key] = SIZE
+            files.lay(place)
+
+
+def drop(one: Spool, key: str) -> None:
+    """Find planes damaged that are there now, if they are."""
+    with one.pinned(key) as path:
+        if path is not None:
+            one.drop(key, path)
 
 
 def test_keys_tell_warps_and_scales_apart() -> None:
@@ -79,9 +95,9 @@ def test_the_one_used_longest_ago_goes_first() -> None:
         one = spool(files)
         await laid(one, files, *"abcd")
         with one.pinned("a") as path:
-            assert path == Path("/spool/a")
+            assert path == Path("/spool/a-0")
         await laid(one, files, "e")
-        assert set(files.sizes) == set("acde")
+        assert files.keys == set("acde")
         assert one.cause("b", measured=True) is Cause.EVICTED
         assert one.cause("z", measured=True) is Cause.RESTART
         assert one.cause("z", measured=False) is Cause.FIRST
@@ -100,12 +116,12 @@ def test_worth_goes_before_use() -> None:
         one.deem("r", Worth.REFERENCE)
         one.deem("c", Worth.SPENT)
         await laid(one, files, "d")
-        assert set(files.sizes) == set("rabd")
+        assert files.keys == set("rabd")
         await laid(one, files, "e", "f", "g")
-        assert set(files.sizes) == set("refg")
+        assert files.keys == set("refg")
         one.deem("r", Worth.SPENT)
         await laid(one, files, "h")
-        assert set(files.sizes) == set("efgh")
+        assert files.keys == set("efgh")
 
     asyncio.run(play())
 
@@ -120,9 +136,9 @@ def test_references_of_many_groups_leave_room_for_others() -> None:
         for key in "abcd":
             one.deem(key, Worth.REFERENCE)
         await laid(one, files, "x", "y")
-        assert set(files.sizes) == set("cdxy")
+        assert files.keys == set("cdxy")
         await laid(one, files, "z")
-        assert set(files.sizes) == set("cdyz")
+        assert files.keys == set("cdyz")
 
     asyncio.run(play())
 
@@ -153,7 +169,7 @@ def test_small_warps_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> N
     async def play() -> None:
         one = spool(files, 100)
         await laid(one, files, *"abcdefg")
-        assert set(files.sizes) == set("efg")
+        assert files.keys == set("efg")
         causes = [one.cause(key, measured=True) for key in "abcd"]
         assert causes == [Cause.RESTART] * 2 + [Cause.EVICTED] * 2
 
@@ -171,9 +187,14 @@ def test_what_was_not_laid_takes_no_room() -> None:
                 assert one.bytes == SIZE
                 raise ValueError
         assert (one.bytes, one.entries) == (0, 0)
+        assert one.cause("a", measured=True) is Cause.RETRY
+        async with one.room("a"):
+            pass
+        assert (one.bytes, one.entries) == (0, 0)
         assert one.cause("a", measured=True) is Cause.NO_ROOM
-        async with one.room("b"):
-            files.sizes["b"] = 1
+        async with one.room("b") as place:
+            assert place is not None
+            files.lay(place, 1)
         assert (one.bytes, one.entries) == (1, 1)
 
     asyncio.run(play())
@@ -186,10 +207,11 @@ def test_a_damaged_one_is_dropped() -> None:
     async def play() -> None:
         one = spool(files)
         await laid(one, files, "a")
-        await one.drop("a")
-        await one.drop("never")
+        drop(one, "a")
+        one.drop("never", Path("/spool/never"))
         assert not one.has("a")
-        assert files.sizes == {}
+        await one.close()
+        assert (files.sizes, one.bytes) == ({}, 0)
         assert one.cause("a", measured=True) is Cause.DAMAGED
 
     asyncio.run(play())
@@ -251,11 +273,11 @@ def test_it_is_bounded_and_true_whatever_happens(steps: list[tuple[object, str]]
         async with AsyncExitStack():
             for step, key in steps:
                 await _step(one, files, pins, step, key)
-                known |= files.sizes.keys()
-                assert sum(files.sizes.values()) == one.bytes <= 3 * SIZE
-                assert pins.keys() <= files.sizes.keys()
+                known |= files.keys
+                assert sum(files.sizes.values()) <= one.bytes <= 3 * SIZE
+                assert pins.keys() <= files.keys
                 for seen in known:
-                    expected = seen not in files.sizes
+                    expected = not one.has(seen)
                     assert (one.cause(seen, measured=True) is not Cause.RESTART) is expected
 
     asyncio.run(play())
@@ -269,14 +291,14 @@ async def _step(
     elif step in ("lay", "fail") and not one.has(key):
         async with one.room(key) as place:
             if place is not None and step == "lay":
-                files.sizes[key] = SIZE
+                files.lay(place)
     elif step == "pin" and key not in pins and one.has(key):
         pins[key] = ExitStack()
         pins[key].enter_context(one.pinned(key))
     elif step == "unpin" and key in pins:
         pins.pop(key).close()
     elif step == "drop" and key not in pins:
-        await one.drop(key)
+        drop(one, key)
 
 
 def test_many_at_once_share_the_bound() -> None:
@@ -299,7 +321,7 @@ def test_many_at_once_share_the_bound() -> None:
         async with one.room(key) as place:
             if place is not None:
                 await asyncio.sleep(0)
-                files.sizes[key] = SIZE
+                files.lay(place)
                 highest = max(highest, sum(files.sizes.values()))
             await asyncio.sleep(0)
 
