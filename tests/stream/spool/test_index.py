@@ -467,7 +467,7 @@ def test_jobs_that_are_called_off_leave_the_books_true(
 
     async def job(
         one: Spool, turns: dict[str, asyncio.Lock], key: str, lay: bool, took: int
-    ) -> None:  # noqa: FBT001 - drawn
+    ) -> None:
         async with turns[key]:
             if one.has(key):
                 drop(one, key)
