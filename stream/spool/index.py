@@ -149,6 +149,11 @@ class Spool:
         """Warps whose planes are there, or are about to."""
         return len(self._entries)
 
+    async def start(self) -> None:
+        """Clear away what killed processes left; a disk that fails is told, and tried again."""
+        async with self._making_room:
+            await self._is_open()
+
     def has(self, key: str) -> bool:
         """Tell whether planes are there."""
         entry = self._entries.get(key)

@@ -224,6 +224,7 @@ def test_a_disk_that_fails_is_no_reason_to_fail() -> None:
 
     async def play() -> None:
         one = spool(files)
+        await one.start()
         for broken in (True, False):
             files.broken = broken
             async with one.room("a") as place:
