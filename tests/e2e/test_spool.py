@@ -35,6 +35,7 @@ def damage(paths: Sequence[Path]) -> None:
         elif number % 3 == 1:
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 1
+            path.unlink()  # who has it mapped has looked at it already
             path.write_bytes(content)
         else:
             path.unlink()

@@ -429,6 +429,18 @@ def test_a_spool_in_memory_counts_as_memory(lacking: int, *, in_memory: bool) ->
     assert refusals_on(machine, {**SMALL, "spool_bytes": 0}) == ()
 
 
+@given(st.integers(0, 2**33), st.integers(0, 2**33), st.sampled_from([False, True]))
+@settings(derandomize=True, max_examples=30, deadline=None)
+def test_as_many_workers_as_fit(spool: int, ahead: int, in_memory: bool) -> None:
+    """One more would not, on this machine, and none is refused that could be had."""
+    values = {**SMALL, "spool_bytes": TWO + spool, "ahead_max_bytes": ahead}
+    machine = on_disk(2**60, 24 * GIB, in_memory=in_memory)
+    given_none = Settings.model_validate({**values, "workers": 0}, context=Context(machine, {}))
+    workers = given_none.workers
+    assert refusals_on(machine, {**values, "workers": workers}) == ()
+    assert workers == machine.cores or refusals_on(machine, {**values, "workers": workers + 1})
+
+
 def test_the_disk_is_that_of_the_spools_folder(tmp_path: Path) -> None:
     """Named, or beside the log."""
     asked = list[Path]()
@@ -440,7 +452,7 @@ def test_the_disk_is_that_of_the_spools_folder(tmp_path: Path) -> None:
     machine = Machine(4, 2**60, disk_of)
     refusals_on(machine, {"spool_dir": tmp_path / "scratch"})
     refusals_on(machine, {"local_dir": tmp_path / "local"})
-    assert asked == [tmp_path / "scratch", tmp_path / "local" / "spool"]
+    assert [*dict.fromkeys(asked)] == [tmp_path / "scratch", tmp_path / "local" / "spool"]
 
 
 # -- addresses -------------------------------------------------------------------------------------
