@@ -15,8 +15,8 @@ import pytest
 
 from stream.simulate import SurveyManifest
 from tests.e2e.killing import MARK, SERVE
-from tests.e2e.processes import Place, Running, honest, published, running, until
-from tests.e2e.test_bytes import MATCHING, in_batch
+from tests.e2e.processes import MATCHING, Place, Running, honest, published, running, until
+from tests.e2e.test_bytes import in_batch
 
 _GROUPS: Final = 3
 _SAMPLE: Final = re.compile(r'^evensky_decodes_total{cause="(\w+)"} (\S+)$', re.MULTILINE)

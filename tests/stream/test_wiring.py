@@ -227,10 +227,12 @@ async def test_the_service_has_the_spool_of_its_settings(tmp_path: Path) -> None
 
     async def do(_job: Any, _arrivals: Any, inputs: Sequence[jobs.WarpInput]) -> Any:
         (one,) = inputs
-        if one.planes is None:
+        path = one.planes
+        if path is None:
             assert one.place is not None
-            one.place.path.write_bytes(b"planes")
-        looked.append(one.planes or one.place.path)
+            path = one.place.path
+            path.write_bytes(b"planes")
+        looked.append(path)
         return jobs.Measured(1, "", 0.0, 0.0, 0.0, (1, 1), (0, 0), {})
 
     for _ in range(2):

@@ -67,8 +67,11 @@ def run(terms: Terms, context: Context) -> RowResult:
         with small_disk(context.folder / f"disk{number}") as disk:
             # Files land elsewhere: a disk too full for them is waited for, not refused.
             place = replace(
-                context.embedded("--local-dir", str(context.folder / f"local{number}")),
-                options=("--log", str(disk / "evensky.db"), "--partitions", "2"),
+                context.embedded(),
+                options=(
+                    *("--log", str(disk / "evensky.db"), "--partitions", "2"),
+                    *("--local-dir", str(context.folder / f"local{number}")),
+                ),
             )
             said = load.plain()
             found, code = _full(context, place, disk, said, f"full{number}")
@@ -189,8 +192,8 @@ def _unclear(what: str, code: int, text: str, words: tuple[str, ...]) -> list[st
 ROW: Final = Row(
     number=16,
     title="disk full, files damaged",
-    hold="a full disk and a damaged log file are refused clearly, and nothing is lost; those of the "
-    "spool are not noticed in what is published",
+    hold="a full disk and a damaged log file are refused clearly, and nothing is lost; "
+    "those of the spool are not noticed in what is published",
     rounds=5,
     counted="rounds of each",
     run=run,

@@ -482,7 +482,7 @@ def test_jobs_that_are_called_off_leave_the_books_true(
     async def play() -> None:
         one = spool(files, 3)
         turns = {key: asyncio.Lock() for key in "abcde"}
-        tasks = [asyncio.create_task(job(one, turns, *args)) for *args, _ in jobs]
+        tasks = [asyncio.create_task(job(one, turns, *args[:3])) for args in jobs]
         for step in range(1, 13):
             await asyncio.sleep(0)
             for task, (*_, cancelled) in zip(tasks, jobs, strict=True):
