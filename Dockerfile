@@ -24,12 +24,16 @@ RUN bash ops/setup.sh warm /opt/evensky
 
 FROM --platform=linux/amd64 python:3.11.14-slim-bookworm
 COPY --from=build /opt/evensky /opt/evensky
-RUN useradd --uid 10001 --create-home --home-dir /var/lib/evensky evensky
+RUN useradd --uid 10001 --create-home --home-dir /var/lib/evensky evensky \
+    && install -d -o evensky -g evensky -m 700 /var/lib/evensky/spool
 USER 10001
 WORKDIR /var/lib/evensky
 # In a container loopback is of no use to anybody: who may reach the port is the network's word.
 ENV PATH=/opt/evensky/bin:$PATH PYTHONUNBUFFERED=1 EVENSKY_HTTP=0.0.0.0:9797
 ENV NUMBA_CPU_NAME=x86-64-v3 NUMBA_CPU_FEATURES="" NUMBA_CACHE_DIR=/opt/evensky/kernels
+# Within the volume, and so on a disk of the host. A scratch disk or a tmpfs may be mounted over it: a
+# tmpfs takes memory, which the service counts at its start.
+ENV EVENSKY_SPOOL_DIR=/var/lib/evensky/spool
 EXPOSE 9797
 VOLUME /var/lib/evensky
 STOPSIGNAL SIGTERM

@@ -17,7 +17,7 @@ from stream.transport import impossible_transport
 if TYPE_CHECKING:
     from stream.settings import Settings
 
-__all__ = ["PARENT_BYTES", "impossible"]
+__all__ = ["PARENT_BYTES", "fitting_workers", "impossible"]
 
 _MIB: Final = 2**20
 _GIB: Final = 2**30
@@ -38,6 +38,13 @@ def impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
     yield from _impossible_policies(settings)
     yield from _impossible_sizes(settings, machine)
     yield from _impossible_matching(settings)
+
+
+def fitting_workers(settings: Settings, machine: Machine) -> int:
+    """Return how many workers a machine has the cores and the memory for, at least 1."""
+    beside = _beside_workers(settings, machine.disk_of(settings.spool_folder))
+    room = machine.memory_bytes - beside
+    return max(1, min(machine.cores, int(room // settings.worker_memory_bytes)))
 
 
 def _impossible_log(settings: Settings) -> Iterator[Problem]:
@@ -98,12 +105,11 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
             "the largest warp would never fit into what may be read ahead",
             "make fetch_in_flight_bytes at least max_warp_bytes",
         )
-    needed = settings.workers * settings.worker_memory_bytes
     service = PARENT_BYTES + settings.ahead_max_bytes
-    needed += settings.fetch_in_flight_bytes + service
     disk = machine.disk_of(settings.spool_folder)
     spool = settings.spool_bytes if disk.in_memory else 0
-    if needed + spool > machine.memory_bytes:
+    needed = settings.workers * settings.worker_memory_bytes + _beside_workers(settings, disk)
+    if needed > machine.memory_bytes:
         spooled = f", {_gib(spool)} of spool in memory" if spool else ""
         yield Problem(
             (
@@ -114,11 +120,17 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
             ),
             f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
             f"{_gib(settings.fetch_in_flight_bytes)} read ahead{spooled} and "
-            f"{_gib(service)} for the service make {_gib(needed + spool)}, more than the "
+            f"{_gib(service)} for the service make {_gib(needed)}, more than the "
             f"{_gib(machine.memory_bytes)} there are",
             "lower one of them or raise the container's limit",
         )
     yield from _impossible_spool(settings, disk)
+
+
+def _beside_workers(settings: Settings, disk: Disk) -> int:
+    spool = settings.spool_bytes if disk.in_memory else 0
+    ahead = settings.fetch_in_flight_bytes + settings.ahead_max_bytes
+    return PARENT_BYTES + ahead + spool
 
 
 def _impossible_spool(settings: Settings, disk: Disk) -> Iterator[Problem]:

@@ -100,7 +100,14 @@ class Unlaid(JobFault):
     """Planes that should lie in the spool are not there, or are not as they were laid.
 
     Nothing is wrong with the warp: whoever gets this has it decoded again.
+
+    Attributes
+    ----------
+    planes : Path
+        The file that was looked for.
     """
+
+    planes: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,13 @@ class Disk:
 
 def disk_of(folder: Path) -> Disk:
     """Return the disk that a folder lies on, or will when it is made."""
-    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    mounts = psutil.disk_partitions(all=True)
+    # not `exists`, which breaks on a folder that we may not look into
+    there = next(one for one in (folder, *folder.absolute().parents) if os.access(one, os.F_OK))
     real = there.resolve()
+    mounts = psutil.disk_partitions(all=True)
     holding = [mount for mount in mounts if real.is_relative_to(mount.mountpoint)]
-    nearest = max(holding, key=lambda mount: len(mount.mountpoint), default=None)
-    in_memory = nearest is not None and nearest.fstype in _IN_MEMORY
+    holding.sort(key=lambda mount: len(mount.mountpoint))  # and of equals the last one covers
+    in_memory = bool(holding) and holding[-1].fstype in _IN_MEMORY
     return Disk(psutil.disk_usage(str(there)).total, in_memory)
 
 

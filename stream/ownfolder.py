@@ -10,11 +10,12 @@ import fcntl
 import os
 import secrets
 import shutil
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 __all__ = ["OwnFolder"]
 
+_TRIES = 8
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -38,13 +39,8 @@ class OwnFolder:
 
     def __init__(self, above: Path) -> None:
         above.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = above / f"new-{secrets.token_hex(8)}"
-        self.path = above / f"of-{secrets.token_hex(8)}"
-        fresh.mkdir(mode=0o700)
-        self._held: int | None = os.open(fresh, _FOLDER)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        fresh.rename(self.path)  # from here on others look at it, and find it locked
-        for other in above.glob("of-*"):
+        self.path, self._held = _made(above)
+        for other in (*above.glob("of-*"), *above.glob("new-*")):
             if other != self.path:
                 _remove_if_dead(other)
 
@@ -54,6 +50,27 @@ class OwnFolder:
         if self._held is not None:
             os.close(self._held)
             self._held = None
+
+
+def _made(above: Path) -> tuple[Path, int | None]:
+    """Return a new folder and its lock."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError, BlockingIOError):  # who starts found it not yet locked
+            return _locked(above)
+    raise FileNotFoundError(f"no folder that is made in {above} stays there")
+
+
+def _locked(above: Path) -> tuple[Path, int]:
+    fresh, path = (above / f"{kind}-{secrets.token_hex(8)}" for kind in ("new", "of"))
+    fresh.mkdir(mode=0o700)
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, fresh, ignore_errors=True)
+        held = os.open(fresh, _FOLDER)
+        undo.callback(os.close, held)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fresh.rename(path)  # from here on others look at it, and find it locked
+        undo.pop_all()
+    return path, held
 
 
 def _remove_if_dead(folder: Path) -> None:

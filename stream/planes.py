@@ -135,7 +135,7 @@ class Planes:
                 result = await self._by_spool(self._spool, errand)
                 if not isinstance(result, jobs.Unlaid):
                     return result
-                await self._drop(self._spool, result, errand.arrivals)
+                self._drop(self._spool, result, errand.arrivals)
         return await self._from_files(errand, [None] * len(errand.arrivals))
 
     def release(self, arrival: schemas.WarpArrived) -> None:
@@ -229,14 +229,13 @@ class Planes:
         self._on_decoded(cause)
         self._spool.without(key)
 
-    async def _drop(
+    def _drop(
         self, spool: Spool, unlaid: jobs.Unlaid, arrivals: Sequence[schemas.WarpArrived]
     ) -> None:
         log.warning("planes of the spool are decoded again", visit=unlaid.visit, why=unlaid.message)
         for arrival in arrivals:
             if arrival.visit == unlaid.visit:
-                async with self._alone(_key(arrival)):
-                    await spool.drop(_key(arrival))
+                spool.drop(_key(arrival), unlaid.planes)
 
     @contextlib.asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:

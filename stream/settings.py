@@ -32,7 +32,7 @@ from core import MatchConfig, VerdictLimits
 from core.quality import FLAGS
 from schemas import STATE_FORMAT
 from stream.address import Address, parse_address
-from stream.crosschecks import PARENT_BYTES, impossible
+from stream.crosschecks import fitting_workers, impossible
 from stream.fetch.places import Bucket, allowed_place
 from stream.machine import Machine
 from stream.policies import (
@@ -408,20 +408,12 @@ class Settings(BaseModel):
         grace: float = info.data["broker_grace_s"]
         return min(10.0, max(_LEAST_SESSION_S, grace / 2), 0.9 * grace)
 
-    @field_validator("workers")
-    @classmethod
-    def _as_many_as_fit(cls, value: int, info: ValidationInfo) -> int:
-        if value > 0 or not {"worker_memory_bytes", "fetch_in_flight_bytes"} <= info.data.keys():
-            return value
-        machine = _machine(info)
-        service = PARENT_BYTES + info.data.get("ahead_max_bytes", GIB // 16)
-        room = machine.memory_bytes - service - info.data["fetch_in_flight_bytes"]
-        return max(1, min(machine.cores, int(room // info.data["worker_memory_bytes"])))
-
     def model_post_init(self, context: Context | None, /) -> None:
-        """Refuse what cannot work together."""
+        """Take as many workers as fit, and refuse what cannot work together."""
         self._origins = {} if context is None else context.origins
         machine = Machine.here() if context is None else context.machine
+        if not self.workers:  # which hangs on settings that stand behind it
+            self.__dict__["workers"] = fitting_workers(self, machine)
         problems = tuple(impossible(self, machine))
         if problems:
             raise SettingsError(problems)
@@ -489,7 +481,3 @@ class Settings(BaseModel):
     def origin(self, name: str) -> str:
         """Tell where a setting was given: a file, a variable, an option, or ``default``."""
         return self._origins.get(name, "default")
-
-
-def _machine(info: ValidationInfo) -> Machine:
-    return info.context.machine if isinstance(info.context, Context) else Machine.here()

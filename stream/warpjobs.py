@@ -136,7 +136,7 @@ def _ready(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) ->
         with task.timer("map"):
             return mapped(warp.planes)
     except DamagedError as error:
-        answer = Unlaid(warp.visit, WarpFault.INTERNAL.value, str(error))
+        answer = Unlaid(warp.visit, WarpFault.INTERNAL.value, str(error), warp.planes)
         raise _AnswerError(answer) from error
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stream.configure import PREFIX
+from stream.configure import PREFIX, load_settings
+from stream.machine import Disk, Machine
 from stream.settings import Settings
 from stream.telemetry import Telemetry
 from tests.house import ROOT
@@ -50,6 +51,20 @@ def test_compose_waits_for_the_service(compose: Any) -> None:
     """The engine waits longer for the service to stop than the service takes."""
     wait = compose["services"]["evensky"]["stop_grace_period"]
     assert int(wait.removesuffix("s")) > Settings.model_fields["grace_s"].default
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_compose_gives_enough_memory(compose: Any, tmp_path: Path, *, in_memory: bool) -> None:
+    """The service starts within its limit, with its spool on the volume or on a tmpfs there."""
+    service = compose["services"]["evensky"]
+    (spool,) = (one for one in service["volumes"] if one.startswith("spool:"))
+    folder = spool.partition(":")[2]
+    assert f"EVENSKY_SPOOL_DIR={folder}" in (ROOT / "Dockerfile").read_text()
+    limit = int(service["mem_limit"].removesuffix("g")) * 2**30
+    machine = Machine(8, limit, lambda _: Disk(2**40, in_memory=in_memory))
+    environment = service["environment"] | {f"{PREFIX}ALLOW": str(tmp_path)}
+    settings = load_settings({"spool_dir": folder}, environment=environment, machine=machine)
+    assert settings.workers >= 1
 
 
 def test_images_are_pinned(compose: Any) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from stream.settings import Settings
 from tests.house import ROOT
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -209,6 +210,20 @@ def test_image() -> None:
     assert users
     assert users[-1] not in {"root", "0"}
     assert any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+def test_image_has_a_place_for_the_spool() -> None:
+    """It lies in the volume, made for the user: what is mounted there anew is owned as it is."""
+    text = (ROOT / "Dockerfile").read_text()
+    given = dict(re.findall(r"^ENV (?:.* )?EVENSKY_(\w+)=(\S+)$", text, re.MULTILINE))
+    assert {name.lower() for name in given} <= set(Settings.model_fields)
+    folder, volume = (
+        Path(given["SPOOL_DIR"]),
+        Path(re.findall(r"^VOLUME (.+)$", text, re.MULTILINE)[0]),
+    )
+    assert folder.is_relative_to(volume)
+    made = f"install -d -o evensky -g evensky -m 700 {folder}"
+    assert text.index(made) < text.index("USER 10001") < text.index("VOLUME")
 
 
 def test_image_takes_what_exists() -> None:

@@ -81,6 +81,8 @@ async def _running(settings: Settings, assembly: Assembly) -> AsyncIterator[str]
         if web is not None:
             await web.start()
         await assembly.fetcher.start()
+        if assembly.spool is not None:
+            await assembly.spool.start()
         await start_workers(assembly.pool, assembly.pulse.polled)
         yield "off" if web is None else str(web.address)
     finally:

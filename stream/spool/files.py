@@ -74,6 +74,7 @@ def lay(place: Place, exposure: core.MaskedImage) -> bool:
         return False
     new = unready(place.path)
     try:
+        new.unlink(missing_ok=True)  # of an earlier try, whose worker died of it
         with new.open("xb", buffering=0) as file:
             _allocate(file.fileno(), size)
             for number, plane in enumerate(planes):

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -45,7 +46,7 @@ class Cause(StrEnum):
     RESTART = "restart"
     """It was measured by a process that is no more, or by another copy."""
     RETRY = "retry"
-    """The worker that had it died."""
+    """The worker that had it died, or its job was called off."""
 
 
 class Worth(IntEnum):
@@ -60,7 +61,7 @@ class Worth(IntEnum):
 
 
 class Files(Protocol):
-    """The files of the spool."""
+    """The files of the spool, by names that are never used again."""
 
     def open(self) -> None:
         """Make room for them, once; it may block, and raise an OSError."""
@@ -70,15 +71,15 @@ class Files(Protocol):
         """Remove all; it may block."""
         ...
 
-    def path(self, key: str) -> Path:
-        """Return where the planes of a key lie."""
+    def path(self, name: str) -> Path:
+        """Return where planes lie."""
         ...
 
-    def size(self, key: str) -> int | None:
+    def size(self, name: str) -> int | None:
         """Return how many bytes they have; None if they are not there."""
         ...
 
-    def remove(self, key: str) -> None:
+    def remove(self, name: str) -> None:
         """Let them be there no more; it may block."""
         ...
 
@@ -98,6 +99,7 @@ def key_of(checksum: str, scale: float) -> str:
 
 @dataclass(slots=True)
 class _Entry:
+    name: str
     size: int
     ready: bool = False
     pins: int = 0
@@ -130,20 +132,27 @@ class Spool:
         self._entries: dict[str, _Entry] = {}
         self._lines: dict[Worth, OrderedDict[str, None]] = {one: OrderedDict() for one in Worth}
         self._gone: OrderedDict[str, Cause] = OrderedDict()
-        self._bytes = 0
+        self._bytes = self._leaving_bytes = 0
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._numbers = count()
         self._making_room = asyncio.Lock()
-        self._open = self._told = False
+        self._open = self._told = self._closed = False
         self.evictions = 0
 
     @property
     def bytes(self) -> int:
-        """Bytes of all files, those that are being written included."""
+        """Bytes of all files, those that are being written or removed included."""
         return self._bytes
 
     @property
     def entries(self) -> int:
         """Warps whose planes are there, or are about to."""
         return len(self._entries)
+
+    async def start(self) -> None:
+        """Clear away what killed processes left; a disk that fails is told, and tried again."""
+        async with self._making_room:
+            await self._is_open()
 
     def has(self, key: str) -> bool:
         """Tell whether planes are there."""
@@ -152,7 +161,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Tell whether another warp's planes could be laid now."""
-        return self._victims() is not None
+        return self._victims(self._guess) is not None
 
     def learn(self, shape: tuple[int, int]) -> None:
         """Learn the shape of a warp: so large will be those that come.
@@ -199,13 +208,15 @@ class Spool:
         entry.pins += 1
         self._lines[entry.worth].move_to_end(key)
         try:
-            yield self._files.path(key)
+            yield self._files.path(entry.name)
         finally:
             entry.pins -= 1
 
     @contextlib.asynccontextmanager
     async def room(self, key: str) -> AsyncIterator[Place | None]:
         """Give a place to lay planes in; what is there when the context is left is kept.
+
+        Nothing is lost or counted twice if whoever asks is cancelled, here or within.
 
         Parameters
         ----------
@@ -223,23 +234,35 @@ class Spool:
             self.without(key)
             yield None
             return
+        cause = Cause.RETRY
         try:
-            yield Place(self._files.path(key), entry.size)
+            yield Place(self._files.path(entry.name), entry.size)
+            cause = Cause.NO_ROOM
         finally:
-            self._settle(key, entry)
+            self._settle(key, entry, cause)
 
-    async def drop(self, key: str) -> None:
-        """Have damaged planes be there no more."""
-        if key in self._entries:
-            await self._remove([key], Cause.DAMAGED)
+    def drop(self, key: str, path: Path) -> None:
+        """Have damaged planes be there no more.
+
+        Parameters
+        ----------
+        key : str
+        path : Path
+            The file that was found damaged: another may have been laid since.
+        """
+        entry = self._entries.get(key)
+        if entry is not None and entry.ready and self._files.path(entry.name) == path:
+            self._let_go([key], Cause.DAMAGED)
 
     async def close(self) -> None:
-        """Remove all files."""
+        """Remove all files; there is no room from now on."""
+        self._closed = True
+        await self._removals()
         await asyncio.to_thread(self._files.close)
 
     async def _is_open(self) -> bool:
         """Make the folder when it is needed first; a disk that fails is tried again each time."""
-        if not self._open:
+        if not (self._open or self._closed):
             try:
                 await asyncio.to_thread(self._files.open)
             except OSError as error:
@@ -248,22 +271,24 @@ class Spool:
                 self._told = True
                 return False
             self._open = True
-        return True
+        return not self._closed
 
     async def _reserved(self, key: str) -> _Entry | None:
-        victims = self._victims()
+        size = self._guess  # which may be another when files have been removed
+        victims = self._victims(size)
         if victims is None:
             return None
         self.evictions += len(victims)
-        await self._remove(victims, Cause.EVICTED)
-        entry = self._entries[key] = _Entry(self._guess)
+        self._let_go(victims, Cause.EVICTED)
+        await self._removals()
+        entry = self._entries[key] = _Entry(f"{key}-{next(self._numbers)}", size)
         self._lines[entry.worth][key] = None
-        self._bytes += entry.size
+        self._bytes += size
         return entry
 
-    def _victims(self) -> list[str] | None:
+    def _victims(self, size: int) -> list[str] | None:
         """Return whose files have to go for another's; None if not even all of them would do."""
-        excess, victims = self._bytes + self._guess - self._most, list[str]()
+        excess, victims = self._bytes - self._leaving_bytes + size - self._most, list[str]()
         left = len(self._entries)
         for key in self._by_value():
             if excess <= 0 and left < _MOST_ENTRIES:
@@ -289,33 +314,52 @@ class Spool:
         yield from self._lines[Worth.MEMBER]
         yield from references
 
-    async def _remove(self, keys: list[str], cause: Cause) -> None:
-        """Remove files in a thread: the system takes its time to give back so many pages."""
+    def _let_go(self, keys: list[str], cause: Cause) -> None:
+        """Have planes be there no more; their bytes count until their files are removed.
+
+        In a thread, as the system takes its time to give back so many pages; and to its end, even
+        if nobody waits for it any more.
+        """
+        if not keys:
+            return
         for key in keys:
-            self._entries[key].ready = False
             self._note_gone(key, cause)
-        await asyncio.shield(asyncio.ensure_future(self._forget(keys)))
+        removal = asyncio.create_task(self._remove([self._strike(key) for key in keys]))
+        self._leaving.add(removal)
+        removal.add_done_callback(self._leaving.discard)
 
-    async def _forget(self, keys: list[str]) -> None:
-        for key in keys:
-            await asyncio.to_thread(self._files.remove, key)
-            self._strike(key)
+    def _strike(self, key: str) -> _Entry:
+        entry = self._entries.pop(key)
+        del self._lines[entry.worth][key]
+        self._leaving_bytes += entry.size
+        return entry
 
-    def _settle(self, key: str, entry: _Entry) -> None:
-        size = self._files.size(key)
+    async def _remove(self, entries: list[_Entry]) -> None:
+        for entry in entries:
+            try:
+                await asyncio.to_thread(self._files.remove, entry.name)
+            finally:
+                self._count_out(entry)
+
+    def _count_out(self, entry: _Entry) -> None:
+        self._bytes -= entry.size
+        self._leaving_bytes -= entry.size
+
+    async def _removals(self) -> None:
+        """Wait until all that had to leave has left."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _settle(self, key: str, entry: _Entry, cause: Cause) -> None:
+        size = self._files.size(entry.name)
         if size is None:
-            self._strike(key)
-            self.without(key)
+            self._count_out(self._strike(key))
+            self._note_gone(key, cause)
             return
         self._bytes += size - entry.size
         entry.size, entry.ready = size, True
         self._lines[entry.worth].move_to_end(key)
         self._gone.pop(key, None)
-
-    def _strike(self, key: str) -> None:
-        entry = self._entries.pop(key)
-        del self._lines[entry.worth][key]
-        self._bytes -= entry.size
 
     def _note_gone(self, key: str, cause: Cause) -> None:
         self._gone[key] = cause

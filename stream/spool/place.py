@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ class Place:
 
 
 class PlaneFiles:
-    """Files of planes by key, in a folder of this process alone.
+    """Files of planes by name, in a folder of this process alone.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ class PlaneFiles:
     def __init__(self, above: Path) -> None:
         self._above = above
         self._own: OwnFolder | None = None
+        self._changing = threading.Lock()
+        self._closed = False
 
     def open(self) -> None:
         """Make the folder, and remove what killed processes left.
@@ -54,28 +57,33 @@ class PlaneFiles:
         Raises
         ------
         OSError
-            It cannot be made.
+            It cannot be made, or was closed.
         """
-        if self._own is None:
-            self._own = OwnFolder(self._above)
+        with self._changing:  # whoever was cancelled in it has left a thread in it
+            if self._closed:
+                raise FileNotFoundError("the spool was closed")
+            if self._own is None:
+                self._own = OwnFolder(self._above)
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
-        if self._own is not None:
-            self._own.close()
+        with self._changing:
+            self._closed = True
+            if self._own is not None:
+                self._own.close()
 
-    def path(self, key: str) -> Path:
-        """Return where the planes of a key lie."""
+    def path(self, name: str) -> Path:
+        """Return where planes lie."""
         if self._own is None:
             raise RuntimeError("the folder is not open")
-        return self._own.path / key
+        return self._own.path / name
 
-    def size(self, key: str) -> int | None:
+    def size(self, name: str) -> int | None:
         """Return how many bytes they have; None if they are not there.
 
         What a killed worker left half written is removed.
         """
-        path = self.path(key)
+        path = self.path(name)
         with contextlib.suppress(OSError):
             unready(path).unlink(missing_ok=True)
         try:
@@ -83,10 +91,10 @@ class PlaneFiles:
         except OSError:
             return None
 
-    def remove(self, key: str) -> None:
+    def remove(self, name: str) -> None:
         """Let them be there no more."""
         with contextlib.suppress(OSError):
-            self.path(key).unlink(missing_ok=True)
+            self.path(name).unlink(missing_ok=True)
 
 
 def unready(path: Path) -> Path:

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,21 +70,26 @@ def evensky(
 class Place(place.Place):
     """Where a log is, and where its warps are."""
 
-    def announce(self, files: Sequence[Path]) -> None:
-        """Announce warps as the exact set, without a process of its own, which takes a second."""
+    def announce(self, files: Sequence[Path], held: Collection[Path] = ()) -> None:
+        """Announce warps as the exact set, without a process of its own, which takes a second.
+
+        Those that are held back belong to the set, and have not arrived.
+        """
         described, faults = describe_all(files, Override())
         assert not faults
-        arrivals = [one.message for one in described]
+        arrivals = [one.message for one in described if one.path not in held]
         steps: list[Step] = [(list(manifests(described)), 0.0), (arrivals, 0.0)]
         asyncio.run(announce(self.settings, folders(described), steps))
 
 
 @contextmanager
-def running(place: Place, folder: Path, *more: str) -> Iterator[Running]:
+def running(
+    place: Place, folder: Path, *more: str, program: Sequence[str | Path] = (PROGRAM,)
+) -> Iterator[Running]:
     """Run a service; what is left of it at the end is killed."""
     log = folder / f"service-{time.monotonic_ns()}.txt"
     words = ["run", *place.options, *place.service, "--http", "off", *_WORKERS, *MATCHING, *more]
-    service = launch([PROGRAM, *words], log)
+    service = launch([*program, *words], log)
     try:
         yield service
         assert "Traceback" not in service.text(), service.text()

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stream.simulate import SurveyManifest
-from tests.e2e.killing import VARIABLE
+from tests.e2e.killing import SERVE, VARIABLE
 from tests.e2e.processes import MATCHING, PATIENCE_S, Place, environment, honest, published, until
 from tests.house import ROOT
 
-_SERVE = "from tests.e2e.killing import serve; serve()"
 _WORDS = ("--http", "off", "--workers", "2", "--worker-memory-bytes", "1GiB", *MATCHING)
 _MOST_STARTS = 8
 
@@ -46,7 +45,7 @@ def supervised(place: Place, folder: Path, killer: Path, groups: int) -> tuple[i
 def _started(
     place: Place, told: BinaryIO, variables: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    words = [sys.executable, "-c", _SERVE, "run", *place.options, *_WORDS]
+    words = [sys.executable, "-c", SERVE, "run", *place.options, *_WORDS]
     process = subprocess.Popen(  # noqa: S603 - our own program
         words, stderr=told, stdout=told, env=variables, start_new_session=True
     )

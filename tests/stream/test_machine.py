@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from stream.machine import Machine
+from stream.machine import Disk, Machine, disk_of
+from tests.programs import not_proved
 
 TOTAL = psutil.virtual_memory().total
 CORES = len(os.sched_getaffinity(0))
@@ -75,3 +79,52 @@ def test_limit_beyond_the_machine(tmp_path: Path) -> None:
     """A limit larger than the machine gives no more than the machine."""
     files = {"sys/fs/cgroup/memory.max": str(TOTAL * 2)}
     assert system(tmp_path, "0::/\n", files).memory_bytes == TOTAL
+
+
+# -- disks -----------------------------------------------------------------------------------------
+
+
+def test_a_tmpfs_is_memory() -> None:
+    """A folder on it, there or not yet, is told apart from one on a disk, and knows its size."""
+    shared = Path("/dev/shm")  # noqa: S108 - nothing is written there
+    kinds = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
+    if kinds.get(str(shared)) != "tmpfs":
+        not_proved(f"no tmpfs is mounted at {shared}")
+    whole = Disk(shutil.disk_usage(shared).total, in_memory=True)
+    assert disk_of(shared) == disk_of(shared / "not" / "there yet") == whole
+
+
+MOUNTS: Sequence[tuple[str, str, bool]] = [
+    ("/ ext4", "spool", False),
+    ("/ tmpfs", "spool", True),
+    ("/ tmpfs, HERE ext4", "spool", False),
+    ("HERE/real tmpfs, / ext4", "real/planes", True),
+    ("HERE/real tmpfs, / ext4", "real2/planes", False),
+    ("HERE ext4, HERE tmpfs", "spool", True),
+    ("HERE tmpfs, HERE ext4", "spool", False),
+    ("/ ext4, HERE/real ramfs", "link/planes", True),
+    ("", "spool", False),
+]
+
+
+@pytest.mark.parametrize(("mounts", "folder", "expected"), MOUNTS)
+def test_the_mount_that_a_folder_lies_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounts: str, folder: str, *, expected: bool
+) -> None:
+    """It is the nearest above, links followed; of two at one place the later one, which covers."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real2").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    pairs = [one.replace("HERE", str(tmp_path)).split() for one in mounts.split(", ") if one]
+    told = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in pairs]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: told)
+    found = disk_of(tmp_path / folder)
+    assert found == Disk(shutil.disk_usage(tmp_path).total, in_memory=expected)
+
+
+def test_a_folder_is_found_from_where_we_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that does not begin at the root is one below the working folder."""
+    monkeypatch.chdir(tmp_path)
+    assert disk_of(Path("a/b")) == disk_of(tmp_path)

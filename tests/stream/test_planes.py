@@ -152,13 +152,54 @@ def test_many_who_want_a_reference_that_left_decode_it_once(bench: Bench) -> Non
     async def play() -> None:
         await asyncio.gather(*map(bench.measure, VISITS))
         assert bench.spool is not None
-        await bench.spool.drop(key(2))
+        with bench.spool.pinned(key(2)) as path:
+            assert path is not None
+            bench.spool.drop(key(2), path)
         bench.causes.clear()
         await asyncio.gather(*(bench.match(2, visit) for visit in (1, 3, 4)))
 
     asyncio.run(play())
     assert bench.causes == [Cause.DAMAGED]
     assert bench.done.count("load 2") == 1
+
+
+def test_a_load_that_is_called_off_is_done_by_one_who_waits(bench: Bench) -> None:
+    """A partition that is lost takes its own job along, and nobody else's."""
+    begun = asyncio.Event()
+
+    def tell(warps: Sequence[WarpInput]) -> None:
+        if [one.visit for one in warps] == [2]:
+            begun.set()
+
+    async def play() -> list[Any]:
+        await asyncio.gather(*map(bench.measure, (1, 3, 4)))
+        bench.before = tell
+        tasks = [asyncio.create_task(bench.match(2, visit)) for visit in (1, 3, 4)]
+        await begun.wait()
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    lost, *found = asyncio.run(play())
+    assert isinstance(lost, asyncio.CancelledError)
+    assert [one.status for one in found] == ["matched"] * 2
+    assert bench.causes[3:] == [Cause.RESTART, Cause.RETRY]
+    assert bench.done.count("load 2") == 1
+
+
+def test_many_who_find_one_damage_decode_it_once(bench: Bench) -> None:
+    """All who map a damaged reference at the same time wait for one decode."""
+
+    async def play() -> None:
+        await asyncio.gather(*map(bench.measure, VISITS))
+        assert bench.spool is not None
+        with bench.spool.pinned(key(2)) as path:
+            assert path is not None
+            damage(path, "flip")
+        matched = await asyncio.gather(*(bench.match(2, visit) for visit in (1, 3, 4)))
+        assert [one.status for one in matched] == ["matched"] * 3
+
+    asyncio.run(play())
+    assert bench.causes[4:] == [Cause.DAMAGED]
 
 
 def test_a_late_visit_costs_two_decodes_after_a_restart(tmp_path: Path) -> None:

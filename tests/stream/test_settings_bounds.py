@@ -15,6 +15,7 @@ from core import VerdictLimits
 from stream.address import parse_address
 from stream.machine import Disk, Machine
 from stream.settings import Context, Problem, Settings, SettingsError
+from stream.spool.place import laid_bytes
 
 GIB, MIB = 2**30, 2**20
 YEAR = 31_536_000
@@ -373,6 +374,85 @@ def test_memory_is_refused_exactly_where_it_does_not_suffice(
     if found:
         assert found[0].settings == ("workers", "worker_memory_bytes", "fetch_in_flight_bytes")
         assert found[0].remedy == "lower one of them or raise the container's limit"
+
+
+# -- the spool -------------------------------------------------------------------------------------
+
+TWO = 2 * laid_bytes((1000, 1000))
+SMALL: Mapping[str, object] = {
+    "max_warp_side_px": 1000,
+    "match": {"bin_size": 100},
+    "workers": 1,
+    "worker_memory_bytes": GIB,
+    "fetch_in_flight_bytes": GIB,
+}
+
+
+def on_disk(size: int, memory: int = 2**60, *, in_memory: bool = False) -> Machine:
+    """Return a machine all of whose folders lie on one disk."""
+    return Machine(4, memory, lambda _: Disk(size, in_memory=in_memory))
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (1, False), (TWO - 1, False), (TWO, True)])
+def test_a_spool_holds_the_two_warps_of_a_match_or_is_off(size: int, *, fits: bool) -> None:
+    """The largest that the settings allow."""
+    found = refusals_on(on_disk(2**60), {**SMALL, "spool_bytes": size})
+    assert (found == ()) is fits
+    for problem in found:
+        assert problem.settings == ("spool_bytes", "max_warp_side_px")
+        assert "two warps of 1000 px a side take 0.0224 GiB decoded" in problem.sentence
+        assert "turn the spool off with 0" in problem.remedy
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_a_spool_fits_on_its_disk(lacking: int) -> None:
+    """With what is read ahead, which lands there too."""
+    found = refusals_on(on_disk(3 * GIB - lacking), {**SMALL, "spool_bytes": 2 * GIB})
+    assert len(found) == lacking
+    for problem in found:
+        assert problem.settings == ("spool_bytes", "spool_dir")
+        assert "2 GiB of spool and 1 GiB read ahead do not fit" in problem.sentence
+        assert problem.remedy == "lower spool_bytes or name another spool_dir"
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_a_spool_in_memory_counts_as_memory(lacking: int, *, in_memory: bool) -> None:
+    """On a tmpfs it stands in the sum and in the sentence; on a disk in neither."""
+    memory = 2 * GIB + 512 * MIB + 3 * GIB - lacking
+    machine = on_disk(2**60, memory, in_memory=in_memory)
+    found = refusals_on(machine, {**SMALL, "spool_bytes": 3 * GIB})
+    assert len(found) == (lacking if in_memory else 0)
+    for problem in found:
+        assert problem.settings[-1] == "spool_bytes"
+        assert "3 GiB of spool in memory" in problem.sentence
+    assert refusals_on(machine, {**SMALL, "spool_bytes": 0}) == ()
+
+
+@given(st.integers(0, 2**33), st.integers(0, 2**33), st.sampled_from([False, True]))
+@settings(derandomize=True, max_examples=30, deadline=None)
+def test_as_many_workers_as_fit(spool: int, ahead: int, in_memory: bool) -> None:
+    """One more would not, on this machine, and none is refused that could be had."""
+    values = {**SMALL, "spool_bytes": TWO + spool, "ahead_max_bytes": ahead}
+    machine = on_disk(2**60, 24 * GIB, in_memory=in_memory)
+    given_none = Settings.model_validate({**values, "workers": 0}, context=Context(machine, {}))
+    workers = given_none.workers
+    assert refusals_on(machine, {**values, "workers": workers}) == ()
+    assert workers == machine.cores or refusals_on(machine, {**values, "workers": workers + 1})
+
+
+def test_the_disk_is_that_of_the_spools_folder(tmp_path: Path) -> None:
+    """Named, or beside the log."""
+    asked = list[Path]()
+
+    def disk_of(folder: Path) -> Disk:
+        asked.append(folder)
+        return ENDLESS
+
+    machine = Machine(4, 2**60, disk_of)
+    refusals_on(machine, {"spool_dir": tmp_path / "scratch"})
+    refusals_on(machine, {"local_dir": tmp_path / "local"})
+    assert [*dict.fromkeys(asked)] == [tmp_path / "scratch", tmp_path / "local" / "spool"]
 
 
 # -- addresses -------------------------------------------------------------------------------------

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ops.store.server import KEYS, Server
@@ -17,8 +20,11 @@ from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
 from stream.log.seam import LogRefusedError
 from stream.machine import Machine
+from stream.planes import Errand
+from stream.pool import AttemptRecord
 from stream.roots import remember
 from stream.settings import Settings, SettingsError
+from stream.spool import Cause
 from stream.suspects import Watch
 from stream.telemetry import Telemetry
 from stream.wiring import (
@@ -31,9 +37,11 @@ from stream.wiring import (
     publisher_log,
     reader_log,
     slots,
+    spool,
     tell_fault,
     tell_trouble,
     watched,
+    worker_pool,
 )
 from tests.schemas import examples
 from tests.stream.fetch.fetching import fetched
@@ -180,6 +188,69 @@ async def test_stages_of_jobs_are_told(answer: Any, told: dict[str, float]) -> N
         count = telemetry.registry.get_sample_value(f"{name}_count", labels)
         total = telemetry.registry.get_sample_value(f"{name}_sum", labels)
         assert (count, total) == ((1.0, told[stage]) if stage in told else (0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("job", "attempt", "retries"),
+    [("measure", 1, 0), ("measure", 2, 1), ("load", 3, 1), ("match", 2, 0)],
+)
+def test_a_warp_decoded_again_for_a_dead_worker_is_counted(
+    tmp_path: Path, job: str, attempt: int, retries: int
+) -> None:
+    """Each try beyond the first of a job that decodes is a decode whose cause is the death."""
+    telemetry = Telemetry()
+    pool = worker_pool(_settings(log=tmp_path / "a.db"), telemetry)
+    pool._on_attempt(AttemptRecord(job, attempt, "ok", 0.0, 0.1))  # noqa: SLF001 - no worker needed
+    assert decodes(telemetry, "retry") == retries
+    assert sum(decodes(telemetry, cause) for cause in Cause) == retries
+
+
+def decodes(telemetry: Telemetry, cause: str) -> float:
+    """Return how many decodes were counted with a cause."""
+    found = telemetry.registry.get_sample_value("evensky_decodes_total", {"cause": cause})
+    return found or 0.0
+
+
+async def test_the_service_has_the_spool_of_its_settings(tmp_path: Path) -> None:
+    """It lies where they say, its bytes and each decode are counted, and nothing is left."""
+    (tmp_path / "warp").write_bytes(b"pixels")
+    options = {"spool_dir": tmp_path / "scratch", "allow": (tmp_path,)}
+    assembly = assemble_service(_settings(log=tmp_path / "a.db", **options))
+    arrival = msgspec.structs.replace(
+        examples.arrived(),
+        uri=str(tmp_path / "warp"),
+        checksum=sha256(b"pixels").hexdigest(),
+        size=6,
+    )
+    planes = assembly.service._shared.workshop._runner._planes  # noqa: SLF001 - shown nowhere else
+    looked = list[Path]()
+
+    async def do(_job: Any, _arrivals: Any, inputs: Sequence[jobs.WarpInput]) -> Any:
+        (one,) = inputs
+        path = one.planes
+        if path is None:
+            assert one.place is not None
+            path = one.place.path
+            path.write_bytes(b"planes")
+        looked.append(path)
+        return jobs.Measured(1, "", 0.0, 0.0, 0.0, (1, 1), (0, 0), {})
+
+    for _ in range(2):
+        await planes.run(Errand.of(do, jobs.measure, [arrival]))
+    assert looked[0] == looked[1]
+    assert looked[0].is_relative_to(tmp_path / "scratch" / "planes")
+    assert sum(decodes(assembly.telemetry, cause) for cause in Cause) == 1
+    assert decodes(assembly.telemetry, "first") == 1
+    assert assembly.telemetry.registry.get_sample_value("evensky_spool_bytes") == len(b"planes")
+    assert assembly.spool is not None
+    await assembly.fetcher.close()
+    await assembly.spool.close()
+    assert [path for path in (tmp_path / "scratch").rglob("*") if not path.is_dir()] == []
+
+
+def test_a_spool_of_no_bytes_is_none(tmp_path: Path) -> None:
+    """Then each job decodes what it needs."""
+    assert spool(_settings(log=tmp_path / "a.db", spool_bytes=0)) is None
 
 
 def files_named(folder: Path, name: str) -> int:

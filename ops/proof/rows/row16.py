@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -14,9 +14,10 @@ from typing import Final
 from ops.proof.fleet import Fleet
 from ops.proof.judge import Progress, judge
 from ops.proof.load import Load, Said, records, wanted
-from ops.proof.place import Place
+from ops.proof.place import Place, messages
 from ops.proof.processes import ProofError
 from ops.proof.row import Context, Figure, Row, RowResult, Terms
+from schemas import BackgroundModel
 
 __all__ = ["ROW", "small_disk"]
 
@@ -24,6 +25,7 @@ _DISK_BYTES: Final = 16 * 2**20
 _LEFT_BYTES: Final = 256 * 1024
 _GROUPS: Final = 40
 _MEMBERS: Final = 8
+_SPOOL_BYTES: Final = 512 * 1024  # some of the load's warps, decoded
 _PAGE: Final = 4096
 _PATIENCE_S: Final = 900.0
 _CLEAR: Final = (2, 3)
@@ -54,16 +56,22 @@ def small_disk(folder: Path, size: int = _DISK_BYTES) -> Iterator[Path]:
 
 
 def run(terms: Terms, context: Context) -> RowResult:
-    """Fill the disk under a service, and damage its file, round after round."""
+    """Fill the disks under a service, and damage its files, round after round."""
     violations: list[str] = []
     ends: dict[str, int] = {}
     for number in range(terms.rounds):
         load = Load(context.warps, terms.load(_GROUPS, 4), _MEMBERS, terms.seed, f"round{number}")
+        found, harmed = _spool(context, load.plain(), terms.seed + number, number)
+        violations += found
+        ends["planes damaged"] = ends.get("planes damaged", 0) + harmed
         with small_disk(context.folder / f"disk{number}") as disk:
             # Files land elsewhere: a disk too full for them is waited for, not refused.
             place = replace(
-                context.embedded("--local-dir", str(context.folder / f"local{number}")),
-                options=("--log", str(disk / "evensky.db"), "--partitions", "2"),
+                context.embedded(),
+                options=(
+                    *("--log", str(disk / "evensky.db"), "--partitions", "2"),
+                    *("--local-dir", str(context.folder / f"local{number}")),
+                ),
             )
             said = load.plain()
             found, code = _full(context, place, disk, said, f"full{number}")
@@ -117,6 +125,50 @@ def _damaged(context: Context, place: Place, seed: int, name: str) -> tuple[list
     )
 
 
+def _spool(context: Context, said: list[Said], seed: int, number: int) -> tuple[list[str], int]:
+    """Have a spool whose disk is full all the time, and damage what lies there at each look."""
+    above = context.folder / f"spool{number}"
+    above.mkdir()
+    random, harmed = Random(seed), list[int]()  # noqa: S311 - chance that can be had again
+    with small_disk(above / "planes", _SPOOL_BYTES) as disk:
+        # Files land beside it, where there is room.
+        place = context.embedded("--local-dir", str(above / "local"), "--spool-dir", str(above))
+        place = replace(place, options=(*place.options, "--partitions", "2"))
+        place.publish(records(said, place.topics, 2))
+        progress = Progress(place, wanted((one.message, one.time_us) for one in said))
+
+        def done() -> bool:
+            harmed.append(_harm(disk, random))
+            return progress.done()
+
+        with Fleet(place, context.folder) as fleet:
+            fleet.start(f"spool{number}")
+            fleet.until(done, _PATIENCE_S, 0.3)
+            fleet.stop(f"spool{number}")
+            violations = [*judge(place).violations, *fleet.complaints()]
+        failed = [one for one in messages(place.records("models"), BackgroundModel) if _fell(one)]
+        violations += [f"spool: visit {one.visit} failed: {one.reason}" for one in failed]
+        violations += [f"spool: {path.name} is left" for path in disk.iterdir()]
+    return violations, sum(harmed)
+
+
+def _harm(disk: Path, random: Random) -> int:
+    """Put damaged files in the place of planes; who has those mapped has looked at them already."""
+    harmed = 0
+    for path in disk.glob("of-*/*"):
+        with suppress(OSError):  # it left the spool meanwhile, or there is no room for this either
+            content = bytearray(path.read_bytes())
+            path.unlink()
+            content[random.randrange(len(content))] ^= 1 << random.randrange(8)
+            path.write_bytes(content[: random.choice((len(content), len(content) // 2))])
+            harmed += 1
+    return harmed
+
+
+def _fell(model: BackgroundModel) -> bool:
+    return model.status == "failed"
+
+
 def _overwrite_pages(path: Path, seed: int) -> None:
     random = Random(seed)  # noqa: S311 - chance that can be had again
     pages = path.stat().st_size // _PAGE
@@ -140,7 +192,8 @@ def _unclear(what: str, code: int, text: str, words: tuple[str, ...]) -> list[st
 ROW: Final = Row(
     number=16,
     title="disk full, files damaged",
-    hold="a full disk and a damaged log file are refused clearly, and nothing is lost",
+    hold="a full disk and a damaged log file are refused clearly, and nothing is lost; "
+    "those of the spool are not noticed in what is published",
     rounds=5,
     counted="rounds of each",
     run=run,

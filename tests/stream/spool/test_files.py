@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,10 @@ def test_a_worker_that_is_killed_leaves_no_planes(tmp_path: Path, writes: int) -
     done = subprocess.run(command, check=False)  # noqa: S603 - our own code
     assert done.returncode == -signal.SIGKILL
     assert len(list(files.path("key").parent.iterdir())) == 1
+    assert lay(Place(files.path("key"), ROOM), plain()), "the next try is not kept from laying"
+    assert mapped(files.path("key")).image.tobytes() == plain().image.tobytes()
+    files.remove("key")
+    subprocess.run(command, check=False)  # noqa: S603 - our own code
     assert files.size("key") is None
     assert list(files.path("key").parent.iterdir()) == []
 
@@ -204,4 +209,16 @@ def test_files_of_the_dead_are_cleared_away(tmp_path: Path) -> None:
     ours.close()
     assert [one.name for one in tmp_path.iterdir()] == [living.path("x").parent.name]
     living.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_folder_however_often_it_is_opened(tmp_path: Path) -> None:
+    """A job that was called off while it opened has left a thread in it, and another may open."""
+    files = PlaneFiles(tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: files.open(), range(4)))
+    assert len(list(tmp_path.iterdir())) == 1
+    files.close()
+    with pytest.raises(OSError, match="closed"):
+        files.open()
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+import threading
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -20,11 +21,20 @@ SIZE = laid_bytes((1, 1))
 
 
 class Files:
-    """Files in memory: sizes by key."""
+    """Files in memory: sizes by name."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.sizes: dict[str, int] = {}
         self.broken = broken
+
+    @property
+    def keys(self) -> set[str]:
+        """Return the keys of what is there."""
+        return {name.partition("-")[0] for name in self.sizes}
+
+    def lay(self, place: Place, size: int = SIZE) -> None:
+        """Have a file, as a worker would."""
+        self.sizes[place.path.name] = size
 
     def open(self) -> None:
         """Fail, if the disk does."""
@@ -35,17 +45,17 @@ class Files:
         """Forget all."""
         self.sizes.clear()
 
-    def path(self, key: str) -> Path:
-        """Return a name."""
-        return Path("/spool") / key
+    def path(self, name: str) -> Path:
+        """Return a path."""
+        return Path("/spool") / name
 
-    def size(self, key: str) -> int | None:
+    def size(self, name: str) -> int | None:
         """Return what was laid."""
-        return self.sizes.get(key)
+        return self.sizes.get(name)
 
-    def remove(self, key: str) -> None:
+    def remove(self, name: str) -> None:
         """Forget one."""
-        self.sizes.pop(key, None)
+        self.sizes.pop(name, None)
 
 
 def spool(files: Files, most: int = 4) -> Spool:
@@ -61,7 +71,14 @@ async def laid(one: Spool, files: Files, *keys: str) -> None:
         async with one.room(key) as place:
             assert place is not None
             assert place.room == SIZE
-            files.sizes[key] = SIZE
+            files.lay(place)
+
+
+def drop(one: Spool, key: str) -> None:
+    """Find planes damaged that are there now, if they are."""
+    with one.pinned(key) as path:
+        if path is not None:
+            one.drop(key, path)
 
 
 def test_keys_tell_warps_and_scales_apart() -> None:
@@ -79,9 +96,9 @@ def test_the_one_used_longest_ago_goes_first() -> None:
         one = spool(files)
         await laid(one, files, *"abcd")
         with one.pinned("a") as path:
-            assert path == Path("/spool/a")
+            assert path == Path("/spool/a-0")
         await laid(one, files, "e")
-        assert set(files.sizes) == set("acde")
+        assert files.keys == set("acde")
         assert one.cause("b", measured=True) is Cause.EVICTED
         assert one.cause("z", measured=True) is Cause.RESTART
         assert one.cause("z", measured=False) is Cause.FIRST
@@ -100,12 +117,12 @@ def test_worth_goes_before_use() -> None:
         one.deem("r", Worth.REFERENCE)
         one.deem("c", Worth.SPENT)
         await laid(one, files, "d")
-        assert set(files.sizes) == set("rabd")
+        assert files.keys == set("rabd")
         await laid(one, files, "e", "f", "g")
-        assert set(files.sizes) == set("refg")
+        assert files.keys == set("refg")
         one.deem("r", Worth.SPENT)
         await laid(one, files, "h")
-        assert set(files.sizes) == set("efgh")
+        assert files.keys == set("efgh")
 
     asyncio.run(play())
 
@@ -120,9 +137,9 @@ def test_references_of_many_groups_leave_room_for_others() -> None:
         for key in "abcd":
             one.deem(key, Worth.REFERENCE)
         await laid(one, files, "x", "y")
-        assert set(files.sizes) == set("cdxy")
+        assert files.keys == set("cdxy")
         await laid(one, files, "z")
-        assert set(files.sizes) == set("cdyz")
+        assert files.keys == set("cdyz")
 
     asyncio.run(play())
 
@@ -153,7 +170,7 @@ def test_small_warps_are_bounded_in_number(monkeypatch: pytest.MonkeyPatch) -> N
     async def play() -> None:
         one = spool(files, 100)
         await laid(one, files, *"abcdefg")
-        assert set(files.sizes) == set("efg")
+        assert files.keys == set("efg")
         causes = [one.cause(key, measured=True) for key in "abcd"]
         assert causes == [Cause.RESTART] * 2 + [Cause.EVICTED] * 2
 
@@ -171,9 +188,14 @@ def test_what_was_not_laid_takes_no_room() -> None:
                 assert one.bytes == SIZE
                 raise ValueError
         assert (one.bytes, one.entries) == (0, 0)
+        assert one.cause("a", measured=True) is Cause.RETRY
+        async with one.room("a"):
+            pass
+        assert (one.bytes, one.entries) == (0, 0)
         assert one.cause("a", measured=True) is Cause.NO_ROOM
-        async with one.room("b"):
-            files.sizes["b"] = 1
+        async with one.room("b") as place:
+            assert place is not None
+            files.lay(place, 1)
         assert (one.bytes, one.entries) == (1, 1)
 
     asyncio.run(play())
@@ -186,10 +208,11 @@ def test_a_damaged_one_is_dropped() -> None:
     async def play() -> None:
         one = spool(files)
         await laid(one, files, "a")
-        await one.drop("a")
-        await one.drop("never")
+        drop(one, "a")
+        one.drop("never", Path("/spool/never"))
         assert not one.has("a")
-        assert files.sizes == {}
+        await one.close()
+        assert (files.sizes, one.bytes) == ({}, 0)
         assert one.cause("a", measured=True) is Cause.DAMAGED
 
     asyncio.run(play())
@@ -201,6 +224,7 @@ def test_a_disk_that_fails_is_no_reason_to_fail() -> None:
 
     async def play() -> None:
         one = spool(files)
+        await one.start()
         for broken in (True, False):
             files.broken = broken
             async with one.room("a") as place:
@@ -251,11 +275,11 @@ def test_it_is_bounded_and_true_whatever_happens(steps: list[tuple[object, str]]
         async with AsyncExitStack():
             for step, key in steps:
                 await _step(one, files, pins, step, key)
-                known |= files.sizes.keys()
-                assert sum(files.sizes.values()) == one.bytes <= 3 * SIZE
-                assert pins.keys() <= files.sizes.keys()
+                known |= files.keys
+                assert sum(files.sizes.values()) <= one.bytes <= 3 * SIZE
+                assert pins.keys() <= files.keys
                 for seen in known:
-                    expected = seen not in files.sizes
+                    expected = not one.has(seen)
                     assert (one.cause(seen, measured=True) is not Cause.RESTART) is expected
 
     asyncio.run(play())
@@ -269,14 +293,14 @@ async def _step(
     elif step in ("lay", "fail") and not one.has(key):
         async with one.room(key) as place:
             if place is not None and step == "lay":
-                files.sizes[key] = SIZE
+                files.lay(place)
     elif step == "pin" and key not in pins and one.has(key):
         pins[key] = ExitStack()
         pins[key].enter_context(one.pinned(key))
     elif step == "unpin" and key in pins:
         pins.pop(key).close()
     elif step == "drop" and key not in pins:
-        await one.drop(key)
+        drop(one, key)
 
 
 def test_many_at_once_share_the_bound() -> None:
@@ -299,7 +323,7 @@ def test_many_at_once_share_the_bound() -> None:
         async with one.room(key) as place:
             if place is not None:
                 await asyncio.sleep(0)
-                files.sizes[key] = SIZE
+                files.lay(place)
                 highest = max(highest, sum(files.sizes.values()))
             await asyncio.sleep(0)
 
@@ -313,3 +337,160 @@ def test_many_at_once_share_the_bound() -> None:
     shutil.rmtree(folder)
     assert highest <= 3 * SIZE
     assert files.sizes == {}
+
+
+# -- interleavings ---------------------------------------------------------------------------------
+
+
+class Gated(Files):
+    """Files whose removal waits for us."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may = threading.Event(), threading.Event()
+
+    def remove(self, name: str) -> None:
+        """Wait, and forget one."""
+        self.asked.set()
+        self.may.wait()
+        super().remove(name)
+
+    async def until_asked(self) -> None:
+        """Wait until something is about to be removed."""
+        await asyncio.to_thread(self.asked.wait)
+
+
+def test_a_job_called_off_while_it_evicts_takes_nothing_along() -> None:
+    """The planes that had to leave may be laid again at once, and those stay and count once."""
+    files = Gated()
+
+    async def play() -> None:
+        one = spool(files, 1)
+        await laid(one, files, "a")
+        evicting = asyncio.create_task(laid(one, files, "b"))
+        await files.until_asked()
+        evicting.cancel()
+        await asyncio.wait({evicting})
+        assert one.cause("a", measured=True) is Cause.EVICTED
+        again = asyncio.create_task(laid(one, files, "a"))
+        files.may.set()
+        await again
+        assert (files.keys, one.bytes, one.entries) == ({"a"}, SIZE, 1)
+        assert one.has("a")
+
+    asyncio.run(play())
+
+
+def test_damage_found_in_what_is_being_evicted_is_nobodys_any_more() -> None:
+    """Its file is on its way out already."""
+    files = Gated()
+
+    async def play() -> None:
+        one = spool(files, 1)
+        await laid(one, files, "a")
+        with one.pinned("a") as path:
+            assert path is not None
+        evicting = asyncio.create_task(laid(one, files, "b"))
+        await files.until_asked()
+        one.drop("a", path)
+        files.may.set()
+        await evicting
+        assert (files.keys, one.bytes) == ({"b"}, SIZE)
+        assert one.cause("a", measured=True) is Cause.EVICTED
+
+    asyncio.run(play())
+
+
+def test_one_damage_is_one_decode_however_many_find_it() -> None:
+    """Who tells late of a damaged file does not drop the one that was laid in its place."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        await laid(one, files, "a")
+        with one.pinned("a") as first, one.pinned("a") as second:
+            assert first is not None
+            assert second is not None
+        one.drop("a", first)
+        await laid(one, files, "a")
+        one.drop("a", second)
+        assert one.has("a")
+
+    asyncio.run(play())
+
+
+def test_a_larger_warp_that_is_seen_meanwhile_breaks_no_bound() -> None:
+    """What is given is what room was made for, though more is kept for the next."""
+    files = Gated()
+
+    async def play() -> None:
+        one = Spool(files, 2 * SIZE, SIZE)
+        await laid(one, files, "a", "b")
+        evicting = asyncio.create_task(laid(one, files, "c"))
+        await files.until_asked()
+        one.learn((64, 64))
+        files.may.set()
+        await evicting
+        assert one.bytes <= 2 * SIZE
+
+    asyncio.run(play())
+
+
+def test_after_the_end_there_is_no_room() -> None:
+    """A job that still runs when all is closed ends as without a spool."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files)
+        async with one.room("a") as place:
+            await one.close()
+        assert place is not None
+        assert not one.has("a")
+        async with one.room("b") as place:
+            assert place is None
+
+    asyncio.run(play())
+
+
+JOBS = st.lists(
+    st.tuples(st.sampled_from("abcde"), st.booleans(), st.integers(0, 6), st.integers(0, 12)),
+    max_size=16,
+)
+
+
+@given(JOBS)
+@settings(deadline=None, max_examples=60)
+def test_jobs_that_are_called_off_leave_the_books_true(
+    jobs: list[tuple[str, bool, int, int]],
+) -> None:
+    """Wherever they stand then: bytes stay below the bound, and are those of the files at last."""
+    files = Files()
+
+    async def job(
+        one: Spool, turns: dict[str, asyncio.Lock], key: str, lay: bool, took: int
+    ) -> None:
+        async with turns[key]:
+            if one.has(key):
+                drop(one, key)
+            async with one.room(key) as place:
+                for _ in range(took):
+                    await asyncio.sleep(0)
+                if place is not None and lay:
+                    files.lay(place)
+                assert sum(files.sizes.values()) <= one.bytes <= 3 * SIZE
+
+    async def play() -> None:
+        one = spool(files, 3)
+        turns = {key: asyncio.Lock() for key in "abcde"}
+        tasks = [asyncio.create_task(job(one, turns, *args[:3])) for args in jobs]
+        for step in range(1, 13):
+            await asyncio.sleep(0)
+            for task, (*_, cancelled) in zip(tasks, jobs, strict=True):
+                if cancelled == step:
+                    task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(end, asyncio.CancelledError | None) for end in ends), ends
+        await laid(one, files, *"xyz")  # which needs all the room there is
+        assert (files.keys, one.bytes, one.entries) == (set("xyz"), 3 * SIZE, 3)
+
+    asyncio.run(play())
