@@ -176,7 +176,8 @@ def watch(folder: Path, warps: int, side: int) -> Story:
     with serving(folder / "service", "--workers", "2") as served:
         times = _announced(served, stock.folder, arrivals)
         served.until_published(1)
-        return story(served.notes(), times)
+        kinds = ("fetched", "job", "frozen", "published")
+        return story([note for kind in kinds for note in served.notes(kind)], times)
 
 
 def _announced(

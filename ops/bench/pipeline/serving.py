@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -87,18 +87,19 @@ class Served:
     folder: Path
     settings: Settings
     running: Running
-    _notes: list[Note] = field(default_factory=list)
+    _notes: dict[str, list[Note]] = field(default_factory=lambda: defaultdict(list))
     _read: int = 0
 
-    def notes(self, what: str | None = None) -> list[Note]:
-        """Return all that was noted so far, or all of a kind."""
+    def notes(self, what: str) -> list[Note]:
+        """Return all of a kind that was noted so far."""
         with suppress(FileNotFoundError), (self.folder / "notes").open("rb") as file:
             file.seek(self._read)
             text = file.read()
             whole = text[: text.rfind(b"\n") + 1]
             self._read += len(whole)
-            self._notes.extend(map(json.loads, whole.splitlines()))
-        return [one for one in self._notes if what in (None, one["what"])]
+            for note in map(json.loads, whole.splitlines()):
+                self._notes[note["what"]].append(note)
+        return self._notes[what]
 
     def until(self, holds: Callable[[], object], within: float = PATIENCE_S) -> None:
         """Wait until something holds; the service's end ends the wait."""

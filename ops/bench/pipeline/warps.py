@@ -57,7 +57,8 @@ def encoded(warp: MaskedImage, form: Form) -> bytes:
 
 def _in_tiles(plain: bytes) -> bytes:
     """Write planes in square tiles: floats quantised with dithering, the mask without loss."""
-    out, opened = BytesIO(), astropy_fits.open(BytesIO(plain))
+    out = BytesIO()
+    opened: Any = astropy_fits.open(BytesIO(plain))
     with quiet(), opened as hdus:
         tiled: list[Any] = [hdus[0].copy()]
         for hdu in hdus[1:]:
