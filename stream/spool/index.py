@@ -136,6 +136,7 @@ class Spool:
         self._leaving: set[asyncio.Task[None]] = set()
         self._numbers = count()
         self._making_room = asyncio.Lock()
+        self._settled = asyncio.Event()
         self._open = self._told = self._closed = False
         self.evictions = 0
 
@@ -161,7 +162,7 @@ class Spool:
 
     def has_room(self) -> bool:
         """Tell whether another warp's planes could be laid now."""
-        return self._victims(self._guess) is not None
+        return self._is_guessing() or self._victims(self._guess) is not None
 
     def learn(self, shape: tuple[int, int]) -> None:
         """Learn the shape of a warp: so large will be those that come.
@@ -230,6 +231,9 @@ class Spool:
         """
         async with self._making_room:
             entry = await self._reserved(key) if await self._is_open() else None
+            while entry is None and self._is_guessing():
+                await self._one_settled()
+                entry = await self._reserved(key)
         if entry is None:
             self.without(key)
             yield None
@@ -272,6 +276,16 @@ class Spool:
                 return False
             self._open = True
         return not self._closed
+
+    def _is_guessing(self) -> bool:
+        """Tell whether room is only held for what the first warps might take."""
+        unknown = self._open and not (self._closed or self._seen_largest)
+        return unknown and any(not one.ready for one in self._entries.values())
+
+    async def _one_settled(self) -> None:
+        """Wait until planes are laid, or are not going to be: the job that lays them ends."""
+        self._settled.clear()
+        await self._settled.wait()
 
     async def _reserved(self, key: str) -> _Entry | None:
         size = self._guess  # which may be another when files have been removed
@@ -351,6 +365,7 @@ class Spool:
             await asyncio.wait(self._leaving)
 
     def _settle(self, key: str, entry: _Entry, cause: Cause) -> None:
+        self._settled.set()
         size = self._files.size(entry.name)
         if size is None:
             self._count_out(self._strike(key))

@@ -251,6 +251,52 @@ def test_the_first_warp_has_room_for_the_largest() -> None:
     asyncio.run(play())
 
 
+def test_warps_of_a_size_that_nobody_knows_wait_for_the_first() -> None:
+    """Where the largest that there may be would fill all, the others find room behind it."""
+    files = Files()
+
+    async def one_job(one: Spool, key: str) -> bool:
+        async with one.room(key) as place:
+            await asyncio.sleep(0)
+            if place is not None:
+                files.sizes[place.path.name] = SIZE
+        one.learn((1, 1))
+        return place is not None
+
+    async def play() -> None:
+        one = Spool(files, 10 * SIZE, 9 * SIZE)
+        assert all(await asyncio.gather(*(one_job(one, key) for key in "abcdef")))
+        assert (one.entries, one.evictions) == (6, 0)
+
+    asyncio.run(play())
+
+
+def test_who_waits_for_the_first_may_be_called_off() -> None:
+    """And the first may fail: those behind it go on."""
+    files = Files()
+
+    async def play() -> None:
+        one = Spool(files, 10 * SIZE, 9 * SIZE)
+        async with AsyncExitStack() as first:
+            await first.enter_async_context(one.room("a"))
+            waits = [asyncio.ensure_future(laid_by(one, files, key)) for key in "bc"]
+            await asyncio.sleep(0)
+            assert one.has_room()
+            waits[0].cancel()
+        assert await waits[1]
+        assert waits[0].cancelled()
+
+    asyncio.run(play())
+
+
+async def laid_by(one: Spool, files: Files, key: str) -> bool:
+    """Lay planes, if there is room; tell whether there was."""
+    async with one.room(key) as place:
+        if place is not None:
+            files.sizes[place.path.name] = SIZE
+    return place is not None
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
