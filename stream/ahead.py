@@ -30,8 +30,8 @@ from stream.workshop import Made, Tried, Workshop, measurement
 __all__ = ["Ahead", "Outlook"]
 
 _CALM: Final = 20
-"""So many times as long as a plan took passes before the next one of its group: a plan goes through
-all members, and arrivals one by one must not keep the loop from all else."""
+"""So many times as long as a plan took passes before the next one of its group, and that for each
+group at work: a plan goes through all members, and must not keep the loop from all else."""
 
 Spawn = Callable[[Coroutine[object, object, None], str], asyncio.Task[None]]
 
@@ -243,7 +243,7 @@ class Ahead:
             await asyncio.gather(*(work for _, work in batch))
             if not walk.again:
                 return
-            await asyncio.sleep(_CALM * spent_s)
+            await asyncio.sleep(_CALM * spent_s * self._at_work)
 
     def _batch(self, key: str, walk: _Walk) -> Iterator[_Begun]:
         """Yield the first jobs of a plan made now."""

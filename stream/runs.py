@@ -137,7 +137,9 @@ class Runs:
     def _ended(self, name: str, run: Run, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         self._forget(name, run)
-        if not (run.waiters or task.cancelled()) and (error := task.exception()) is not None:
+        # Looked at even if somebody waits, who may be cancelled in this very moment.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not run.waiters:
             log.warning("a job that nobody waited for broke", job=name, why=repr(error))
 
     def _forget(self, name: str, run: Run) -> None:

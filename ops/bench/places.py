@@ -17,6 +17,7 @@ from core import groups
 from ops.bench.night import Instant
 from stream.announce import Announcer
 from stream.configure import load_settings
+from stream.foresight import AheadLimits, Foresight
 from stream.log.embedded import create_topics as create_in_file
 from stream.log.kafka_topics import create_topics as create_in_kafka
 from stream.log.seam import Outgoing, OwnerLog
@@ -205,6 +206,7 @@ class Rig:
             policy_for=lambda _: _POLICY,
             clock=time.time,
             source="bench",
+            foresight=Foresight(AheadLimits(groups=0)),  # there is nothing to be done ahead
         )
         return Service(shared, _Nobody(), Pulse(lambda _: None), Limits(grace_s=5.0))
 

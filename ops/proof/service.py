@@ -238,9 +238,10 @@ class TrappedPool:
             self._hooks.harms.get(warps[-1]) if warps else None,
         )
         job = asyncio.ensure_future(self._pool.run(_burdened, burden, function, *args, **more))
-        await asyncio.sleep(0)
-        self._traps.reach("job.in")
+        job.add_done_callback(_seen)
         try:
+            await asyncio.sleep(0)
+            self._traps.reach("job.in")
             answer: tuple[T, bytes] = await job
         finally:
             job.cancel()
@@ -248,6 +249,12 @@ class TrappedPool:
             scales = [one.scale for one in inputs]
             os.write(2, f"job done: {function.__name__} {warps} {scales}\n".encode())
         return answer[0]
+
+
+def _seen(job: asyncio.Future[Any]) -> None:
+    """Look at how a job ended: whoever waited may have been cancelled in that moment."""
+    if not job.cancelled():
+        job.exception()
 
 
 @dataclass(frozen=True)

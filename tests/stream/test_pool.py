@@ -396,6 +396,6 @@ def test_ctrl_c_is_the_parents(tmp_path: Path) -> None:
     """Ctrl-C reaches the whole process group, and the parent alone answers it, quietly."""
     parent, pids = _parent(tmp_path)
     os.killpg(parent.pid, signal.SIGINT)
-    out, err = parent.communicate(timeout=20)
+    out, err = parent.communicate(timeout=100)
     assert (parent.returncode, out.strip(), err) == (130, "closed", "")
     assert _all_gone(pids)
