@@ -413,7 +413,7 @@ class Settings(BaseModel):
         self._origins = {} if context is None else context.origins
         machine = Machine.here() if context is None else context.machine
         if not self.workers:  # which hangs on settings that stand behind it
-            self.__dict__["workers"] = fitting_workers(self, machine)
+            object.__setattr__(self, "workers", fitting_workers(self, machine))
         problems = tuple(impossible(self, machine))
         if problems:
             raise SettingsError(problems)

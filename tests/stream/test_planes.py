@@ -86,7 +86,7 @@ class Bench:
         files: Any = [gone if want.uri in self.lost else FILES[int(want.uri[1:])] for want in wants]
         yield files
 
-    async def available(self, _error: object) -> None:
+    async def available(self, error: object) -> None:
         """Wait for nothing: nobody is ever away."""
 
     async def do(

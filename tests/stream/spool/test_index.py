@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-import threading
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -15,70 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.spool import Cause, Place, Spool, Worth, index, key_of
-from stream.spool.place import laid_bytes
-
-SIZE = laid_bytes((1, 1))
-
-
-class Files:
-    """Files in memory: sizes by name."""
-
-    def __init__(self, *, broken: bool = False) -> None:
-        self.sizes: dict[str, int] = {}
-        self.broken = broken
-
-    @property
-    def keys(self) -> set[str]:
-        """Return the keys of what is there."""
-        return {name.partition("-")[0] for name in self.sizes}
-
-    def lay(self, place: Place, size: int = SIZE) -> None:
-        """Have a file, as a worker would."""
-        self.sizes[place.path.name] = size
-
-    def open(self) -> None:
-        """Fail, if the disk does."""
-        if self.broken:
-            raise OSError("the disk is gone")
-
-    def close(self) -> None:
-        """Forget all."""
-        self.sizes.clear()
-
-    def path(self, name: str) -> Path:
-        """Return a path."""
-        return Path("/spool") / name
-
-    def size(self, name: str) -> int | None:
-        """Return what was laid."""
-        return self.sizes.get(name)
-
-    def remove(self, name: str) -> None:
-        """Forget one."""
-        self.sizes.pop(name, None)
-
-
-def spool(files: Files, most: int = 4) -> Spool:
-    """Return a spool of so many warps of one pixel."""
-    made = Spool(files, most * SIZE, SIZE)
-    made.learn((1, 1))
-    return made
-
-
-async def laid(one: Spool, files: Files, *keys: str) -> None:
-    """Lay planes of keys, one after the other."""
-    for key in keys:
-        async with one.room(key) as place:
-            assert place is not None
-            assert place.room == SIZE
-            files.lay(place)
-
-
-def drop(one: Spool, key: str) -> None:
-    """Find planes damaged that are there now, if they are."""
-    with one.pinned(key) as path:
-        if path is not None:
-            one.drop(key, path)
+from tests.stream.spool.shelf import SIZE, Files, drop, laid, spool
 
 
 def test_keys_tell_warps_and_scales_apart() -> None:
@@ -355,12 +291,12 @@ def test_many_at_once_share_the_bound() -> None:
     highest = 0
 
     class Slow(Files):
-        def remove(self, key: str) -> None:
+        def remove(self, name: str) -> None:
             """Take some time, as a file system does."""
             nonlocal highest
             highest = max(highest, sum(self.sizes.values()))
-            (folder / key).write_bytes(b"")
-            super().remove(key)
+            (folder / name).write_bytes(b"")
+            super().remove(name)
 
     files = Slow()
 
@@ -386,157 +322,3 @@ def test_many_at_once_share_the_bound() -> None:
 
 
 # -- interleavings ---------------------------------------------------------------------------------
-
-
-class Gated(Files):
-    """Files whose removal waits for us."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.may = threading.Event(), threading.Event()
-
-    def remove(self, name: str) -> None:
-        """Wait, and forget one."""
-        self.asked.set()
-        self.may.wait()
-        super().remove(name)
-
-    async def until_asked(self) -> None:
-        """Wait until something is about to be removed."""
-        await asyncio.to_thread(self.asked.wait)
-
-
-def test_a_job_called_off_while_it_evicts_takes_nothing_along() -> None:
-    """The planes that had to leave may be laid again at once, and those stay and count once."""
-    files = Gated()
-
-    async def play() -> None:
-        one = spool(files, 1)
-        await laid(one, files, "a")
-        evicting = asyncio.create_task(laid(one, files, "b"))
-        await files.until_asked()
-        evicting.cancel()
-        await asyncio.wait({evicting})
-        assert one.cause("a", measured=True) is Cause.EVICTED
-        again = asyncio.create_task(laid(one, files, "a"))
-        files.may.set()
-        await again
-        assert (files.keys, one.bytes, one.entries) == ({"a"}, SIZE, 1)
-        assert one.has("a")
-
-    asyncio.run(play())
-
-
-def test_damage_found_in_what_is_being_evicted_is_nobodys_any_more() -> None:
-    """Its file is on its way out already."""
-    files = Gated()
-
-    async def play() -> None:
-        one = spool(files, 1)
-        await laid(one, files, "a")
-        with one.pinned("a") as path:
-            assert path is not None
-        evicting = asyncio.create_task(laid(one, files, "b"))
-        await files.until_asked()
-        one.drop("a", path)
-        files.may.set()
-        await evicting
-        assert (files.keys, one.bytes) == ({"b"}, SIZE)
-        assert one.cause("a", measured=True) is Cause.EVICTED
-
-    asyncio.run(play())
-
-
-def test_one_damage_is_one_decode_however_many_find_it() -> None:
-    """Who tells late of a damaged file does not drop the one that was laid in its place."""
-    files = Files()
-
-    async def play() -> None:
-        one = spool(files)
-        await laid(one, files, "a")
-        with one.pinned("a") as first, one.pinned("a") as second:
-            assert first is not None
-            assert second is not None
-        one.drop("a", first)
-        await laid(one, files, "a")
-        one.drop("a", second)
-        assert one.has("a")
-
-    asyncio.run(play())
-
-
-def test_a_larger_warp_that_is_seen_meanwhile_breaks_no_bound() -> None:
-    """What is given is what room was made for, though more is kept for the next."""
-    files = Gated()
-
-    async def play() -> None:
-        one = Spool(files, 2 * SIZE, SIZE)
-        await laid(one, files, "a", "b")
-        evicting = asyncio.create_task(laid(one, files, "c"))
-        await files.until_asked()
-        one.learn((64, 64))
-        files.may.set()
-        await evicting
-        assert one.bytes <= 2 * SIZE
-
-    asyncio.run(play())
-
-
-def test_after_the_end_there_is_no_room() -> None:
-    """A job that still runs when all is closed ends as without a spool."""
-    files = Files()
-
-    async def play() -> None:
-        one = spool(files)
-        async with one.room("a") as place:
-            await one.close()
-        assert place is not None
-        assert not one.has("a")
-        async with one.room("b") as place:
-            assert place is None
-
-    asyncio.run(play())
-
-
-JOBS = st.lists(
-    st.tuples(st.sampled_from("abcde"), st.booleans(), st.integers(0, 6), st.integers(0, 12)),
-    max_size=16,
-)
-
-
-@given(JOBS)
-@settings(deadline=None, max_examples=60)
-def test_jobs_that_are_called_off_leave_the_books_true(
-    jobs: list[tuple[str, bool, int, int]],
-) -> None:
-    """Wherever they stand then: bytes stay below the bound, and are those of the files at last."""
-    files = Files()
-
-    async def job(
-        one: Spool, turns: dict[str, asyncio.Lock], key: str, lay: bool, took: int
-    ) -> None:
-        async with turns[key]:
-            if one.has(key):
-                drop(one, key)
-            async with one.room(key) as place:
-                for _ in range(took):
-                    await asyncio.sleep(0)
-                if place is not None and lay:
-                    files.lay(place)
-                assert sum(files.sizes.values()) <= one.bytes <= 3 * SIZE
-
-    async def play() -> None:
-        one = spool(files, 3)
-        turns = {key: asyncio.Lock() for key in "abcde"}
-        tasks = [asyncio.create_task(job(one, turns, *args[:3])) for args in jobs]
-        for step in range(1, 13):
-            await asyncio.sleep(0)
-            for task, (*_, cancelled) in zip(tasks, jobs, strict=True):
-                if cancelled == step:
-                    task.cancel()
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(end, asyncio.CancelledError | None) for end in ends), ends
-        await laid(one, files, *"xyz")  # which needs all the room there is
-        assert (files.keys, one.bytes, one.entries) == (set("xyz"), 3 * SIZE, 3)
-
-    asyncio.run(play())
