@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,13 +75,20 @@ def running() -> Iterator[Server]:
         stdout=subprocess.DEVNULL,
         text=True,
     )
+    words = process.stderr
+    if words is None:
+        raise RuntimeError("the server's words are not to be had")
+    # It logs each request, and would stop at a full pipe.
+    listener = threading.Thread(target=deque, args=(words, 0), daemon=True)
     try:
-        if process.stderr is None:
-            raise RuntimeError("the server's words are not to be had")
-        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)
+        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in words)
         server = Server(process, next(one.group() for one in found if one))
+        listener.start()
         server.make_bucket()
         yield server
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        if listener.ident is not None:
+            listener.join()
+        words.close()
