@@ -26,7 +26,7 @@ from schemas.messages import (
     GroupMatched,
     Message,
 )
-from schemas.wire import learn, pack, unpack, unpack_flat
+from schemas.wire import learn, pack, pack_flat, unpack, unpack_flat
 
 __all__ = [
     "CONTENT_TYPE",
@@ -76,7 +76,7 @@ _LIMITS: Final[dict[type[object], Limits]] = {
     BackgroundMetric: RESULT_LIMITS,
     DeadLetter: LETTER_LIMITS,
 }
-_FLAT: Final = frozenset(kind for kind in MESSAGE_TYPES.values() if kind not in _LIMITS)
+_FLAT: Final = frozenset(MESSAGE_TYPES.values()) - {BackgroundModel, GroupMatched, DeadLetter}
 
 
 for _kind in MESSAGE_TYPES.values():
@@ -191,8 +191,12 @@ def encode_value(message: Message, limits: Limits | None = None) -> bytes:
     SchemaError
         Whatever `decode_value` would refuse.
     """
+    kind = type(message)
+    quick = pack_flat(message) if limits is None and kind in _FLAT else None
+    if quick is not None and len(quick) <= limits_of(kind).max_bytes:
+        return quick
     # Read back once, so that nothing invalid leaves and 1 is 1.0 where a float belongs.
-    return pack(decode_value(pack(message), type(message), limits))
+    return pack(decode_value(pack(message), kind, limits))
 
 
 def decode(
@@ -250,7 +254,7 @@ def decode_value(value: bytes, kind: type[M], limits: Limits | None = None) -> M
         ``too_large``, ``bad_msgpack``, ``bad_message`` or ``bad_identity``.
     """
     limits = limits or limits_of(kind)
-    if limits is EVENT_LIMITS and len(value) <= limits.max_bytes and kind in _FLAT:
+    if limits is limits_of(kind) and len(value) <= limits.max_bytes and kind in _FLAT:
         message = unpack_flat(value, kind)
         if message is not None:
             return message

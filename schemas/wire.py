@@ -22,7 +22,7 @@ import numpy as np
 from schemas.errors import DeadReason, SchemaError, StateError
 from schemas.limits import EVENT_LIMITS, Limits, hold_to, refuse_depth
 
-__all__ = ["learn", "pack", "pack_state", "unpack", "unpack_flat", "unpack_state"]
+__all__ = ["learn", "pack", "pack_flat", "pack_state", "unpack", "unpack_flat", "unpack_state"]
 
 T = TypeVar("T")
 
@@ -108,6 +108,27 @@ def unpack_flat(data: bytes, kind: type[T]) -> T | None:
     except (ValueError, RecursionError):
         return None
     return cast("T", message) if plain and _is_finite(message) else None
+
+
+def pack_flat(message: object) -> bytes | None:
+    """Return the bytes of a message, if it is quickly seen that they are read as a message again.
+
+    Parameters
+    ----------
+    message : Struct
+        Of a kind that `unpack_flat` reads.
+
+    Returns
+    -------
+    bytes or None
+        What `pack` gives for what `unpack` and a conversion make of its bytes. None says nothing,
+        as in `unpack_flat`.
+    """
+    try:
+        read = unpack_flat(_STATE_ENCODER.encode(message), type(message))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return None if read is None else _STATE_ENCODER.encode(read)
 
 
 def pack_state(value: object) -> bytes:

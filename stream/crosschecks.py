@@ -17,7 +17,7 @@ from stream.transport import impossible_transport
 if TYPE_CHECKING:
     from stream.settings import Settings
 
-__all__ = ["PARENT_BYTES", "fitting_workers", "impossible"]
+__all__ = ["PARENT_BYTES", "fitting_workers", "impossible", "memory_left"]
 
 _MIB: Final = 2**20
 _GIB: Final = 2**30
@@ -42,8 +42,7 @@ def impossible(settings: Settings, machine: Machine) -> Iterator[Problem]:
 
 def fitting_workers(settings: Settings, machine: Machine) -> int:
     """Return how many workers a machine has the cores and the memory for, at least 1."""
-    beside = _beside_workers(settings, machine.disk_of(settings.spool_folder))
-    room = machine.memory_bytes - beside
+    room = machine.memory_bytes - _beside_workers(settings) - _spool_in_memory(settings, machine)
     return max(1, min(machine.cores, int(room // settings.worker_memory_bytes)))
 
 
@@ -105,11 +104,9 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
             "the largest warp would never fit into what may be read ahead",
             "make fetch_in_flight_bytes at least max_warp_bytes",
         )
-    service = PARENT_BYTES + settings.ahead_max_bytes
-    disk = machine.disk_of(settings.spool_folder)
-    spool = settings.spool_bytes if disk.in_memory else 0
-    needed = settings.workers * settings.worker_memory_bytes + _beside_workers(settings, disk)
-    if needed > machine.memory_bytes:
+    spool = _spool_in_memory(settings, machine)
+    if spool > (left := memory_left(settings, machine)):
+        needed = machine.memory_bytes - left + spool
         spooled = f", {_gib(spool)} of spool in memory" if spool else ""
         yield Problem(
             (
@@ -120,17 +117,29 @@ def _impossible_sizes(settings: Settings, machine: Machine) -> Iterator[Problem]
             ),
             f"{settings.workers} x {_gib(settings.worker_memory_bytes)}, "
             f"{_gib(settings.fetch_in_flight_bytes)} read ahead{spooled} and "
-            f"{_gib(service)} for the service make {_gib(needed)}, more than the "
+            f"{_gib(_service_bytes(settings))} for the service make {_gib(needed)}, more than the "
             f"{_gib(machine.memory_bytes)} there are",
             "lower one of them or raise the container's limit",
         )
-    yield from _impossible_spool(settings, disk)
+    yield from _impossible_spool(settings, machine.disk_of(settings.spool_folder))
 
 
-def _beside_workers(settings: Settings, disk: Disk) -> int:
-    spool = settings.spool_bytes if disk.in_memory else 0
-    ahead = settings.fetch_in_flight_bytes + settings.ahead_max_bytes
-    return PARENT_BYTES + ahead + spool
+def memory_left(settings: Settings, machine: Machine) -> int:
+    """Return what memory is left to a spool on tmpfs, bytes; less than 0 if there is too little."""
+    workers = settings.workers * settings.worker_memory_bytes
+    return machine.memory_bytes - workers - _beside_workers(settings)
+
+
+def _beside_workers(settings: Settings) -> int:
+    return settings.fetch_in_flight_bytes + _service_bytes(settings)
+
+
+def _spool_in_memory(settings: Settings, machine: Machine) -> int:
+    return settings.spool_bytes if machine.disk_of(settings.spool_folder).in_memory else 0
+
+
+def _service_bytes(settings: Settings) -> int:
+    return PARENT_BYTES + settings.ahead_max_bytes
 
 
 def _impossible_spool(settings: Settings, disk: Disk) -> Iterator[Problem]:

@@ -6,10 +6,12 @@ removes what the dead left.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
 import shutil
+import threading
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -20,39 +22,69 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class OwnFolder:
-    """A folder that is made now, and removed when it is closed.
+    """A folder that is made when it is opened, and removed when it is closed.
+
+    Any thread may open and close it: whoever was cancelled in doing so has left a thread in it.
 
     Parameters
     ----------
     above : Path
-        Made if it is not there; what killed processes left in it is removed.
-
-    Attributes
-    ----------
-    path : Path
-
-    Raises
-    ------
-    OSError
-        It cannot be made.
+        Made if it is not there.
     """
 
     def __init__(self, above: Path) -> None:
-        above.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.path, self._held = _made(above)
-        for other in (*above.glob("of-*"), *above.glob("new-*")):
-            if other != self.path:
-                _remove_if_dead(other)
+        self._above = above
+        self._changing = threading.Lock()
+        self._path: Path | None = None
+        self._held: int | None = None
+        self._closed = False
+
+    @property
+    def path(self) -> Path:
+        """Where it is.
+
+        Raises
+        ------
+        RuntimeError
+            It was not opened.
+        """
+        if self._path is None:
+            raise RuntimeError("the folder is not open")
+        return self._path
+
+    def open(self) -> Path:
+        """Make it, unless it is there, and return where; what killed processes left is removed.
+
+        It may block.
+
+        Raises
+        ------
+        OSError
+            It cannot be made, or was closed.
+        """
+        with self._changing:
+            if self._closed:
+                raise FileNotFoundError(errno.ENOENT, "it was closed", str(self._above))
+            if self._path is None:
+                self._above.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._path, self._held = _made(self._above)
+                for other in (*self._above.glob("of-*"), *self._above.glob("new-*")):
+                    if other != self._path:
+                        _remove_if_dead(other)
+            return self._path
 
     def close(self) -> None:
         """Remove it and all that is in it. It may block."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        with self._changing:
+            self._closed = True
+            if self._path is not None:
+                shutil.rmtree(self._path, ignore_errors=True)
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
 
 
-def _made(above: Path) -> tuple[Path, int | None]:
+def _made(above: Path) -> tuple[Path, int]:
     """Return a new folder and its lock."""
     for _ in range(_TRIES):
         with suppress(FileNotFoundError, BlockingIOError):  # who starts found it not yet locked

@@ -21,7 +21,7 @@ import schemas
 from stream import jobs
 from stream.faults import StoreAwayError, WarpError
 from stream.fetch import Held, Want
-from stream.spool import Cause, Spool, Worth, key_of
+from stream.spool import Cause, Place, Spool, Worth, key_of
 
 __all__ = ["Do", "Errand", "Planes", "Store"]
 
@@ -261,7 +261,7 @@ def _input(
     arrival: schemas.WarpArrived,
     data: bytes | Path,
     planes: Path | None = None,
-    place: Any = None,
+    place: Place | None = None,
 ) -> jobs.WarpInput:
     return jobs.WarpInput(
         arrival.visit, arrival.checksum, data, arrival.scale, planes=planes, place=place

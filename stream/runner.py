@@ -63,8 +63,19 @@ class Runner:
 
     Parameters
     ----------
-    store, pool, config, limits, slots
-        As for `stream.workshop.Workshop`.
+    store : Store
+    pool : Pool
+    config : MatchConfig
+        How to match.
+    limits : DecodeLimits
+        Bounds of what is decoded.
+    slots : int
+        Jobs fetched or running at the same time; bounds the bytes that are held.
+
+    Attributes
+    ----------
+    config : MatchConfig
+        As given.
     """
 
     def __init__(
@@ -78,7 +89,7 @@ class Runner:
         self._store = store
         self._planes = Planes(store)
         self._pool = pool
-        self._config = config
+        self.config = config
         self._limits = limits
         self._slots = Slots(slots)
         self._runs = Runs()
@@ -86,12 +97,20 @@ class Runner:
         self._results = Results()
         self._watch: Watch | None = None
 
-    def equip(self, results: Results, watch: Watch) -> None:
-        """Keep finished results, and have an eye on jobs that kill."""
+    def equip(self, results: Results, watch: Watch) -> Runner:
+        """Keep finished results, and have an eye on jobs that kill; return the runner."""
         self._results, self._watch = results, watch
+        return self
 
-    def spool(self, spool: Spool, on_decoded: Callable[[Cause], None]) -> None:
-        """Keep planes in a spool, and tell of each decode why it was needed."""
+    def spool(self, spool: Spool, on_decoded: Callable[[Cause], None] = lambda _: None) -> None:
+        """Keep decoded planes in a spool.
+
+        Parameters
+        ----------
+        spool : Spool
+        on_decoded : callable
+            Told the cause of each decode.
+        """
         self._planes = Planes(self._store, spool, on_decoded)
 
     def release(self, reference: schemas.WarpArrived) -> None:
@@ -153,6 +172,6 @@ class Runner:
         turn = nullcontext() if self._watch is None else self._watch.turn(name, last)
         try:
             async with turn:
-                return await self._pool.run(job, *warps, self._config, self._limits)
+                return await self._pool.run(job, *warps, self.config, self._limits)
         except WarpError as error:
             return jobs.JobFault(last.visit, error.reason, error.message)

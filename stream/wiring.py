@@ -36,7 +36,7 @@ from stream.results import (
     shared_place,
 )
 from stream.roots import recall
-from stream.runner import Pool
+from stream.runner import Pool, Runner, Store
 from stream.service import Limits, Service
 from stream.settings import Problem, Settings, SettingsError
 from stream.spool import Cause, PlaneFiles, Spool
@@ -54,6 +54,7 @@ __all__ = [
     "assembler",
     "decode_limits",
     "fetch_limits",
+    "job_runner",
     "kafka_settings",
     "kept_results",
     "landing_folder",
@@ -202,6 +203,12 @@ def slots(settings: Settings) -> int:
     return 2 * settings.workers + 2
 
 
+def job_runner(settings: Settings, store: Store, pool: Pool) -> Runner:
+    """Return what does the jobs, without kept results and without a spool."""
+    limits = decode_limits(settings)
+    return Runner(store, pool, settings.match_config(), limits, slots(settings))
+
+
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """The service and what must be started and closed with it."""
@@ -234,21 +241,16 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     policy_for = settings.policy_for()
     results = kept_results(settings, telemetry.reused)
     watch = Watch(policy_for, clock)
-    workshop = Workshop(
-        fetcher,
-        TellingPool(pool, telemetry),
-        settings.match_config(),
-        decode_limits(settings),
-        slots(settings),
-    ).equip(results, watch)
+    telling = TellingPool(pool, telemetry)
+    runner = job_runner(settings, fetcher, telling).equip(results, watch)
     kept = spool(settings)
     if kept is not None:
-        workshop.spool(kept, telemetry.decoded)
+        runner.spool(kept, telemetry.decoded)
         telemetry.watch_spool(lambda: kept.bytes)
     shared = Shared(
         log=log,
         topics=our_topics(settings),
-        workshop=workshop,
+        workshop=Workshop(runner),
         assembler=assembler(settings),
         telemetry=telemetry,
         policy_for=policy_for,

@@ -13,20 +13,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-import core
 import schemas
 from core import groups
 from stream import jobs
 from stream.basis import Past
-from stream.decodelimits import DecodeLimits
 from stream.faults import WarpFault
-from stream.planes import Store
 from stream.recall import Recall
-from stream.results import Results
-from stream.runner import Asked, Pool, Runner
+from stream.runner import Asked, Runner
 from stream.slots import DUE, due_time
-from stream.spool import Cause, Spool
-from stream.suspects import Watch
 
 __all__ = [
     "Due",
@@ -184,42 +178,13 @@ class Workshop:
 
     Parameters
     ----------
-    store : Store
-    pool : Pool
-    config : MatchConfig
-        How to match.
-    limits : DecodeLimits
-        Bounds of what is decoded.
-    slots : int
-        Jobs fetched or running at the same time; bounds the bytes that are held.
+    runner : Runner
+        Does the jobs.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        pool: Pool,
-        config: core.MatchConfig,
-        limits: DecodeLimits,
-        slots: int,
-    ) -> None:
-        self._config = config
-        self._runner = Runner(store, pool, config, limits, slots)
-
-    def equip(self, results: Results, watch: Watch) -> Workshop:
-        """Keep finished results, and have an eye on jobs that kill; return the workshop."""
-        self._runner.equip(results, watch)
-        return self
-
-    def spool(self, spool: Spool, on_decoded: Callable[[Cause], None] = lambda _: None) -> None:
-        """Keep decoded planes in a spool.
-
-        Parameters
-        ----------
-        spool : Spool
-        on_decoded : callable
-            Told the cause of each decode.
-        """
-        self._runner.spool(spool, on_decoded)
+    def __init__(self, runner: Runner) -> None:
+        self._config = runner.config
+        self._runner = runner
 
     async def fulfil(
         self,

@@ -33,10 +33,12 @@ from stream.commands.output import (
     printable,
     table_console,
 )
+from stream.crosschecks import memory_left
 from stream.describe import Described, Undescribed
 from stream.fetch import Fetcher
 from stream.gather import gather, mse_ratio
 from stream.logs import configure_logs
+from stream.machine import Machine
 from stream.page import group_page
 from stream.pictures import coadd_before_after
 from stream.settings import Settings
@@ -44,8 +46,8 @@ from stream.wiring import (
     assembler,
     decode_limits,
     fetch_limits,
+    job_runner,
     landing_folder,
-    slots,
     spool,
     worker_pool,
 )
@@ -191,14 +193,12 @@ async def _match(
     pool = worker_pool(settings)
     roots = {one.path.resolve().parent for batch in batches for one in batch.files.values()}
     scratch = tempfile.TemporaryDirectory(prefix="evensky-match-", dir=settings.spool_dir)
-    settings = settings.model_copy(update={"spool_dir": Path(scratch.name)})
+    settings = _spooled(settings, Path(scratch.name), Machine.here())
     store = Fetcher(roots, landing_folder(settings), fetch_limits(settings))
-    kept = spool(settings)
-    config, limits = settings.match_config(), decode_limits(settings)
-    workshop = Workshop(store, pool, config, limits, slots(settings))
+    runner, kept = job_runner(settings, store, pool), spool(settings)
     if kept is not None:
-        workshop.spool(kept)
-    messages = assembler(settings)
+        runner.spool(kept)
+    workshop, messages = Workshop(runner), assembler(settings)
     try:
         await pool.start()
         revisions = await asyncio.gather(
@@ -209,6 +209,14 @@ async def _match(
         await store.close()
         scratch.cleanup()
     return [_Matched(b, revision) for b, revision in zip(batches, revisions, strict=True)]
+
+
+def _spooled(settings: Settings, scratch: Path, machine: Machine) -> Settings:
+    """Return settings with the spool in a folder: where that is memory, in what is left of it."""
+    most: int = settings.spool_bytes
+    if machine.disk_of(scratch).in_memory:
+        most = max(0, min(most, memory_left(settings, machine)))
+    return settings.model_copy(update={"spool_dir": scratch, "spool_bytes": most})
 
 
 def _folder(one: _Matched, matched: Sequence[_Matched]) -> Path:

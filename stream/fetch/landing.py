@@ -128,8 +128,7 @@ class Landing:
         self.folder = folder
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="evensky-landing")
         self._numbers = count()
-        self._starting = threading.Lock()
-        self._own: OwnFolder | None = None
+        self._own = OwnFolder(folder)
         self._closed = False
 
     @asynccontextmanager
@@ -141,7 +140,7 @@ class Landing:
         StoreAwayError
             There is no room for it.
         """
-        own = await self.run(self.start) if self._own is None else self._own.path
+        own = await self.run(self.start)
         file = LandedFile(own / str(next(self._numbers)), size)
         try:
             await self.run(file.open)
@@ -160,9 +159,7 @@ class Landing:
         """Remove all; what is still being written is abandoned. It may block."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
-        with self._starting:
-            if self._own is not None:
-                self._own.close()
+        self._own.close()
 
     def start(self) -> Path:
         """Return a folder for this process alone, locked for as long as it lives.
@@ -174,13 +171,10 @@ class Landing:
         StoreAwayError
             It cannot be made.
         """
-        with self._starting:
-            if self._own is None:
-                try:
-                    self._own = OwnFolder(self.folder)
-                except OSError as error:
-                    raise _landing_failed(self.folder, error) from error
-            return self._own.path
+        try:
+            return self._own.open()
+        except OSError as error:
+            raise _landing_failed(self.folder, error) from error
 
 
 def _landing_failed(folder: Path, error: OSError) -> StoreAwayError:

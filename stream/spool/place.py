@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,10 +45,7 @@ class PlaneFiles:
     """
 
     def __init__(self, above: Path) -> None:
-        self._above = above
-        self._own: OwnFolder | None = None
-        self._changing = threading.Lock()
-        self._closed = False
+        self._own = OwnFolder(above)
 
     def open(self) -> None:
         """Make the folder, and remove what killed processes left.
@@ -59,23 +55,14 @@ class PlaneFiles:
         OSError
             It cannot be made, or was closed.
         """
-        with self._changing:  # whoever was cancelled in it has left a thread in it
-            if self._closed:
-                raise FileNotFoundError("the spool was closed")
-            if self._own is None:
-                self._own = OwnFolder(self._above)
+        self._own.open()
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
-        with self._changing:
-            self._closed = True
-            if self._own is not None:
-                self._own.close()
+        self._own.close()
 
     def path(self, name: str) -> Path:
         """Return where planes lie."""
-        if self._own is None:
-            raise RuntimeError("the folder is not open")
         return self._own.path / name
 
     def size(self, name: str) -> int | None:

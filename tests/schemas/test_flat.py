@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
+from decimal import Decimal
 from typing import Any
 
 import msgpack
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -13,7 +16,10 @@ from hypothesis import strategies as st
 from schemas import (
     EVENT_LIMITS,
     MESSAGE_TYPES,
+    BackgroundModel,
+    DeadLetter,
     GroupManifest,
+    GroupMatched,
     Limits,
     Message,
     SchemaError,
@@ -24,17 +30,20 @@ from schemas import (
     limits_of,
     pack_state,
 )
-from schemas.wire import unpack_flat
+from schemas.wire import pack_flat, unpack_flat
 from tests.schemas.examples import EXAMPLES, arrived, raw, record
 from tests.schemas.hostile import GOOD, beside
 from tests.schemas.test_totality import VALUES
 
-LIKE_EVENTS = Limits()
-"""Equal to those of events, but a caller's own: under such every value is looked over."""
-
-FLAT = [one for one in EXAMPLES if limits_of(type(one)) is EVENT_LIMITS]
+NESTED = (BackgroundModel, GroupMatched, DeadLetter)
+FLAT = [one for one in EXAMPLES if not isinstance(one, NESTED)]
 EACH = pytest.mark.parametrize("message", FLAT, ids=lambda one: one.ce_type)
 KINDS = st.sampled_from(FLAT)
+
+
+def own_limits(kind: type[Message]) -> Limits:
+    """Return limits equal to a type's, but a caller's: under such every value is looked over."""
+    return copy(limits_of(kind))
 
 
 def outcome(value: bytes, kind: type[Message], limits: Limits) -> tuple[str, str]:
@@ -47,7 +56,7 @@ def outcome(value: bytes, kind: type[Message], limits: Limits) -> tuple[str, str
 
 def same(value: bytes, kind: type[Message]) -> None:
     """Hold the quick way to the thorough one."""
-    assert outcome(value, kind, EVENT_LIMITS) == outcome(value, kind, LIKE_EVENTS)
+    assert outcome(value, kind, limits_of(kind)) == outcome(value, kind, own_limits(kind))
 
 
 def fields(message: Message) -> dict[str, Any]:
@@ -140,6 +149,43 @@ def test_a_message_has_one_spelling(message: Message) -> None:
     assert pack_state(message) == encode_value(message)
 
 
+def written(message: Message, limits: Limits | None) -> tuple[str, object]:
+    """Return the value that a message has, or why it has none."""
+    try:
+        return "a value", encode_value(message, limits)
+    except SchemaError as error:
+        return error.reason, error.message
+
+
+ODD_FIELDS = st.sampled_from(
+    [
+        *(1, 1.0, 0.5, -0.0, -1, 2**63, 2**64, 2**53 + 1, 5e-324, float("nan"), float("inf")),
+        *(True, None, "", "r", "x" * 1025, "\ud800", b"r", (1,), [1, 2], {}, {"a": 1}),
+        *(Decimal(1), object()),
+        *(np.float32(0.1), np.float64(0.1), np.int64(3), np.float64("nan"), np.bool_(1)),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(KINDS, st.data())
+def test_a_message_is_written_the_same_or_refused_in_the_same_words(
+    message: Message, data: st.DataObject
+) -> None:
+    """Whatever its fields hold: nobody looks at them before they are written."""
+    odd = copy(message)
+    names = st.sampled_from(message.__struct_fields__)
+    for name in data.draw(st.lists(names, max_size=2, unique=True)):
+        msgspec.structs.force_setattr(odd, name, data.draw(ODD_FIELDS))
+    assert written(odd, None) == written(odd, own_limits(type(odd)))
+
+
+@EACH
+def test_what_we_write_is_seen_quickly_to_be_a_message(message: Message) -> None:
+    """Each of our flat messages is written without being looked over."""
+    assert pack_flat(message) == encode_value(message)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -166,14 +212,14 @@ LARGEST = [
 @pytest.mark.parametrize("message", LARGEST, ids=lambda one: one.ce_type)
 def test_the_largest_that_a_type_lets_be_is_within_the_limits(message: Message) -> None:
     """The bounds of fields alone keep a plain message within the limits of events."""
-    for limits in (EVENT_LIMITS, LIKE_EVENTS):
+    for limits in (limits_of(type(message)), own_limits(type(message))):
         assert decode_value(encode_value(message), type(message), limits) == message
 
 
 def test_flat_types_hold_texts_numbers_and_arrays_of_numbers() -> None:
     """A type with anything else, or without a bound, must not be read in one step."""
     for kind in MESSAGE_TYPES.values():
-        if limits_of(kind) is EVENT_LIMITS:
+        if kind not in NESTED:
             described = msgspec.inspect.type_info(kind)
             assert isinstance(described, msgspec.inspect.StructType)
             assert all(is_bounded(field.type) for field in described.fields), kind

@@ -37,6 +37,7 @@ from stream.log.seam import (
 from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pulse import Pulse
+from stream.runner import Runner
 from stream.service import Limits, Service
 from stream.telemetry import Telemetry
 from stream.workshop import Workshop
@@ -461,7 +462,7 @@ class Storm:
         shared = Shared(
             log=cast("OwnerLog", self._log),  # what it does not meddle with it passes on
             topics=self.topics,
-            workshop=Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 4),
+            workshop=Workshop(Runner(StubStore(), pool, CONFIG, fits.DecodeLimits(), 4)),
             assembler=Assembler(CONFIG, core.VerdictProfile.SURVEY, "test"),
             telemetry=telemetry,
             policy_for=lambda _: FAST,
@@ -476,8 +477,7 @@ class Storm:
     async def _read(self) -> dict[str, list[Record]]:
         log = EmbeddedReader(self.path)
         await log.start()
-        names = self.topics.names
-        found = {name: [r async for r in log.read([name], follow=False)] for name in names}
+        found = {n: [r async for r in log.read([n], follow=False)] for n in self.topics.names}
         await log.close()
         return found
 

@@ -31,7 +31,7 @@ from stream.log.topics import Topics
 from stream.owner import Shared
 from stream.pulse import Pulse
 from stream.results import Results
-from stream.runner import Pool
+from stream.runner import Pool, Runner
 from stream.service import Limits, Service
 from stream.suspects import Watch
 from stream.telemetry import Telemetry
@@ -186,13 +186,12 @@ class Night:
         limits = FetchLimits(missing_grace_s=0.05, pause_s=0.01)
         store = Fetcher([self.folder], self.folder / "landing", limits)
         watch = Watch(lambda _: self.policy, self.clock)
-        workshop = Workshop(store, pool or self.pool, CONFIG, fits.DecodeLimits(), 4)
-        workshop.equip(self.results, watch)
+        runner = Runner(store, pool or self.pool, CONFIG, fits.DecodeLimits(), 4)
         owner = EmbeddedOwner(self.path, self.topics, self.partitions, clock=self.clock.ms)
         shared = Shared(
             log=self.wrap(owner),
             topics=self.topics,
-            workshop=workshop,
+            workshop=Workshop(runner.equip(self.results, watch)),
             assembler=Assembler(CONFIG, self.profile, "test"),
             telemetry=self.telemetry,
             policy_for=lambda _: self.policy,

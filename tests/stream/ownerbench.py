@@ -14,6 +14,7 @@ from stream import fits
 from stream.assemble import Assembler
 from stream.foresight import Foresight
 from stream.owner import Owner, Shared
+from stream.runner import Runner
 from stream.telemetry import Telemetry
 from stream.workshop import Workshop
 from tests.stream.chaos import Script, StubPool, StubStore
@@ -43,12 +44,12 @@ class Bench:
         self.policy = policy
         self.tasks: list[asyncio.Task[None]] = []
         self.telemetry = Telemetry()
-        workshop = Workshop(StubStore(), self.pool, CONFIG, fits.DecodeLimits(), 4)
+        self.runner = Runner(StubStore(), self.pool, CONFIG, fits.DecodeLimits(), 4)
         shared = {"foresight": Foresight(on_settled=self.telemetry.ahead)} | shared
         self.shared = Shared(
             log=self.log,
             topics=self.log.topics,
-            workshop=workshop,
+            workshop=Workshop(self.runner),
             assembler=Assembler(CONFIG, profile, "test"),
             telemetry=self.telemetry,
             policy_for=lambda _: self.policy,

@@ -20,7 +20,7 @@ from stream.foresight import AheadLimits, Foresight
 from stream.owner import Owner
 from stream.pool import WorkerPool
 from stream.results import MemoryKeeper, Results, Shelf
-from stream.runner import Pool
+from stream.runner import Pool, Runner
 from stream.suspects import Watch
 from stream.workshop import Workshop
 from tests.stream.chaos import Script, StubPool, StubStore
@@ -285,8 +285,8 @@ async def test_nothing_is_begun_once_it_drains(bench: Bench) -> None:
 
 def _workshop(pool: StubPool, slots: int, *, kept: bool) -> Workshop:
     results = Results([Shelf("memory", MemoryKeeper(2**20))] if kept else [])
-    workshop = Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), slots)
-    return workshop.equip(results, Watch(lambda _: STANDING, lambda: 0.0))
+    runner = Runner(StubStore(), pool, CONFIG, fits.DecodeLimits(), slots)
+    return Workshop(runner.equip(results, Watch(lambda _: STANDING, lambda: 0.0)))
 
 
 def _published(bench: Bench) -> Mapping[str, list[tuple[bytes | None, bytes | None]]]:

@@ -23,6 +23,7 @@ from stream.describe import Described
 from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, decode
 from stream.rebuild import background
+from stream.runner import Runner
 from stream.workshop import Fulfilled, Tried, Workshop
 from tests.stream.night import CONFIG, arrival, write_larger_warp, write_warp
 from tests.stream.test_workshop import Bench, Shelf
@@ -50,7 +51,7 @@ def revision_of(
     """Match some files."""
 
     async def run() -> Revision:
-        workshop = Workshop(shelf or Shelf(), Bench(), CONFIG, DecodeLimits(), 3)
+        workshop = Workshop(Runner(shelf or Shelf(), Bench(), CONFIG, DecodeLimits(), 3))
         return await match_group(batch_of(paths), reference, workshop, assembler(profile), NOW)
 
     return asyncio.run(run())

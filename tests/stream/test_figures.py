@@ -19,6 +19,7 @@ from stream.assemble import Assembler, Revision
 from stream.basis import Past
 from stream.faults import WarpError, WarpFault
 from stream.log.topics import Topics
+from stream.runner import Runner
 from stream.workshop import Due, Fulfilled, Tried, Workshop
 from tests.stream.chaos import StubPool, StubStore
 from tests.stream.night import CONFIG
@@ -392,7 +393,7 @@ async def test_a_fault_of_a_match_is_the_warps(units: tuple[str | None, str | No
     )
     frozen = _frozen(1, members=members, reference=1)
     pool = _Deadly(Random(0))  # noqa: S311 - chance that can be had again
-    workshop = Workshop(StubStore(), pool, CONFIG, fits.DecodeLimits(), 2)
+    workshop = Workshop(Runner(StubStore(), pool, CONFIG, fits.DecodeLimits(), 2))
     done = await workshop.fulfil(Due(GROUP, frozen), {}, lambda _: asyncio.sleep(0))
     fault = result_of(done, 2)
     assert isinstance(fault, jobs.JobFault)

@@ -71,7 +71,7 @@ def kept(bench: Bench, watch: Watch | None = None) -> Noted:
     """Keep results as a service without a folder does."""
     keeper = Noted()
     results = Results([Shelf("memory", keeper)])
-    bench.shared.workshop.equip(results, watch or Watch(lambda _: FAST, lambda: 0.0))
+    bench.runner.equip(results, watch or Watch(lambda _: FAST, lambda: 0.0))
     return keeper
 
 

@@ -24,6 +24,7 @@ from stream.ledger import Entry, Ledger, dead_ledgers
 from stream.log.embedded import EmbeddedPublisher, EmbeddedReader
 from stream.log.seam import LogUnavailableError, Outgoing, PublisherLog
 from stream.results import Results
+from stream.runner import Runner
 from stream.suspects import Turns, Watch, report_deaths, watching
 from stream.workshop import Due, Workshop
 from tests.stream.night import CONFIG, FAST, Clock, Night, arrival, manifest_of, read_all
@@ -271,7 +272,8 @@ async def fulfil(
     crowd, watch = Crowd(), Watch(lambda _: FAST, lambda: 0.0)
     watch.know(known)
     watch.begin(None, reported)
-    workshop = Workshop(Shelf(), crowd, CONFIG, DecodeLimits(), 4).equip(Results(), watch)
+    runner = Runner(Shelf(), crowd, CONFIG, DecodeLimits(), 4)
+    workshop = Workshop(runner.equip(Results(), watch))
 
     async def forget(_: object) -> None:
         await asyncio.sleep(0)

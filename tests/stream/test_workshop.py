@@ -24,6 +24,7 @@ from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, WarpError, WarpFault
 from stream.results import LocalKeeper, Results
 from stream.results import Shelf as Kept
+from stream.runner import Runner
 from stream.suspects import Watch
 from stream.workshop import Due, Fulfilled, Tried, Workshop
 from tests.stream.night import CONFIG, FAST, arrival, write_larger_warp, write_warp
@@ -107,7 +108,7 @@ def work(
     bench, notes = Bench(), Notes()
 
     async def run() -> Fulfilled:
-        workshop = Workshop(shelf, bench, CONFIG, DecodeLimits(), slots)
+        workshop = Workshop(Runner(shelf, bench, CONFIG, DecodeLimits(), slots))
         return await workshop.fulfil(Due(GROUP, frozen), known or {}, notes)
 
     return asyncio.run(run()), bench, notes
@@ -289,7 +290,7 @@ def test_a_plane_that_no_warp_defines_is_warned_of(
     config = dataclasses.replace(CONFIG, bad_mask_planes=planes)
 
     async def run() -> Fulfilled:
-        workshop = Workshop(Shelf(), Bench(), config, DecodeLimits(), 3)
+        workshop = Workshop(Runner(Shelf(), Bench(), config, DecodeLimits(), 3))
         return await workshop.fulfil(Due(GROUP, frozen_of(paths)), {}, Notes())
 
     told = " ".join(asyncio.run(run()).warnings)
@@ -315,8 +316,8 @@ def reworked(
 
     async def run() -> Fulfilled:
         results = Results([Kept("local", LocalKeeper(folder, 2**26))], counts.append)
-        workshop = Workshop(shelf, bench, CONFIG, DecodeLimits(), 3)
-        workshop.equip(results, Watch(lambda _: FAST, lambda: 0.0))
+        runner = Runner(shelf, bench, CONFIG, DecodeLimits(), 3)
+        workshop = Workshop(runner.equip(results, Watch(lambda _: FAST, lambda: 0.0)))
         try:
             return await workshop.fulfil(Due(GROUP, frozen), {}, Notes())
         finally:

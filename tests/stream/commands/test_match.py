@@ -11,7 +11,11 @@ from rich.console import Console
 
 import schemas
 from stream.commands import match
-from stream.commands.match import _brief, _remarks
+from stream.commands.match import _brief, _remarks, _spooled
+from stream.configure import load_settings
+from stream.crosschecks import memory_left
+from stream.machine import Disk, Machine
+from stream.settings import Settings
 from tests.schemas.examples import matched_model
 from tests.stream.commands.conftest import Say
 from tests.stream.night import write_warp
@@ -226,3 +230,24 @@ def test_json_says_why_a_match_is_rejected(say: Say, warps: list[Path]) -> None:
 def test_reasons_are_brief_in_a_table(reason: str, brief: str) -> None:
     """A value that has a column of its own is not said twice."""
     assert _brief(reason) == brief
+
+
+GIB = 2**30
+
+
+def planned(tmp_path: Path, memory: int, *, in_memory: bool) -> tuple[Settings, Machine]:
+    """Return the settings that a machine's memory leaves, whose temporary folder is on tmpfs."""
+    machine = Machine(2, memory, lambda path: Disk(2**50, in_memory and path == tmp_path))
+    given = {"workers": 2, "log": tmp_path / "log.db", "spool_bytes": 8 * GIB}
+    settings = load_settings(given, environment={}, machine=machine)
+    return _spooled(settings, tmp_path, machine), machine
+
+
+def test_a_temporary_folder_in_memory_is_kept_within_it(tmp_path: Path) -> None:
+    """Where the system's folder for such lies on tmpfs, each byte of the spool is one of memory."""
+    whole, machine = planned(tmp_path, 64 * GIB, in_memory=True)
+    assert (whole.spool_dir, whole.spool_bytes) == (tmp_path, 8 * GIB)
+    less = 64 * GIB - memory_left(whole, machine) + GIB
+    assert planned(tmp_path, less, in_memory=True)[0].spool_bytes == GIB
+    assert planned(tmp_path, less, in_memory=False)[0].spool_bytes == 8 * GIB
+    assert planned(tmp_path, less - GIB, in_memory=True)[0].spool_bytes == 0
