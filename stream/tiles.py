@@ -11,13 +11,13 @@ GZIP_1 holds big-endian pixels, GZIP_2 first all their first bytes, then all the
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.kernels.shuffle import unshuffle
 from stream.hdus import GzipError, Hdu, Header, gzip_member, integer
 
 __all__ = ["read_tiles"]
@@ -29,7 +29,6 @@ _FOREIGN: Final = ("ZSCALE", "ZZERO", "ZBLANK", "BLANK", "ZMASKCMP", "TSCAL1", "
 """Cards that make more of the pixels than what is in the tiles."""
 
 _RUN_ROWS: Final = 64
-_PLACES: Final = range(_PIXEL) if sys.byteorder == "big" else range(_PIXEL - 1, -1, -1)
 
 
 class _Run(NamedTuple):
@@ -137,8 +136,5 @@ def _put(plane: NDArray[np.uint32], run: _Run, pixels: bytes) -> None:
 
 
 def _put_shuffled(plane: NDArray[np.uint32], run: _Run, pixels: bytes) -> None:
-    parts = np.frombuffer(pixels, np.uint8).reshape(len(run.tiles), _PIXEL, *run.shape)
-    target = plane.view(np.uint8).reshape(*plane.shape, _PIXEL)[run.rows, run.columns]
-    target = target.reshape(len(run.tiles), *run.shape, _PIXEL, copy=False)
-    for place in range(_PIXEL):
-        target[..., _PLACES[place]] = parts[:, place]
+    parts = np.frombuffer(pixels, np.uint8).reshape(len(run.tiles), _PIXEL, -1)
+    unshuffle(parts, plane, (run.rows.start, run.columns.start), run.shape[1])
