@@ -66,11 +66,7 @@ def as_text(section: Section) -> str:
     section : Section
         What was found.
     """
-    columns = list(dict.fromkeys(name for row in section.rows for name in row.values))
-    lines = [["", *columns, ""]]
-    for row in section.rows:
-        cells = [_cell(row.values.get(name, "")) for name in columns]
-        lines.append([row.name, *cells, {None: "", True: "met", False: "MISSED"}[row.met]])
+    lines = _lines(section, "MISSED")
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = "\n".join(_line(line, widths) for line in lines)
     return "\n".join([section.title, "", table, *("  " + note for note in section.notes), ""])
@@ -84,13 +80,21 @@ def as_markdown(section: Section) -> str:
     section : Section
         What was found.
     """
-    columns = list(dict.fromkeys(name for row in section.rows for name in row.values))
-    lines = [["", *columns, ""], ["---", *("--:" for _ in columns), "---"]]
-    for row in section.rows:
-        cells = [_cell(row.values.get(name, "")) for name in columns]
-        lines.append([row.name, *cells, {None: "", True: "met", False: "**missed**"}[row.met]])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    heading, *lines = _lines(section, "**missed**")
+    rule = ["---", *("--:" for _ in heading[1:-1]), "---"]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in [heading, rule, *lines])
     return "\n\n".join([f"**{section.title}**", table, " ".join(section.notes)]).rstrip() + "\n"
+
+
+def _lines(section: Section, missed: str) -> list[list[str]]:
+    """Return the cells of a table, line by line, the heading first."""
+    columns = list(dict.fromkeys(name for row in section.rows for name in row.values))
+    words = {None: "", True: "met", False: missed}
+    rows = [
+        [row.name, *(_cell(row.values.get(name, "")) for name in columns), words[row.met]]
+        for row in section.rows
+    ]
+    return [["", *columns, ""], *rows]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Final
 import obstore
 from obstore.store import S3Store
 
-__all__ = ["BUCKET", "KEYS", "Server", "running"]
+__all__ = ["BUCKET", "KEYS", "Server", "found_at", "running"]
 
 BUCKET: Final = "sky"
 
@@ -92,3 +93,25 @@ def running() -> Iterator[Server]:
         if listener.ident is not None:
             listener.join()
         words.close()
+
+
+@contextmanager
+def found_at(address: str) -> Iterator[None]:
+    """Have the processes that are started meanwhile find a server, by their environment.
+
+    Parameters
+    ----------
+    address : str
+        As a URL.
+    """
+    wanted = {**KEYS, "AWS_ENDPOINT_URL": address}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -6,11 +6,9 @@ memory growing?
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +18,7 @@ from ops.bench.pipeline.serving import Memory, Served, serving
 from ops.bench.pipeline.warps import Stock, manifest
 from ops.bench.report import Row, Section
 from ops.store.rewriting import rewriting
-from ops.store.server import BUCKET, KEYS
+from ops.store.server import BUCKET, found_at
 from stream.spool.place import laid_bytes
 
 __all__ = ["Found", "Night", "long_night", "section"]
@@ -92,7 +90,7 @@ def long_night(night: Night) -> Section:
         stock = Stock.pair(folder / "warps", night.side, "gzip2")
         with rewriting(stock.files) as address:
             arrivals = list(_arrivals(stock, night))
-            with _credentials(address), serving(folder / "service", *_words(night)) as served:
+            with found_at(address), serving(folder / "service", *_words(night)) as served:
                 return section(night, _found(served, arrivals, night))
 
 
@@ -136,22 +134,6 @@ def _words(night: Night) -> tuple[str, ...]:
     spool = str(round((night.room + 0.5) * laid_bytes(side)))
     pixels = ("--max-warp-side-px", str(night.side), "--spool-bytes", spool)
     return ("--workers", "2", *pixels, "--allow", f"s3://{BUCKET}")
-
-
-@contextmanager
-def _credentials(address: str) -> Iterator[None]:
-    """Have the service find the server; what was in the environment is there again afterwards."""
-    wanted = {**KEYS, "AWS_ENDPOINT_URL": address}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _found(served: Served, arrivals: list[schemas.WarpArrived], night: Night) -> Found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from ops.proof.load import Load, Said, records, wanted
 from ops.proof.place import Place
 from ops.proof.row import Context, Figure, Row, RowResult, Terms
 from ops.store.proxy import Asked, Proxy, Trouble, proxied
-from ops.store.server import BUCKET, KEYS, running
+from ops.store.server import BUCKET, found_at, running
 from stream.crosschecks import PARENT_BYTES
 
 __all__ = ["ROW"]
@@ -147,17 +146,8 @@ def _store(context: Context) -> Iterator[Proxy]:
     with running() as server, proxied(server.port) as proxy:
         for warp in context.warps:
             server.put(f"{_FOLDER}/{warp.path.name}", warp.path.read_bytes())
-        names = {**KEYS, "AWS_ENDPOINT_URL": proxy.address}
-        before = {name: os.environ.get(name) for name in names}
-        os.environ.update(names)
-        try:
+        with found_at(proxy.address):
             yield proxy
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
 
 
 ROW: Final = Row(
