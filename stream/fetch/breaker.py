@@ -47,6 +47,13 @@ class Breaker:
         Called with the error when the storage goes away, and with None when it is back.
     timing : Timing
         The event loop.
+
+    Attributes
+    ----------
+    store : str
+        As given.
+    served : int
+        How often it has answered as it should.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Breaker:
         self._limits = limits
         self._on_change = on_change
         self._timing = timing
+        self.served = 0
         self._failures = 0
         self._pause_s = 0.0
         self._until: float | None = None
@@ -127,6 +135,7 @@ class Breaker:
 
     def _answered(self) -> None:
         self._failures, self._pause_s = 0, 0.0
+        self.served += 1
         if not self.away:
             return
         self._until = None

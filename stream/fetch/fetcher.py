@@ -23,6 +23,7 @@ from stream.fetch.breaker import Breaker
 from stream.fetch.budget import ByteBudget
 from stream.fetch.landing import LandedFile, Landing
 from stream.fetch.limits import FetchLimits, Want
+from stream.fetch.patience import Patience
 from stream.fetch.places import Bucket, Object, local_path, object_of
 from stream.fetch.posix import ChangedError, FoundFile, PosixFiles
 from stream.fetch.s3 import BucketObjects, FoundObject
@@ -60,26 +61,6 @@ class Hooks:
     on_fault: Callable[[WarpFault], None] = lambda _: None
     on_trouble: Callable[[StoreTrouble], None] = lambda _: None
     on_away: Callable[[str, int], None] = lambda *_: None
-
-
-@dataclass(slots=True)
-class _Patience:
-    """What one want has been through.
-
-    Attributes
-    ----------
-    give_up_at : float or None
-        When a file that is missing is missing for good; None if it was not missed yet.
-    pause_s : float
-        The next pause.
-    """
-
-    pause_s: float
-    give_up_at: float | None = None
-
-    def next_pause(self, longest: float) -> float:
-        pause_s, self.pause_s = self.pause_s, min(2 * self.pause_s, longest)
-        return min(pause_s, longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +110,7 @@ class Fetcher:
         self._budget = ByteBudget(self._limits.in_flight_bytes)
         self._reading = asyncio.Semaphore(self._limits.readers)
         self._breakers: dict[str, Breaker] = {}
-        self._patience: WeakKeyDictionary[Want, _Patience] = WeakKeyDictionary()
+        self._patience: WeakKeyDictionary[Want, Patience] = WeakKeyDictionary()
 
     @property
     def in_flight_bytes(self) -> int:
@@ -251,7 +232,7 @@ class Fetcher:
         return _Place(self._buckets[one.bucket].store, one)
 
     async def _find(self, place: _Place, want: Want) -> FoundFile | FoundObject:
-        with self._waiting_for(want):
+        with self._waiting_for(want, place):
             async with self._reading:
                 found: FoundFile | FoundObject
                 if isinstance(place.what, Object):
@@ -280,7 +261,7 @@ class Fetcher:
         last: bool,
     ) -> Path:
         began = time.monotonic()
-        with self._breaker(str(self._landing.folder)).asked(), self._waiting_for(want):
+        with self._breaker(str(self._landing.folder)).asked(), self._waiting_for(want, place):
             file = await held.enter_async_context(self._landing.file(found.size))
             try:
                 async with self._reading:
@@ -290,9 +271,9 @@ class Fetcher:
                     raise
                 msg = "the file changes while it is read"
                 raise WarpError(WarpFault.UNREADABLE, msg) from error
-        digest = await self._landing.run(file.finish)
-        if digest is None:
-            raise StoreAwayError(place.store, "a transfer was cut", StoreTrouble.TRUNCATED)
+            digest = await self._landing.run(file.finish)
+            if digest is None:
+                raise StoreAwayError(place.store, "a transfer was cut", StoreTrouble.TRUNCATED)
         if want.checksum is not None and digest != want.checksum:
             raise WarpError(WarpFault.CHECKSUM, "the bytes are not those that were announced")
         scheme = _S3 if isinstance(place.what, Object) else _FILE
@@ -309,19 +290,16 @@ class Fetcher:
     # -- those who are waited for ------------------------------------------------------------------
 
     @contextmanager
-    def _waiting_for(self, want: Want) -> Iterator[None]:
-        """Tell whoever has to wait for a file how long; one that does not come is missing."""
+    def _waiting_for(self, want: Want, place: _Place) -> Iterator[None]:
+        """Tell whoever has to wait for a file how long; in the end the file is at fault."""
         try:
             yield
         except StoreAwayError as error:
-            now = asyncio.get_running_loop().time()
-            patience = self._patience.setdefault(want, _Patience(self._limits.pause_s))
-            if isinstance(error, NotThereError):
-                if patience.give_up_at is None:
-                    patience.give_up_at = now + self._limits.missing_grace_s
-                if now >= patience.give_up_at:
-                    raise WarpError(WarpFault.MISSING, error.message) from error
-            error.pause_s = patience.next_pause(self._limits.longest_pause_s)
+            patience = self._patience.setdefault(want, Patience(self._limits))
+            served = self._breaker(place.store).served if error.store == place.store else None
+            fault = patience.fault(error, asyncio.get_running_loop().time(), served)
+            if fault is not None:
+                raise fault from error
             raise
 
     def _breaker(self, store: str) -> Breaker:

@@ -31,6 +31,8 @@ class FetchLimits:
         How often a transfer that failed is tried again at once.
     missing_grace_s : float
         Seconds for which a file that is not there is asked for again.
+    failing_grace_s : float
+        Seconds for which a file is asked for again that fails while its storage gives others.
     pause_s, longest_pause_s : float
         The first pause of a job between its tries, in seconds, and what doubling it may grow to.
     away_after : int
@@ -49,6 +51,7 @@ class FetchLimits:
     connect_s: float = 5.0
     retries: int = 1
     missing_grace_s: float = 30.0
+    failing_grace_s: float = 600.0
     pause_s: float = 0.1
     longest_pause_s: float = 5.0
     away_after: int = 3

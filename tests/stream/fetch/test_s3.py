@@ -244,6 +244,21 @@ async def test_an_object_that_is_refused_alone_is_its_warps_fault(
         assert (await trouble(fetcher, Want(bad))).trouble is StoreTrouble.REFUSED
 
 
+async def test_an_object_that_always_fails_is_its_warps_fault(make: Any, proxy: Proxy) -> None:
+    """A group would wait for it for ever, while its storage serves all others."""
+    proxy.troubles = lambda asked: Trouble(500) if asked.path.endswith("b.fits") else None
+    async with make(failing_grace_s=0.05) as fetcher:
+        others = asyncio.create_task(_again_and_again(fetcher))
+        assert await fault(fetcher, "s3://sky/night/deep/b.fits") is WarpFault.UNREADABLE
+        others.cancel()
+        await asyncio.wait({others})
+
+
+async def _again_and_again(fetcher: Fetcher) -> None:
+    while True:
+        await fetched(fetcher, URI, SHA, SIZE)
+
+
 async def test_an_object_of_a_class_that_is_not_at_hand(make: Any, proxy: Proxy) -> None:
     """An object that was moved to an archive is its warp's fault from the first."""
     proxy.troubles = lambda _: Trouble(403, "InvalidObjectState")
