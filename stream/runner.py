@@ -6,7 +6,7 @@ process did to it is an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -132,6 +132,10 @@ class Runner:
         joined = self._runs.join(name, arrivals, asked.rank, work, asked.recall)
         return await asked.recall.run(visits, joined)
 
+    def away(self) -> Mapping[str, Mapping[str, int]]:
+        """Return by group what storages do that its jobs wait for, and how many jobs do."""
+        return self._runs.away()
+
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
         await self._runs.close()
@@ -155,12 +159,11 @@ class Runner:
         while True:
             try:
                 async with self._slots.take(run.turn):
-                    run.begun = True
+                    run.begun, run.away = True, None
                     return await self._planes.run(errand)
             except StoreAwayError as error:
-                run.begun = False
-                away = error
-            await self._store.available(away)
+                run.begun, run.away = False, error
+            await self._store.available(run.away)
 
     async def _in_pool(
         self,

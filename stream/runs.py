@@ -7,7 +7,8 @@ that takes longer than the calm between two rebalances would ever be finished.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, cast
 import structlog
 
 import schemas
+from stream.faults import StoreAwayError
 from stream.jobs import JobFault, Matched, Measured
 from stream.recall import Recall
 from stream.slots import Rank, Turn
@@ -41,12 +43,15 @@ class Run:
         Set by the job once it holds a slot; from then on it is worth its end.
     waiters : int
         How many wait for its result.
+    away : StoreAwayError or None
+        What it waits for before it asks for a slot again.
     """
 
     arrivals: tuple[schemas.WarpArrived, ...]
     turn: Turn
     begun: bool = False
     waiters: int = 0
+    away: StoreAwayError | None = None
     _task: asyncio.Task[Any] | None = field(default=None, repr=False)
 
     @property
@@ -107,6 +112,14 @@ class Runs:
                 return cast("T | JobFault", result)
             if isinstance(result, Measured | Matched):
                 return cast("T", replace(result, visit=ours[-1].visit))
+
+    def away(self) -> Mapping[str, Mapping[str, int]]:
+        """Return by group what storages do that jobs wait for, and how many jobs wait for each."""
+        found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for run in self._running.values():
+            if run.away is not None:
+                found[run.arrivals[-1].group.key][str(run.away)] += 1
+        return found
 
     async def close(self) -> None:
         """End all that runs, and wait until it has ended."""

@@ -128,7 +128,16 @@ class Service:
     def groups(self, state: str, most: int) -> Sequence[Mapping[str, object]]:
         """Describe up to `most` groups in a state, the longest waiting first."""
         waiting = self._census.longest.get(state, [])[:most]
-        return [{"group": one.group, "since": one.since / 1000, **one.detail} for one in waiting]
+        away = self._shared.workshop.away()
+        return [
+            {
+                "group": one.group,
+                "since": one.since / 1000,
+                **one.detail,
+                "storage": away.get(one.group, {}),
+            }
+            for one in waiting
+        ]
 
     def find(self, key: str) -> Group | None:
         """Return a group of one of our partitions by its key; to be read only."""

@@ -252,6 +252,10 @@ class Workshop:
         refused = _comparable(*asked.arrivals)
         return await self._runner.run(asked, jobs.match) if refused is None else refused
 
+    def away(self) -> Mapping[str, Mapping[str, int]]:
+        """Return by group what storages do that its jobs wait for, and how many jobs do."""
+        return self._runner.away()
+
     async def close(self) -> None:
         """End the jobs that still run for partitions that were lost."""
         await self._runner.close()

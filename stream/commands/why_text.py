@@ -345,7 +345,7 @@ def _of_service(situation: Situation, now: int) -> Iterator[str]:
     if waiting and now - min(waiting) > _LONG_MS:
         yield (
             "look at the service's log for this group, and at /readyz and "
-            "/groups?state=due: work on it takes long, or stands"
+            "/groups?state=due: work on it takes long, stands, or waits for a storage"
         )
 
 

@@ -116,8 +116,10 @@ async def test_a_job_waits_without_a_slot(runner: Runner, stores: Stores, worker
     assert isinstance(second, Measured)
     assert not first.done()
     assert stores.waited == [AWAY]
+    assert runner.away() == {ONE.group.key: {"s3://sky: no answer": 1}}
     stores.back.set()
     assert isinstance(await first, Measured)
+    assert runner.away() == {}
     assert workers.done == [OTHER.visit, ONE.visit]
     assert stores.held == 0
 

@@ -282,7 +282,7 @@ async def test_readiness_and_groups(tmp_path: Path) -> None:
         await eventually(lambda: not (service.unready() or not service.groups("open", 10)))
         (group,) = service.groups("open", 10)
         assert group["group"] == "live/rings/7/3/r"
-        assert group["members"] == 1
+        assert (group["members"], group["storage"]) == (1, {})
         assert service.snapshot().groups_open == 1
         assert service.find("live/rings/7/3/r") is not None
         assert service.find("no/such/1/2/group") is None
