@@ -229,6 +229,11 @@ class Settings(BaseModel):
     missing_grace_s: Seconds = Field(
         default=5.0, description="time for which a missing file is asked for again"
     )
+    failing_grace_s: Seconds = Field(
+        default=600.0,
+        description="time for which a file is asked for again that fails while its folder or "
+        "bucket gives others; then it fails alone",
+    )
     storage_stall_s: Annotated[Seconds, Field(le=3600)] = Field(
         default=20.0,
         description="time without 50 kB/s of a file after which its folder or bucket counts as "

@@ -79,9 +79,6 @@ _STORAGE_FAULTS: Final = {
     WarpFault.CHECKSUM: "checksum",
 }
 
-_FAILING: Final = 20
-"""So many times as long as for a file that is not there is waited for one that fails alone."""
-
 _DECODING: Final = (jobs.load.__name__, jobs.measure.__name__)
 
 _POLL_PATIENCE_MS = 60_000
@@ -312,7 +309,7 @@ def fetch_limits(settings: Settings) -> FetchLimits:
         max_bytes=settings.max_warp_bytes,
         in_flight_bytes=settings.fetch_in_flight_bytes,
         missing_grace_s=settings.missing_grace_s,
-        failing_grace_s=_FAILING * settings.missing_grace_s,
+        failing_grace_s=settings.failing_grace_s,
         stall_s=settings.storage_stall_s,
     )
 

@@ -40,6 +40,7 @@ from stream.gather import gather, mse_ratio
 from stream.logs import configure_logs
 from stream.machine import Machine
 from stream.page import group_page
+from stream.patient import GaveUpError, PatientStore
 from stream.pictures import coadd_before_after
 from stream.settings import Settings
 from stream.wiring import (
@@ -195,7 +196,8 @@ async def _match(
     scratch = tempfile.TemporaryDirectory(prefix="evensky-match-", dir=settings.spool_dir)
     settings = _spooled(settings, Path(scratch.name), Machine.here())
     store = Fetcher(roots, landing_folder(settings), fetch_limits(settings))
-    runner, kept = job_runner(settings, store, pool), spool(settings)
+    patient = PatientStore(store, settings.missing_grace_s + settings.storage_stall_s)
+    runner, kept = job_runner(settings, patient, pool), spool(settings)
     if kept is not None:
         runner.spool(kept)
     workshop, messages = Workshop(runner), assembler(settings)
@@ -204,6 +206,8 @@ async def _match(
         revisions = await asyncio.gather(
             *(match_group(batch, reference, workshop, messages, time.time()) for batch in batches)
         )
+    except GaveUpError as error:
+        raise click.ClickException(f"{error}; is there room, for files and for planes?") from error
     finally:
         await pool.close(0)
         await store.close()

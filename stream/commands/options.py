@@ -93,6 +93,7 @@ SECTIONS: Final = {
         "spool_dir",
         "spool_bytes",
         "missing_grace_s",
+        "failing_grace_s",
         "storage_stall_s",
     ),
     "What is kept beside the log": ("local_dir", "results_max_bytes", "results_shared"),
