@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import core
 from stream.decodelimits import DecodeLimits
@@ -39,11 +38,11 @@ class WarpInput:
         Which visit it is.
     checksum : str
         sha256 of `data`, verified by whoever fetched them.
-    data : bytes or Path
-        The file, or where it has landed; not looked at if its planes lie in the spool.
+    data : bytes or str
+        The file, or the path where it has landed; not looked at if its planes lie in the spool.
     scale : float
         Multiplies the image; its square multiplies the variance.
-    planes : Path or None
+    planes : str or None
         Its file in the spool, decoded and scaled.
     place : Place or None
         Where its planes are to be laid once they are decoded.
@@ -51,9 +50,9 @@ class WarpInput:
 
     visit: int
     checksum: str
-    data: bytes | Path
+    data: bytes | str
     scale: float = 1.0
-    planes: Path | None = None
+    planes: str | None = None
     place: Place | None = None
 
 
@@ -103,11 +102,11 @@ class Unlaid(JobFault):
 
     Attributes
     ----------
-    planes : Path
+    planes : str
         The file that was looked for.
     """
 
-    planes: Path
+    planes: str
 
 
 @dataclass(frozen=True, slots=True)

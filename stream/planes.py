@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import structlog
@@ -198,7 +197,7 @@ class Planes:
         return result
 
     async def _from_files(
-        self, errand: Errand[T], found: Sequence[Path | None]
+        self, errand: Errand[T], found: Sequence[str | None]
     ) -> T | jobs.JobFault:
         """Do a job on planes that were found, and on the files of the warps whose were not."""
         arrivals = errand.arrivals
@@ -259,8 +258,8 @@ def _key(arrival: schemas.WarpArrived) -> str:
 
 def _input(
     arrival: schemas.WarpArrived,
-    data: bytes | Path,
-    planes: Path | None = None,
+    data: bytes | str,
+    planes: str | None = None,
     place: Place | None = None,
 ) -> jobs.WarpInput:
     return jobs.WarpInput(

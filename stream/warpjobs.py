@@ -10,10 +10,9 @@ import math
 import mmap
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import core
-from stream import fits
+from stream import fits, plainfiles
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.jobs import JobFault, Loaded, Matched, Measured, Unlaid, WarpInput
@@ -155,11 +154,11 @@ def _read(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> 
     return exposure
 
 
-def _content(data: bytes | Path) -> bytes | mmap.mmap:
+def _content(data: bytes | str) -> bytes | mmap.mmap:
     """Map a file that has landed; an empty one cannot be mapped."""
     if isinstance(data, bytes):
         return data
-    with data.open("rb") as file:
+    with plainfiles.opened(data) as file:
         size = os.fstat(file.fileno()).st_size
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
 

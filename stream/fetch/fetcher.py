@@ -34,8 +34,8 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-Held = bytes | Path | WarpError
-"""A file that has landed, or why it cannot be had; tests may hold the bytes themselves."""
+Held = bytes | str | WarpError
+"""The path of a file that has landed, or why it cannot be had; tests may hold the bytes."""
 
 _FILE, _S3 = "file", "s3"
 _CUT = (StoreTrouble.FAILED, StoreTrouble.TRUNCATED)
@@ -129,7 +129,7 @@ class Fetcher:
 
         Yields
         ------
-        list of Path or WarpError
+        list of str or WarpError
             In the order of `wants`; an error is `forbidden`, `missing`, `too_large`, `checksum`
             or `unreadable`.
 
@@ -259,7 +259,7 @@ class Fetcher:
         held: AsyncExitStack,
         *,
         last: bool,
-    ) -> Path:
+    ) -> str:
         began = time.monotonic()
         with self._breaker(str(self._landing.folder)).asked(), self._waiting_for(want, place):
             file = await held.enter_async_context(self._landing.file(found.size))

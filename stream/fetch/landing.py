@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
+from stream import plainfiles
 from stream.faults import StoreAwayError, StoreTrouble
 from stream.ownfolder import OwnFolder
 
@@ -34,7 +35,10 @@ class LandedFile:
 
     Parameters
     ----------
-    path : Path
+    folder : Path
+        The folder that processes share, for errors.
+    path : str
+        In the one of this process.
     size : int
         Bytes that it will have.
 
@@ -46,8 +50,9 @@ class LandedFile:
         Bytes that have landed.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, folder: Path, path: str, size: int) -> None:
         self.path = path
+        self._folder = folder
         self.size = size
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
@@ -77,7 +82,7 @@ class LandedFile:
         """
         with self._lock:
             if self._descriptor is None:
-                raise StoreAwayError(str(self.path.parent.parent), "the file was given up", _FAILED)
+                raise StoreAwayError(str(self._folder), "the file was given up", _FAILED)
             for chunk in chunks:
                 self._digest.update(chunk)
                 self._append(self._descriptor, memoryview(chunk))
@@ -102,7 +107,7 @@ class LandedFile:
         with self._lock:
             self._gone = True
             self._close()
-            self.path.unlink(missing_ok=True)
+            plainfiles.remove(self.path)
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -110,7 +115,7 @@ class LandedFile:
             os.close(descriptor)
 
     def _failed(self, error: OSError) -> StoreAwayError:
-        return _landing_failed(self.path.parent.parent, error)
+        return _landing_failed(self._folder, error)
 
 
 class Landing:
@@ -141,7 +146,7 @@ class Landing:
             There is no room for it.
         """
         own = await self.run(self.start)
-        file = LandedFile(own / str(next(self._numbers)), size)
+        file = LandedFile(self.folder, f"{own}/{next(self._numbers)}", size)
         try:
             await self.run(file.open)
             yield file

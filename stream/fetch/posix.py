@@ -48,14 +48,14 @@ class FoundFile:
 
     Attributes
     ----------
-    root : Path
+    root : str
     names : tuple of str
         That lead to it from the root.
     size : int
         Bytes.
     """
 
-    root: Path
+    root: str
     names: tuple[str, ...]
     size: int
 
@@ -78,7 +78,7 @@ class PosixFiles:
         limits: FetchLimits,
         recall: Callable[[], Iterable[Path]],
     ) -> None:
-        self._roots: dict[Path, Path] = {}
+        self._roots: dict[str, str] = {}
         self._add(roots)
         self._limits = limits
         self._recall = recall
@@ -87,9 +87,9 @@ class PosixFiles:
 
     def store_of(self, path: str) -> str:
         """Name the folder that a path is below, as far as the path alone tells."""
-        plain = Path(os.path.normpath(path))
-        root = next((one for one in self._roots if plain.is_relative_to(one)), None)
-        return _ELSEWHERE if root is None else str(self._roots[root])
+        plain = os.path.normpath(path)
+        root = next((one for one in self._roots if _is_below(plain, one)), None)
+        return _ELSEWHERE if root is None else self._roots[root]
 
     async def find(self, path: str) -> FoundFile:
         """Find a file.
@@ -126,10 +126,10 @@ class PosixFiles:
 
     def _add(self, roots: Iterable[Path | str]) -> None:
         """Know more roots; the event loop may be looking at those of before."""
-        more: dict[Path, Path] = {}
-        for root in roots:
-            real = Path(os.path.realpath(root))
-            more[Path(os.path.normpath(root))] = more[real] = real
+        more: dict[str, str] = {}
+        for root in map(str, roots):
+            real = os.path.realpath(root)
+            more[os.path.normpath(root)] = more[real] = real
         self._roots = {**self._roots, **more}
 
     def _locate(self, path: str) -> FoundFile:
@@ -177,7 +177,7 @@ class PosixFiles:
 # Blocking work, in threads
 
 
-def locate(path: str, roots: Iterable[Path]) -> FoundFile | None:
+def locate(path: str, roots: Iterable[str]) -> FoundFile | None:
     """Return the file that a path leads to, or None if it is below no root.
 
     Raises
@@ -186,12 +186,21 @@ def locate(path: str, roots: Iterable[Path]) -> FoundFile | None:
     WarpError
         `forbidden` for what is no regular file.
     """
-    real = Path(os.path.realpath(path))
-    root = next((root for root in tuple(roots) if real.is_relative_to(root)), None)
+    real = os.path.realpath(path)
+    root = next((root for root in tuple(roots) if _is_below(real, root)), None)
     if root is None:
         return None
     size = _regular_size(os.lstat(real))
-    return FoundFile(root, real.relative_to(root).parts, size)
+    return FoundFile(root, tuple(real[len(_above(root)) :].split("/")), size)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Tell whether a normal path is a folder or leads below it, as far as the texts tell."""
+    return path == folder or path.startswith(_above(folder))
+
+
+def _above(folder: str) -> str:
+    return f"{folder.rstrip('/')}/"
 
 
 def copy(found: FoundFile, file: LandedFile, chunk_bytes: int) -> None:

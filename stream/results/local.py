@@ -23,6 +23,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from stream import plainfiles
+
 __all__ = ["LocalKeeper"]
 
 T = TypeVar("T")
@@ -90,7 +92,7 @@ class LocalKeeper:
         ------
         OSError
         """
-        await self._run(lambda: self._path(name).unlink(missing_ok=True))
+        await self._run(lambda: plainfiles.remove(self._path(name)))
 
     def close(self) -> None:
         """Give the threads back."""
@@ -99,32 +101,33 @@ class LocalKeeper:
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _path(self, name: str) -> Path:
-        return self._folder / name[:2] / name
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name[:2]}/{name}"
 
     # -- in threads --------------------------------------------------------------------------------
 
-    def _get(self, path: Path) -> bytes | None:
+    def _get(self, path: str) -> bytes | None:
         try:
-            data = path.read_bytes()
+            with plainfiles.opened(path) as file:
+                data = file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
         with contextlib.suppress(OSError):  # trimmed meanwhile, or not ours to touch
             os.utime(path)
         return data
 
-    def _put(self, path: Path, data: bytes) -> None:
+    def _put(self, path: str, data: bytes) -> None:
         size = _on_disk(len(data))
         if size > self._max_bytes // _SHARE:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(next(self._unfinished))
+        folder, _, _ = path.rpartition("/")
+        unfinished = f"{folder}/{next(self._unfinished)}"
         try:
-            unfinished.write_bytes(data)
-            unfinished.replace(path)
+            _write(unfinished, data)
+            plainfiles.move(unfinished, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
+                plainfiles.remove(unfinished)
             raise
         with self._trimming:
             self._unseen += size
@@ -144,8 +147,19 @@ class LocalKeeper:
         last = _last_to_go(self._folder, total - _KEPT_OF_BOUND * self._max_bytes)
         for one in _files(self._folder):
             if one.used <= last:
-                with contextlib.suppress(FileNotFoundError):  # another process trims too
-                    os.unlink(one.path)  # noqa: PTH108 - a Path puts every name into a table of Python's
+                plainfiles.remove(one.path)  # another process trims too
+
+
+def _write(path: str, data: bytes) -> None:
+    try:
+        file = plainfiles.opened(path, "xb")
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = plainfiles.opened(path, "xb")
+    left = memoryview(data)
+    with file:
+        while left:
+            left = left[file.write(left) :]
 
 
 def _last_to_go(folder: Path, spare: float) -> float:
@@ -170,7 +184,7 @@ def _files(folder: Path) -> Iterator[_File]:
                 status = entry.stat(follow_symlinks=False)
                 old = time.time() - status.st_mtime > _ABANDONED_S
                 if entry.name.endswith(_UNFINISHED) and old:
-                    Path(entry.path).unlink()
+                    plainfiles.remove(entry.path)
                 else:
                     yield _File(entry.path, _on_disk(status.st_size), status.st_mtime)
 

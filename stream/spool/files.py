@@ -22,7 +22,6 @@ import os
 import struct
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 
 import core
 import schemas
+from stream import plainfiles
 from stream.spool.place import Place, plane_bytes, unready, up
 
 __all__ = ["DamagedError", "lay", "mapped"]
@@ -74,26 +74,26 @@ def lay(place: Place, exposure: core.MaskedImage) -> bool:
         return False
     new = unready(place.path)
     try:
-        new.unlink(missing_ok=True)  # of an earlier try, whose worker died of it
-        with new.open("xb", buffering=0) as file:
+        plainfiles.remove(new)  # of an earlier try, whose worker died of it
+        with plainfiles.opened(new, "xb") as file:
             _allocate(file.fileno(), size)
             for number, plane in enumerate(planes):
                 _write(file.fileno(), plane, start + number * plane_bytes(exposure.shape))
             _write(file.fileno(), np.frombuffer(head, np.uint8), 0)
-        new.rename(place.path)
+        plainfiles.move(new, place.path)
     except OSError:
         with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
+            plainfiles.remove(new)
         return False
     return True
 
 
-def mapped(path: Path) -> core.MaskedImage:
+def mapped(path: str) -> core.MaskedImage:
     """Return a warp whose planes lie in a file that is mapped, read-only, while they are in use.
 
     Parameters
     ----------
-    path : Path
+    path : str
 
     Raises
     ------

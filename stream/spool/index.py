@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from itertools import count
-from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
@@ -71,7 +70,7 @@ class Files(Protocol):
         """Remove all; it may block."""
         ...
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str) -> str:
         """Return where planes lie."""
         ...
 
@@ -200,7 +199,7 @@ class Spool:
             entry.worth = worth
 
     @contextlib.contextmanager
-    def pinned(self, key: str) -> Iterator[Path | None]:
+    def pinned(self, key: str) -> Iterator[str | None]:
         """Give the file of planes, which stays until the context is left; None if there is none."""
         entry = self._entries.get(key)
         if entry is None or not entry.ready:
@@ -245,13 +244,13 @@ class Spool:
         finally:
             self._settle(key, entry, cause)
 
-    def drop(self, key: str, path: Path) -> None:
+    def drop(self, key: str, path: str) -> None:
         """Have damaged planes be there no more.
 
         Parameters
         ----------
         key : str
-        path : Path
+        path : str
             The file that was found damaged: another may have been laid since.
         """
         entry = self._entries.get(key)

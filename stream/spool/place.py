@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stream import plainfiles
 from stream.ownfolder import OwnFolder
 
 __all__ = ["PAGE", "Place", "PlaneFiles", "laid_bytes", "plane_bytes", "unready", "up"]
@@ -25,13 +26,13 @@ class Place:
 
     Attributes
     ----------
-    path : Path
+    path : str
         The file, not there yet.
     room : int
         Bytes that it may have.
     """
 
-    path: Path
+    path: str
     room: int
 
 
@@ -61,9 +62,9 @@ class PlaneFiles:
         """Remove the folder and all that is in it."""
         self._own.close()
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str) -> str:
         """Return where planes lie."""
-        return self._own.path / name
+        return f"{self._own.path}/{name}"
 
     def size(self, name: str) -> int | None:
         """Return how many bytes they have; None if they are not there.
@@ -72,21 +73,21 @@ class PlaneFiles:
         """
         path = self.path(name)
         with contextlib.suppress(OSError):
-            unready(path).unlink(missing_ok=True)
+            plainfiles.remove(unready(path))
         try:
-            return path.stat().st_size
+            return plainfiles.size_of(path)
         except OSError:
             return None
 
     def remove(self, name: str) -> None:
         """Let them be there no more."""
         with contextlib.suppress(OSError):
-            self.path(name).unlink(missing_ok=True)
+            plainfiles.remove(self.path(name))
 
 
-def unready(path: Path) -> Path:
+def unready(path: str) -> str:
     """Return under which name a file is written until it is whole."""
-    return path.with_suffix(".new")
+    return f"{path}.new"
 
 
 def laid_bytes(shape: tuple[int, int]) -> int:

@@ -180,8 +180,8 @@ def test_a_scale_beyond_float32_is_the_warps_fault(scale: float) -> None:
 def test_stages_are_timed(tmp_path: Path) -> None:
     """Each stage that a job went through has its seconds, and none that it did not need."""
     reference, science = warp(sky(120.0), 1), warp(sky(100.0, seed=2), 2, scale=2.0)
-    first = measured(replace(reference, place=Place(tmp_path / "planes", 10**6)))
-    second = matched(replace(reference, planes=tmp_path / "planes"), science)
+    first = measured(replace(reference, place=Place(str(tmp_path / "planes"), 10**6)))
+    second = matched(replace(reference, planes=str(tmp_path / "planes")), science)
     assert set(first.timings) == {"decode", "scale", "lay", "measure"}
     assert set(second.timings) == {"map", "decode", "scale", "match"}
     assert all(seconds > 0.0 for seconds in (*first.timings.values(), *second.timings.values()))
@@ -287,12 +287,12 @@ def test_a_landed_file_is_as_good_as_its_bytes(
     assert isinstance(one.data, bytes)
     path = tmp_path / "0"
     path.write_bytes(whole(one.data))
-    answer = jobs.measure(replace(one, data=path, checksum="mapped"), CONFIG, LIMITS)
+    answer = jobs.measure(replace(one, data=str(path), checksum="mapped"), CONFIG, LIMITS)
     expected = jobs.measure(one, CONFIG, LIMITS)
     assert isinstance(answer, Measured)
     assert replace(answer, checksum=one.checksum) == expected
     path.write_bytes(b"")
-    answer = jobs.measure(replace(one, data=path, checksum="empty"), CONFIG, LIMITS)
+    answer = jobs.measure(replace(one, data=str(path), checksum="empty"), CONFIG, LIMITS)
     assert isinstance(answer, JobFault)
     assert answer.reason == "truncated"
 
@@ -348,8 +348,8 @@ def test_what_one_job_laid_the_others_map(decoded: list[int], tmp_path: Path) ->
     one, two = warp(sky(1.0), 1), warp(sky(2.0, seed=2), 2)
     plain = measured(one), measured(two), matched(one, two)
     decoded.clear()
-    laid = [replace(each, place=Place(tmp_path / str(each.visit), 10**6)) for each in (one, two)]
-    found = [replace(each, data=b"", planes=tmp_path / str(each.visit)) for each in (one, two)]
+    laid = [replace(each, place=Place(f"{tmp_path}/{each.visit}", 10**6)) for each in (one, two)]
+    found = [replace(each, data=b"", planes=f"{tmp_path}/{each.visit}") for each in (one, two)]
     assert (measured(laid[0]), measured(laid[1]), matched(*found)) == plain
     assert (measured(found[0]), measured(found[1])) == plain[:2]
     assert len(decoded) == 2
@@ -359,9 +359,9 @@ def test_load_lays_what_match_maps(decoded: list[int], tmp_path: Path) -> None:
     """Planes that had to leave are decoded for all who want them, scaled as they are matched."""
     one, two = warp(sky(1.0), 1), replace(warp(sky(2.0, seed=2), 2), scale=2.0)
     for each in (one, two):
-        place = Place(tmp_path / str(each.visit), 10**6)
+        place = Place(f"{tmp_path}/{each.visit}", 10**6)
         assert jobs.load(replace(each, place=place), CONFIG, LIMITS) == Loaded(each.visit, SHAPE)
-    found = [replace(each, data=b"", planes=tmp_path / str(each.visit)) for each in (one, two)]
+    found = [replace(each, data=b"", planes=f"{tmp_path}/{each.visit}") for each in (one, two)]
     assert matched(*found) == matched(one, two)
     assert len(decoded) == 4
 
@@ -369,7 +369,7 @@ def test_load_lays_what_match_maps(decoded: list[int], tmp_path: Path) -> None:
 @pytest.mark.parametrize("room", [0, 1, 12 * SHAPE[0] * SHAPE[1]])
 def test_a_job_without_room_goes_on(room: int, tmp_path: Path) -> None:
     """Planes that do not fit into their place are not laid, and the job has its answer."""
-    place = Place(tmp_path / "planes", room)
+    place = Place(str(tmp_path / "planes"), room)
     assert measured(replace(warp(sky(1.0)), place=place)) == measured(warp(sky(1.0)))
     assert list(tmp_path.iterdir()) == []
 
@@ -377,9 +377,9 @@ def test_a_job_without_room_goes_on(room: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("job", [jobs.load, jobs.measure])
 def test_planes_that_are_not_there_are_no_fault_of_the_warp(job: Any, tmp_path: Path) -> None:
     """The answer tells it from what is wrong with a file."""
-    answer = job(replace(warp(sky(1.0)), planes=tmp_path / "gone"), CONFIG, LIMITS)
+    answer = job(replace(warp(sky(1.0)), planes=str(tmp_path / "gone")), CONFIG, LIMITS)
     assert isinstance(answer, Unlaid)
-    other = replace(warp(sky(1.0), 2), planes=tmp_path / "gone")
+    other = replace(warp(sky(1.0), 2), planes=str(tmp_path / "gone"))
     matched_to = jobs.match(warp(sky(1.0), 1), other, CONFIG, LIMITS)
     assert isinstance(matched_to, Unlaid)
     assert matched_to.visit == 2
@@ -387,7 +387,7 @@ def test_planes_that_are_not_there_are_no_fault_of_the_warp(job: Any, tmp_path: 
 
 def test_bad_files_are_not_laid(tmp_path: Path) -> None:
     """A file that failed fails again, and leaves nothing behind."""
-    bad = WarpInput(7, "0" * 64, b"Dear sir", 1.0, place=Place(tmp_path / "planes", 10**6))
+    bad = WarpInput(7, "0" * 64, b"Dear sir", 1.0, place=Place(str(tmp_path / "planes"), 10**6))
     assert jobs.measure(bad, CONFIG, LIMITS) == jobs.measure(bad, CONFIG, LIMITS)
     assert list(tmp_path.iterdir()) == []
 

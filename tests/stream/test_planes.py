@@ -266,8 +266,9 @@ def test_what_is_damaged_is_decoded_again(bench: Bench, harm: str) -> None:
     assert bench.causes == [Cause.FIRST, Cause.FIRST, Cause.DAMAGED]
 
 
-def damage(path: Path, harm: str) -> None:
+def damage(name: str, harm: str) -> None:
     """Harm a file."""
+    path = Path(name)
     content = bytearray(path.read_bytes())
     path.unlink()
     if harm == "cut":

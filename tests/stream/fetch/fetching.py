@@ -46,8 +46,8 @@ async def fetched(
             async with fetcher.hold(want) as (held,):
                 if isinstance(held, WarpError):
                     raise held
-                assert isinstance(held, Path)
-                return await asyncio.to_thread(held.read_bytes)
+                assert isinstance(held, str)
+                return await asyncio.to_thread(Path(held).read_bytes)
         except StoreAwayError as error:
             away = error
         await fetcher.available(away)

@@ -169,7 +169,7 @@ async def test_a_loop_of_links_ends(root: Path, fetcher: Fetcher) -> None:
 def test_a_link_put_in_between_is_not_followed(root: Path, race: str) -> None:
     """A path that was checked cannot be bent before it is opened."""
     path = root / "night" / "a.fits"
-    found = locate(str(path), (root,))
+    found = locate(str(path), (str(root),))
     assert found is not None
     if race == "file":
         path.unlink()
@@ -179,7 +179,7 @@ def test_a_link_put_in_between_is_not_followed(root: Path, race: str) -> None:
         (root.parent / "secret" / "a.fits").write_bytes(CONTENT)
         (root / "night").symlink_to(root.parent / "secret")
     with pytest.raises(OSError, match=r"."):
-        copy(found, LandedFile(root / "landed", found.size), 1000)
+        copy(found, LandedFile(root, str(root / "landed"), found.size), 1000)
 
 
 async def test_only_regular_files_are_read(root: Path, fetcher: Fetcher) -> None:
@@ -331,8 +331,8 @@ async def test_a_file_that_changes_is_looked_at_again(
 def test_a_file_that_changes_while_it_is_read_is_refused(root: Path) -> None:
     """A file that grew since it was found is another file."""
     path = root / "night" / "a.fits"
-    found = locate(str(path), (root,))
+    found = locate(str(path), (str(root),))
     assert found is not None
     path.write_bytes(CONTENT * 2)
     with pytest.raises(ChangedError):
-        copy(found, LandedFile(root / "landed", found.size), 1000)
+        copy(found, LandedFile(root, str(root / "landed"), found.size), 1000)

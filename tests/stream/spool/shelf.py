@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from stream.spool import Place, Spool
 from stream.spool.place import laid_bytes
 
-__all__ = ["SIZE", "Files", "drop", "laid", "spool"]
+__all__ = ["SIZE", "Files", "drop", "laid", "name_of", "spool"]
 
 SIZE = laid_bytes((1, 1))
 
@@ -26,7 +24,7 @@ class Files:
 
     def lay(self, place: Place, size: int = SIZE) -> None:
         """Have a file, as a worker would."""
-        self.sizes[place.path.name] = size
+        self.sizes[name_of(place)] = size
 
     def open(self) -> None:
         """Fail, if the disk does."""
@@ -37,9 +35,9 @@ class Files:
         """Forget all."""
         self.sizes.clear()
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str) -> str:
         """Return a path."""
-        return Path("/spool") / name
+        return f"/spool/{name}"
 
     def size(self, name: str) -> int | None:
         """Return what was laid."""
@@ -48,6 +46,11 @@ class Files:
     def remove(self, name: str) -> None:
         """Forget one."""
         self.sizes.pop(name, None)
+
+
+def name_of(place: Place) -> str:
+    """Return the name of a file in memory."""
+    return place.path.rpartition("/")[2]
 
 
 def spool(files: Files, most: int = 4) -> Spool:

@@ -49,7 +49,7 @@ def plain(shape: tuple[int, int] = (30, 20), seed: int = 1) -> core.MaskedImage:
 def laid(folder: Path, exposure: core.MaskedImage | None = None) -> Path:
     """Lay an exposure."""
     path = folder / "planes"
-    assert lay(Place(path, ROOM), exposure or plain())
+    assert lay(Place(str(path), ROOM), exposure or plain())
     return path
 
 
@@ -58,7 +58,7 @@ def laid(folder: Path, exposure: core.MaskedImage | None = None) -> Path:
 def test_what_is_laid_is_mapped(tmp_path_factory: pytest.TempPathFactory, one: object) -> None:
     """Each bit of each plane, the mask's names and the origin come back; no side is writable."""
     assert isinstance(one, core.MaskedImage)
-    found = mapped(laid(tmp_path_factory.mktemp("spool"), one))
+    found = mapped(str(laid(tmp_path_factory.mktemp("spool"), one)))
     for name in ("image", "mask", "variance"):
         plane = getattr(found, name)
         assert plane.tobytes() == getattr(one, name).tobytes()
@@ -89,13 +89,13 @@ def test_a_byte_that_changed_is_found(
 ) -> None:
     """Wherever a byte that says something is another, the file is damaged."""
     path = laid(tmp_path_factory.mktemp("spool"), plain((5, 7)))
-    mapped(path)
+    mapped(str(path))
     content = bytearray(path.read_bytes())
     at = data.draw(st.sampled_from([n for n, byte in enumerate(content) if byte]))
     content[at] ^= data.draw(st.integers(1, 255))
     rewritten(path, bytes(content))
     with pytest.raises(DamagedError):
-        mapped(path)
+        mapped(str(path))
 
 
 @given(st.data())
@@ -108,7 +108,7 @@ def test_a_file_that_was_cut_off_is_found(
     content = path.read_bytes()
     rewritten(path, content[: data.draw(st.integers(0, len(content) - 4096))])
     with pytest.raises(DamagedError):
-        mapped(path)
+        mapped(str(path))
 
 
 def rewritten(path: Path, content: bytes) -> None:
@@ -125,13 +125,13 @@ def test_what_is_not_there_is_found(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(laid(tmp_path))
     for name in ("none", "folder", "link"):
         with pytest.raises(DamagedError):
-            mapped(tmp_path / name)
+            mapped(str(tmp_path / name))
 
 
 def test_a_mapping_outlives_its_file(tmp_path: Path) -> None:
     """Who has mapped planes keeps them, however soon they have to leave the spool."""
     path = laid(tmp_path)
-    found = mapped(path)
+    found = mapped(str(path))
     path.unlink()
     assert found.image.tobytes() == plain().image.tobytes()
 
@@ -140,9 +140,9 @@ def test_room_that_is_too_small_leaves_nothing(tmp_path: Path) -> None:
     """Planes need all of their room."""
     size = laid(tmp_path).stat().st_size
     (tmp_path / "planes").unlink()
-    assert not lay(Place(tmp_path / "planes", size - 1), plain())
+    assert not lay(Place(str(tmp_path / "planes"), size - 1), plain())
     assert list(tmp_path.iterdir()) == []
-    assert lay(Place(tmp_path / "planes", size), plain())
+    assert lay(Place(str(tmp_path / "planes"), size), plain())
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
-        assert not lay(Place(tmp_path / "planes", ROOM), plain((200, 200)))
+        assert not lay(Place(str(tmp_path / "planes"), ROOM), plain((200, 200)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
@@ -171,7 +171,7 @@ def counted(*args):
     left[0] -= 1
     write(*args)
 files._write = counted
-files.lay(Place(Path(sys.argv[1]), 10**7), plain())
+files.lay(Place(sys.argv[1], 10**7), plain())
 """
 
 
@@ -180,34 +180,35 @@ def test_a_worker_that_is_killed_leaves_no_planes(tmp_path: Path, writes: int) -
     """After however many of the four writes it is killed, nothing is there for others."""
     files = PlaneFiles(tmp_path / "spool")
     files.open()
-    command = [sys.executable, "-c", KILLED, str(files.path("key")), str(writes)]
+    command = [sys.executable, "-c", KILLED, files.path("key"), str(writes)]
     done = subprocess.run(command, check=False)  # noqa: S603 - our own code
     assert done.returncode == -signal.SIGKILL
-    assert len(list(files.path("key").parent.iterdir())) == 1
+    assert len(list(Path(files.path("key")).parent.iterdir())) == 1
     assert lay(Place(files.path("key"), ROOM), plain()), "the next try is not kept from laying"
     assert mapped(files.path("key")).image.tobytes() == plain().image.tobytes()
     files.remove("key")
     subprocess.run(command, check=False)  # noqa: S603 - our own code
     assert files.size("key") is None
-    assert list(files.path("key").parent.iterdir()) == []
+    assert list(Path(files.path("key")).parent.iterdir()) == []
 
 
 def test_files_of_the_dead_are_cleared_away(tmp_path: Path) -> None:
     """A start removes what killed processes left, and nothing of those that live."""
     dead = (
         "import os, sys; from pathlib import Path; from stream.spool.place import PlaneFiles;"
-        "f = PlaneFiles(Path(sys.argv[1])); f.open(); f.path('x').write_bytes(b'x'); os._exit(9)"
+        "f = PlaneFiles(Path(sys.argv[1])); f.open();"
+        "Path(f.path('x')).write_bytes(b'x'); os._exit(9)"
     )
     command = [sys.executable, "-c", dead, str(tmp_path)]
     subprocess.run(command, check=False)  # noqa: S603 - our own code
     assert len(list(tmp_path.iterdir())) == 1
     living, ours = PlaneFiles(tmp_path), PlaneFiles(tmp_path)
     living.open()
-    living.path("x").write_bytes(b"x")
+    Path(living.path("x")).write_bytes(b"x")
     ours.open()
     assert living.size("x") == 1
     ours.close()
-    assert [one.name for one in tmp_path.iterdir()] == [living.path("x").parent.name]
+    assert [one.name for one in tmp_path.iterdir()] == [Path(living.path("x")).parent.name]
     living.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.spool import Cause, Place, Spool, Worth, index, key_of
-from tests.stream.spool.shelf import SIZE, Files, drop, laid, spool
+from tests.stream.spool.shelf import SIZE, Files, drop, laid, name_of, spool
 
 
 def test_keys_tell_warps_and_scales_apart() -> None:
@@ -32,7 +32,7 @@ def test_the_one_used_longest_ago_goes_first() -> None:
         one = spool(files)
         await laid(one, files, *"abcd")
         with one.pinned("a") as path:
-            assert path == Path("/spool/a-0")
+            assert path == "/spool/a-0"
         await laid(one, files, "e")
         assert files.keys == set("acde")
         assert one.cause("b", measured=True) is Cause.EVICTED
@@ -145,7 +145,7 @@ def test_a_damaged_one_is_dropped() -> None:
         one = spool(files)
         await laid(one, files, "a")
         drop(one, "a")
-        one.drop("never", Path("/spool/never"))
+        one.drop("never", "/spool/never")
         assert not one.has("a")
         await one.close()
         assert (files.sizes, one.bytes) == ({}, 0)
@@ -195,7 +195,7 @@ def test_warps_of_a_size_that_nobody_knows_wait_for_the_first() -> None:
         async with one.room(key) as place:
             await asyncio.sleep(0)
             if place is not None:
-                files.sizes[place.path.name] = SIZE
+                files.sizes[name_of(place)] = SIZE
         one.learn((1, 1))
         return place is not None
 
@@ -229,7 +229,7 @@ async def laid_by(one: Spool, files: Files, key: str) -> bool:
     """Lay planes, if there is room; tell whether there was."""
     async with one.room(key) as place:
         if place is not None:
-            files.sizes[place.path.name] = SIZE
+            files.sizes[name_of(place)] = SIZE
     return place is not None
 
 
