@@ -305,14 +305,14 @@ def time_text(microseconds: int) -> str:
 
 
 def _headers(attributes: Attributes) -> tuple[tuple[str, bytes], ...]:
-    texts = (
-        _SPECVERSION,
-        attributes.id,
-        attributes.type,
-        attributes.source,
-        attributes.time,
-        CONTENT_TYPE,
-    )
+    version, name, *others = _like(attributes.type, attributes.source, attributes.time)
+    return version, (name[0], attributes.id.encode()), *others
+
+
+@lru_cache(maxsize=64)
+def _like(type_: str, source: str, time: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers of all records but for their names: a revision has thousands."""
+    texts = (_SPECVERSION, "", type_, source, time, CONTENT_TYPE)
     return tuple((name, text.encode()) for name, text in zip(_HEADERS, texts, strict=True))
 
 

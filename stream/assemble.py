@@ -21,7 +21,7 @@ from stream import jobs
 from stream.basis import Basis, Past
 from stream.figures import finite, in_tract, quality_of
 from stream.rebuild import model_of
-from stream.workshop import Fulfilled, Made, Tried
+from stream.workshop import Fulfilled, Made, Tried, announced
 
 __all__ = ["Assembler", "Revision"]
 
@@ -101,10 +101,7 @@ class _Case:
 
 
 def _case(group: schemas.GroupId, frozen: groups.Frozen, done: Fulfilled, past: Past) -> _Case:
-    arrivals = {
-        member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
-        for member in frozen.members
-    }
+    arrivals = done.arrivals or announced(group, frozen)
     members = {member.visit: member for member in frozen.members}
     return _Case(group, frozen, done, past, arrivals, members)
 

@@ -45,34 +45,37 @@ class Outbox:
         """Return the dead letter of a record."""
         letter = schemas.DeadLetter.of(record, dead.error, dead.stage)
         name = f"{record.topic}/{record.partition}/{record.offset}"
-        return self._message(self._topics.dead_letters, letter, name, now)
+        return self._message(self._topics.dead_letters, letter, name, _text(now))
 
     def tick(self, due: int, now: float) -> Outgoing:
         """Return a record that moves the partition's clock."""
         tick = schemas.ClockTick(partition=self._partition)
         name = f"tick/{self._partition}/{due}/{round(now * _US)}"
-        return self._message(self._topics.warps, tick, name, now)
+        return self._message(self._topics.warps, tick, name, _text(now))
 
     def revision(self, revision: Revision, now: float) -> Iterator[Outgoing]:
         """Yield the models, the summary and the metrics of a revision."""
-        name = f"{revision.summary.group.key}@{revision.summary.revision}"
+        name, time = f"{revision.summary.group.key}@{revision.summary.revision}", _text(now)
         for model in revision.models:
             value = revision.values.get(model.visit)
-            yield self._message(self._topics.models, model, f"{name}/{model.visit}", now, value)
-        yield self._message(self._topics.groups, revision.summary, name, now)
+            yield self._message(self._topics.models, model, f"{name}/{model.visit}", time, value)
+        yield self._message(self._topics.groups, revision.summary, name, time)
         for metric in revision.metrics:
             about = "group" if metric.visit is None else metric.visit
-            yield self._message(self._topics.metrics, metric, f"{name}/metric/{about}", now)
+            yield self._message(self._topics.metrics, metric, f"{name}/metric/{about}", time)
 
     def _message(
         self,
         topic: str,
         message: schemas.Message,
         name: str,
-        now: float,
+        time: str,
         value: bytes | None = None,
     ) -> Outgoing:
-        time = schemas.time_text(round(now * _US))
         value = schemas.encode_value(message) if value is None else value
         encoded = schemas.enveloped(message, value, id=name, source=self._source, time=time)
         return Outgoing(topic, self._partition, encoded.key, encoded.value, encoded.headers)
+
+
+def _text(now: float) -> str:
+    return schemas.time_text(round(now * _US))

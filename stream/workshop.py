@@ -30,6 +30,7 @@ __all__ = [
     "OnMeasured",
     "Tried",
     "Workshop",
+    "announced",
     "measurement",
 ]
 
@@ -99,6 +100,8 @@ class Fulfilled:
         Seconds that workers spent on each visit now, by stage; a match's are the science warp's.
     warnings : tuple of str
         What an astronomer should know of the whole group, each as a sentence.
+    arrivals : mapping of int to WarpArrived
+        What announced each member, if it was looked at already.
     """
 
     reference: int | None = None
@@ -107,6 +110,7 @@ class Fulfilled:
     matched: dict[int, Tried | Kept] = field(default_factory=dict)
     timings: dict[int, dict[str, float]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    arrivals: Mapping[int, schemas.WarpArrived] = field(default_factory=dict)
 
     def spent(self, visit: int, timings: Mapping[str, float]) -> None:
         """Add what a job spent on a visit, in seconds by stage."""
@@ -209,11 +213,9 @@ class Workshop:
             Told of members that are withdrawn or replaced meanwhile, and of a partition's loss:
             whoever asks again for a job that has begun joins it.
         """
-        done, frozen = Fulfilled(measured=dict(known)), due.frozen
-        arrivals = {
-            member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, due.group)
-            for member in frozen.members
-        }
+        frozen = due.frozen
+        arrivals = announced(due.group, frozen)
+        done = Fulfilled(measured=dict(known), arrivals=arrivals)
         past = past or Past()
         task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
         while True:
@@ -291,6 +293,14 @@ class Workshop:
 
     async def _match_one(self, task: _Task, reference: int, visit: int) -> Tried:
         return Tried(reference, await self.match(task.asks(reference, visit)))
+
+
+def announced(group: schemas.GroupId, frozen: groups.Frozen) -> dict[int, schemas.WarpArrived]:
+    """Return what announced each member of a frozen revision, by visit."""
+    return {
+        member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
+        for member in frozen.members
+    }
 
 
 def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:
