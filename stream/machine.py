@@ -13,6 +13,7 @@ import psutil
 __all__ = ["Disk", "Machine", "disk_of"]
 
 
+_ENDLESS: Final = 1 << 62
 _IN_MEMORY: Final = ("tmpfs", "ramfs")
 
 
@@ -62,6 +63,11 @@ class Machine:
     cores: int
     memory_bytes: int
     disk_of: Callable[[Path], Disk] = field(default=disk_of, compare=False)
+
+    @classmethod
+    def elsewhere(cls) -> Machine:
+        """Return a machine with room for all: for who speaks to a service that runs elsewhere."""
+        return cls(1, _ENDLESS, lambda _: Disk(_ENDLESS, in_memory=False))
 
     @classmethod
     def here(cls, root: Path = Path("/")) -> Machine:

@@ -126,7 +126,7 @@ def command(
     say otherwise. Flux scales in the headers are taken as applied already.
     """
     files, values["match_values"] = _told_apart(files, values["match_values"])
-    settings = settings_from(values)
+    settings = settings_from(values, jobs=True)
     configure_logs(settings.log_format, "warning")
     described, faults = describe_all(files, override_from(values, files))
     batches, unreadable = _set_apart(refuse_doubles(described), settings)

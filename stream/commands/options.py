@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from stream.commands.help import option
 from stream.configure import load_settings, shown
+from stream.machine import Machine
 from stream.policies import POLICY_SETTINGS
 from stream.settings import Settings
 
@@ -155,8 +156,15 @@ def settings_options(
     return decorate
 
 
-def settings_from(values: Mapping[str, Any]) -> Settings:
+def settings_from(values: Mapping[str, Any], *, jobs: bool = False) -> Settings:
     """Return the settings of a command from its parameters, the environment and its file.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Parameters of the command.
+    jobs : bool
+        Whether it does a service's work on this machine, which must have room for that.
 
     Raises
     ------
@@ -166,7 +174,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     options = {name: values[name] for name in Settings.model_fields if name in values}
     options[_MATCH] = dict(values.get("match_values") or ())
     file = values.get("config")
-    return load_settings(options, file=file, environment=os.environ)
+    machine = Machine.here() if jobs else Machine.elsewhere()
+    return load_settings(options, file=file, environment=os.environ, machine=machine)
 
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")

@@ -38,7 +38,7 @@ def command(*, print_settings: bool, **values: Any) -> int:
 
     Without --bootstrap-servers it works on an embedded log, one file on this host.
     """
-    settings = settings_from(values)
+    settings = settings_from(values, jobs=True)
     if print_settings:
         click.echo(explain(settings))
         return 0

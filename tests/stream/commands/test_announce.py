@@ -6,8 +6,11 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 import schemas
 from stream.log.embedded import EmbeddedReader
+from stream.machine import Machine
 from stream.roots import recall
 from tests.stream.commands.conftest import Say
 
@@ -82,3 +85,14 @@ def test_json(say: Say, warps: list[Path]) -> None:
     """With --json what was announced is one JSON document on stdout."""
     said = say("announce", *warps, "--json")
     assert [one["visit"] for one in json.loads(said.out)["announced"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("command", ["announce", "match"])
+def test_only_who_does_the_work_needs_the_room(
+    say: Say, warps: list[Path], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Whoever announces to a service elsewhere may do so from the smallest machine."""
+    monkeypatch.setattr("stream.machine.Machine.here", lambda: Machine(1, 2**29))
+    said = say(command, *warps)
+    assert (said.code == 0) is (command == "announce")
+    assert ("worker_memory_bytes" in said.err) is (command == "match")
