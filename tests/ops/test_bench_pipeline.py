@@ -15,7 +15,7 @@ from ops.bench.__main__ import main
 from ops.bench.page import put
 from ops.bench.pipeline.alternative import by_astropy_and_core, by_ours, by_photutils
 from ops.bench.pipeline.decoded import counted
-from ops.bench.pipeline.night import Found, Night, section
+from ops.bench.pipeline.night import Found, Night, busy, section
 from ops.bench.pipeline.peak import told as peaks_told
 from ops.bench.pipeline.picture import Bar, draw, story, watch
 from ops.bench.pipeline.price import Price, overhead_row, price_row, rounds_of
@@ -133,6 +133,7 @@ def test_cores_are_compared_with_the_kernels() -> None:
         ({"distinct": 5}, {"distinct checksums"}),
         ({"matched": 5}, {"matched, or references"}),
         ({"reused": 1}, {"results reused"}),
+        ({"busy": 0.94}, {"pool busy"}),
         (
             {"memory": Memory([0.0, 1.0, 2.0, 3.0], [100, 100, 100, 120], [0] * 4)},
             {"second half's peak over the first's"},
@@ -145,12 +146,19 @@ def test_a_night_is_held_to_what_it_is_for(changes: dict[str, Any], missed: set[
     given: dict[str, Any] = {
         "seconds": 12.0, "processor_s": 6.0, "memory": steady,
         "decodes": {"first": 6, "evicted": 3}, "distinct": 6, "matched": 6, "reused": 0,
+        "busy": 0.96,
     }  # fmt: skip
     rows = {row.name: row for row in section(Night(10, 2, 3, 1), Found(**given | changes)).rows}
     assert {name for name, row in rows.items() if row.met is False} == missed
     assert rows["seconds a warp"].values["found"] == 2
     assert rows["decodes a warp"].values["found"] == 1.5
     assert rows["decodes by cause"].values["found"] == "evicted 3, first 6"
+
+
+def test_a_pool_is_busy_while_jobs_are_done() -> None:
+    """Two workers that do three seconds' work within two had one second in four to spare."""
+    jobs = [{"began": 5.0, "left": 7.0}, {"began": 5.5, "left": 6.0}, {"began": 6.5, "left": 7.0}]
+    assert busy(jobs, 2) == 0.75
 
 
 def test_a_story_puts_jobs_into_lanes() -> None:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import schemas
-from ops.bench.pipeline.serving import Memory, Served, serving
+from ops.bench.pipeline.serving import Memory, Note, Served, serving
 from ops.bench.pipeline.warps import Stock, manifest
 from ops.bench.report import Row, Section
 from ops.store.rewriting import rewriting
 from ops.store.server import BUCKET, found_at
 from stream.spool.place import laid_bytes
 
-__all__ = ["Found", "Night", "long_night", "section"]
+__all__ = ["Found", "Night", "busy", "long_night", "section"]
 
 _FIRST: Final = 100_000
 _MB: Final = 1e6
 _GROWTH: Final = 1.1
+_BUSY: Final = 0.95
+_WORKERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Found:
     distinct, matched, reused : int
         Warps of different checksums, those that were matched or made a reference, and results that
         were found instead of computed.
+    busy : float
+        Share of the workers' time that they spent on jobs, from the first job to the last.
     """
 
     seconds: float
@@ -76,6 +80,7 @@ class Found:
     distinct: int
     matched: int
     reused: int
+    busy: float
 
 
 def long_night(night: Night) -> Section:
@@ -112,6 +117,7 @@ def section(night: Night, found: Found) -> Section:
         Row("decodes a warp", {"found": sum(found.decodes.values()) / many}),
         Row("decodes by cause", {"found": causes or "not counted"}),
         Row("spool, peak, MB", {"found": max(memory.spool, default=0) / _MB}),
+        Row("pool busy", {"found": found.busy, "to reach": _BUSY}, found.busy >= _BUSY),
         Row("memory, peak, MB", {"found": memory.peak / _MB}),
         Row("second half's peak over the first's", {"found": late / early}, late / early < _GROWTH),
         Row("slope of the second half, kB / s", {"found": memory.slope(half) / 1e3}),
@@ -133,7 +139,7 @@ def _words(night: Night) -> tuple[str, ...]:
     side = (night.side, night.side)
     spool = str(round((night.room + 0.5) * laid_bytes(side)))
     pixels = ("--max-warp-side-px", str(night.side), "--spool-bytes", spool)
-    return ("--workers", "2", *pixels, "--allow", f"s3://{BUCKET}")
+    return ("--workers", str(_WORKERS), *pixels, "--allow", f"s3://{BUCKET}")
 
 
 def _found(served: Served, arrivals: list[schemas.WarpArrived], night: Night) -> Found:
@@ -154,4 +160,19 @@ def _found(served: Served, arrivals: list[schemas.WarpArrived], night: Night) ->
         len({one.checksum for one in arrivals}),
         len(matched),
         len(served.notes("reused")),
+        busy(served.notes("job"), _WORKERS),
     )
+
+
+def busy(jobs: Sequence[Note], workers: int) -> float:
+    """Return the share of the workers' time from the first job to the last that was spent on jobs.
+
+    Parameters
+    ----------
+    jobs : sequence of dict
+        What was noted of each.
+    workers : int
+    """
+    span = max(one["left"] for one in jobs) - min(one["began"] for one in jobs)
+    worked = sum(one["left"] - one["began"] for one in jobs)
+    return float(worked / (workers * span))
