@@ -17,6 +17,7 @@ from core.groups import Group, Partition, Phase
 from stream.census import MOST_GROUPS, SEALED, Census, keep_counting
 from stream.changelog import Left
 from stream.log.seam import Poll
+from stream.memory import keep_giving_back
 from stream.owner import Owner, Shared, Status
 from stream.pulse import Pulse
 from stream.telemetry import PartitionView, Snapshot
@@ -183,6 +184,7 @@ class Service:
             await self._shared.log.start()
             started()
             self._spawn(keep_counting(self._states, MOST_GROUPS, self._counted), "census")
+            self._spawn(keep_giving_back(), "memory")
             while not self._stop.is_set():
                 await self._once()
             await self._drain()
