@@ -9,19 +9,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import BinaryIO
 
-__all__ = ["move", "opened", "remove", "size_of"]
-
-
-def opened(path: str, mode: str = "rb") -> BinaryIO:
-    """Open a file for bytes, without a buffer.
-
-    Raises
-    ------
-    OSError
-    """
-    return open(path, mode, buffering=0)  # type: ignore[return-value]  # noqa: PTH123 - see above; whoever asked closes it
+__all__ = ["move", "remove", "size_of"]
 
 
 def move(old: str, new: str) -> None:

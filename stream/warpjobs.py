@@ -10,9 +10,10 @@ import math
 import mmap
 import os
 from dataclasses import replace
+from io import FileIO
 
 import core
-from stream import fits, plainfiles
+from stream import fits
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.jobs import JobFault, Loaded, Matched, Measured, Unlaid, WarpInput
@@ -158,7 +159,7 @@ def _content(data: bytes | str) -> bytes | mmap.mmap:
     """Map a file that has landed; an empty one cannot be mapped."""
     if isinstance(data, bytes):
         return data
-    with plainfiles.opened(data) as file:
+    with FileIO(data) as file:
         size = os.fstat(file.fileno()).st_size
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
 

@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import FileIO
 from itertools import count
 from pathlib import Path
 from typing import Final, TypeVar
@@ -108,7 +109,7 @@ class LocalKeeper:
 
     def _get(self, path: str) -> bytes | None:
         try:
-            with plainfiles.opened(path) as file:
+            with FileIO(path) as file:
                 data = file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -152,10 +153,10 @@ class LocalKeeper:
 
 def _write(path: str, data: bytes) -> None:
     try:
-        file = plainfiles.opened(path, "xb")
+        file = FileIO(path, "xb")
     except FileNotFoundError:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        file = plainfiles.opened(path, "xb")
+        file = FileIO(path, "xb")
     left = memoryview(data)
     with file:
         while left:

@@ -22,6 +22,7 @@ import os
 import struct
 from collections import OrderedDict
 from collections.abc import Mapping
+from io import FileIO
 from typing import Any, Final
 
 import numpy as np
@@ -75,7 +76,7 @@ def lay(place: Place, exposure: core.MaskedImage) -> bool:
     new = unready(place.path)
     try:
         plainfiles.remove(new)  # of an earlier try, whose worker died of it
-        with plainfiles.opened(new, "xb") as file:
+        with FileIO(new, "xb") as file:
             _allocate(file.fileno(), size)
             for number, plane in enumerate(planes):
                 _write(file.fileno(), plane, start + number * plane_bytes(exposure.shape))

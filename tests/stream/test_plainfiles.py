@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ async def test_fetching_keeps_no_names(tmp_path: Path, kept: list[str]) -> None:
     """Neither of the file nor of where it lands."""
     (tmp_path / "warps").mkdir()
     warp = f"{tmp_path}/warps/{NAME}"
-    with plainfiles.opened(warp, "xb") as file:
+    with FileIO(warp, "xb") as file:
         file.write(CONTENT)
     fetcher = Fetcher([tmp_path / "warps"], tmp_path / "landing", quick())
     await fetcher.start()
@@ -89,7 +90,7 @@ async def test_planes_keep_no_names(tmp_path: Path, kept: list[str]) -> None:
     assert [text for text in kept if NAME in text or text.endswith(".new")] == []
 
 
-@pytest.mark.parametrize("ask", [plainfiles.size_of, plainfiles.opened])
+@pytest.mark.parametrize("ask", [plainfiles.size_of, FileIO])
 def test_what_is_not_there_is_an_error(tmp_path: Path, ask: Callable[[str], object]) -> None:
     """But for whoever wants it to be gone."""
     with pytest.raises(FileNotFoundError):
