@@ -76,7 +76,7 @@ _LIMITS: Final[dict[type[object], Limits]] = {
     BackgroundMetric: RESULT_LIMITS,
     DeadLetter: LETTER_LIMITS,
 }
-_FLAT: Final = frozenset(MESSAGE_TYPES.values()) - {BackgroundModel, GroupMatched, DeadLetter}
+_FLAT: Final = frozenset(MESSAGE_TYPES.values()) - {BackgroundModel, DeadLetter}
 
 
 for _kind in MESSAGE_TYPES.values():

@@ -91,8 +91,8 @@ def unpack_flat(data: bytes, kind: type[T]) -> T | None:
     data : bytes
         No more than are allowed.
     kind : type
-        A Struct whose fields are texts, numbers and arrays of numbers, so bounded that a value of
-        known fields alone is within the limits.
+        A Struct whose fields are texts, numbers, arrays of these and arrays of such Structs, so
+        bounded that a value of known fields alone is within the limits but for its bytes.
 
     Returns
     -------
@@ -199,11 +199,12 @@ def _is_plain(data: bytes, kind: type[Any]) -> bool:
 
 def _is_finite(message: object) -> bool:
     """Tell whether all floating-point numbers among a message's fields are finite."""
-    for name in _floats(cast("Hashable", type(message))):
+    kind = cast("Hashable", type(message))
+    for name in _floats(kind):
         value = getattr(message, name)
         if value is not None and not math.isfinite(value):
             return False
-    return True
+    return all(_is_finite(part) for name in _arrays(kind) for part in getattr(message, name))
 
 
 @cache
@@ -211,6 +212,17 @@ def _floats(kind: Hashable) -> tuple[str, ...]:
     """Return the names of the fields that may hold a floating-point number."""
     hints = get_type_hints(kind).items()
     return tuple(name for name, hint in hints if float in (hint, *get_args(hint)))
+
+
+@cache
+def _arrays(kind: Hashable) -> tuple[str, ...]:
+    """Return the names of the fields that hold arrays of Structs."""
+    hints = ((name, get_args(hint)[:1]) for name, hint in get_type_hints(kind).items())
+    return tuple(
+        name
+        for name, first in hints
+        if first and isinstance(first[0], type) and issubclass(first[0], msgspec.Struct)
+    )
 
 
 def _unpacked(data: bytes) -> object:

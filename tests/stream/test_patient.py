@@ -29,8 +29,9 @@ class Store:
             raise AWAY
         yield [b"" for _ in wants]
 
-    async def available(self, _: StoreAwayError) -> None:
+    async def available(self, error: StoreAwayError) -> None:
         """Wait."""
+        assert error is AWAY
         await asyncio.sleep(self.pause_s)
 
 
