@@ -81,7 +81,7 @@ class Hooks:
     ----------
     traps : tuple of Trap
     job_s : float
-        Time that each job takes at least, in its worker, seconds.
+        Time that each measurement and match takes at least, in its worker, seconds.
     killers : tuple of int
         Visits whose jobs kill the service with them, as the kernel does when memory runs out.
     harms : mapping of int to str

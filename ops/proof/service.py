@@ -232,8 +232,10 @@ class TrappedPool:
         warps = [one.visit for one in inputs]
         if set(warps[-1:]) & set(self._hooks.killers):
             _act(Trap("job.in"))
+        # What a process decodes again for itself is no result that another could use.
+        seconds = 0.0 if function is jobs.load else self._hooks.job_s
         burden = _Burden(
-            self._hooks.job_s,
+            seconds,
             self._hooks.ballast_bytes,
             self._hooks.harms.get(warps[-1]) if warps else None,
         )
@@ -245,7 +247,7 @@ class TrappedPool:
             answer: tuple[T, bytes] = await job
         finally:
             job.cancel()
-        if self._hooks.job_s:
+        if seconds:
             scales = [one.scale for one in inputs]
             os.write(2, f"job done: {function.__name__} {warps} {scales}\n".encode())
         return answer[0]
