@@ -6,11 +6,12 @@ process did to it is an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import core
 import schemas
@@ -20,7 +21,7 @@ from stream.faults import StoreAwayError, WarpError, WarpFault
 from stream.jobnames import JobNames
 from stream.planes import Errand, Planes, Store
 from stream.recall import Recall
-from stream.results import Results
+from stream.results import Result, Results
 from stream.runs import Run, Runs, Work
 from stream.slots import Rank, Slots
 from stream.spool import Cause, Spool
@@ -29,6 +30,8 @@ from stream.suspects import Watch
 __all__ = ["Asked", "Pool", "Runner", "Store"]
 
 T = TypeVar("T")
+
+_LOOK_S: Final = 5.0
 
 
 class Pool(Protocol):
@@ -76,6 +79,9 @@ class Runner:
     ----------
     config : MatchConfig
         As given.
+    look_s : float
+        After so many seconds of a job, and again after as many, its result is looked for: after a
+        rebalance the copy that had begun it may have finished it.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Runner:
         self._runs = Runs()
         self._names = JobNames(config)
         self._results = Results()
+        self.look_s = _LOOK_S
         self._watch: Watch | None = None
 
     def equip(self, results: Results, watch: Watch) -> Runner:
@@ -148,22 +155,49 @@ class Runner:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
             return jobs.JobFault(visit, WarpFault.KILLED.value, why)
-        result = await self._do(job, run)
+        result = await self._do(name, job, run)
         if isinstance(result, jobs.Measured | jobs.Matched):
             await self._results.keep(name, result)
         return result
 
-    async def _do(self, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
+    async def _do(self, name: str, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Do a job in a slot; while its storage is away others have the slot."""
         errand = Errand.of(self._in_pool, job, run.arrivals)
         while True:
             try:
                 async with self._slots.take(run.turn):
                     run.begun, run.away = True, None
-                    return await self._planes.run(errand)
+                    work = self._planes.run(errand)
+                    return await self._or_found(work, name, run.arrivals)
             except StoreAwayError as error:
                 run.begun, run.away = False, error
             await self._store.available(run.away)
+
+    async def _or_found(
+        self,
+        work: Coroutine[Any, Any, T],
+        name: str,
+        arrivals: Sequence[schemas.WarpArrived],
+    ) -> T:
+        """Return what a job gives, or what another copy, that had begun it sooner, has kept."""
+        if not self._results.kept:
+            return await work
+        doing, looking = (asyncio.create_task(one) for one in (work, self._kept(name, arrivals)))
+        try:
+            await asyncio.wait({doing, looking}, return_when=asyncio.FIRST_COMPLETED)
+            return cast("T", (doing if doing.done() else looking).result())
+        finally:
+            doing.cancel()
+            looking.cancel()
+            await asyncio.gather(doing, looking, return_exceptions=True)
+
+    async def _kept(self, name: str, arrivals: Sequence[schemas.WarpArrived]) -> Result:
+        """Look for a result again and again, until it is there."""
+        while True:
+            await asyncio.sleep(self.look_s)
+            found = await self._results.find(name, arrivals)
+            if found is not None:
+                return found
 
     async def _in_pool(
         self,

@@ -166,6 +166,11 @@ class Results:
         self._looking = asyncio.Semaphore(_LOOKUPS)
         self._damaged = False
 
+    @property
+    def kept(self) -> bool:
+        """Whether results are kept anywhere."""
+        return bool(self._shelves)
+
     async def find(self, name: str, arrivals: Sequence[schemas.WarpArrived]) -> Result | None:
         """Return the result of a job if it is kept anywhere.
 

@@ -17,10 +17,12 @@ from stream.faults import StoreAwayError, StoreTrouble
 from stream.fetch import Held, Want
 from stream.jobs import JobFault, Measured
 from stream.recall import Recall
+from stream.results import MemoryKeeper, Results, Shelf
 from stream.runner import Asked, Runner
 from stream.slots import DUE
+from stream.suspects import Watch
 from tests.schemas import examples
-from tests.stream.night import CONFIG
+from tests.stream.night import CONFIG, FAST
 
 T = TypeVar("T")
 
@@ -186,3 +188,74 @@ async def test_the_end_ends_the_wait(runner: Runner) -> None:
     await runner.close()
     with pytest.raises(asyncio.CancelledError):
         await first
+
+
+# -- what another copy does meanwhile --------------------------------------------------------------
+
+
+class Lazy(Workers):
+    """Workers who never come to an end, and note when they are told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go.clear()
+        self.stopped = 0
+
+    async def run(self, function: Callable[..., T], /, *args: Any) -> Any:
+        """Work until somebody says that it is enough."""
+        try:
+            return await super().run(function, *args)
+        except asyncio.CancelledError:
+            self.stopped += 1
+            raise
+
+
+def copy_of(keeper: MemoryKeeper, workers: Workers) -> Runner:
+    """Return the runner of a copy of the service that keeps its results with others."""
+    stores = Stores()
+    stores.back.set()
+    runner = Runner(stores, workers, CONFIG, DecodeLimits(), 1)
+    runner.look_s = 0.01
+    watch = Watch(lambda _: FAST, lambda: 0.0)
+    return runner.equip(Results([Shelf("shared", keeper)]), watch)
+
+
+async def test_a_job_ends_once_another_copy_has_done_it() -> None:
+    """After a rebalance the copy that had begun it goes on; it is not done twice to its end."""
+    keeper, lazy = MemoryKeeper(2**20), Lazy()
+    ours, theirs = copy_of(keeper, lazy), copy_of(keeper, Workers())
+    first = asked(ours, ONE)
+    await settled()
+    assert not first.done()
+    answer = await asked(theirs, ONE)
+    assert isinstance(answer, Measured)
+    assert await first == answer
+    assert (lazy.stopped, lazy.done) == (1, [])
+    await ours.close()
+    await theirs.close()
+
+
+async def test_who_is_ready_sooner_looks_no_more() -> None:
+    """A job's own result stands, and nothing of it is left running."""
+    workers = Lazy()
+    runner = copy_of(MemoryKeeper(2**20), workers)
+    first = asked(runner, ONE)
+    await asyncio.sleep(0.05)
+    workers.go.set()
+    assert isinstance(await first, Measured)
+    assert (workers.stopped, workers.done) == (0, [ONE.visit])
+    await runner.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_who_is_called_off_leaves_nothing() -> None:
+    """Neither the job nor the look for its result outlives the last who wants it."""
+    workers = Lazy()
+    runner = copy_of(MemoryKeeper(2**20), workers)
+    first = asked(runner, ONE)
+    await settled()
+    first.cancel()
+    await asyncio.wait({first})
+    await settled()
+    assert workers.stopped == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
