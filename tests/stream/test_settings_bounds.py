@@ -55,6 +55,7 @@ BOUNDS: Mapping[str, tuple[float, float, float]] = {
     "fetch_in_flight_bytes": (512 * MIB, 2**50, GIB),
     "spool_bytes": (0, 2**60 // 2**10, 4 * GIB),
     "missing_grace_s": (1e-3, YEAR, 5),
+    "failing_grace_s": (1e-3, YEAR, 600),
     "storage_stall_s": (1e-3, 3600, 20),
     "worker_memory_bytes": (256 * MIB, 2**40, 2 * GIB),
     "workers": (0, 1024, 8),

@@ -158,6 +158,8 @@ def _harm(disk: Path, random: Random) -> int:
     for path in disk.glob("of-*/*"):
         with suppress(OSError):  # it left the spool meanwhile, or there is no room for this either
             content = bytearray(path.read_bytes())
+            if not content:  # it was only just made
+                continue
             path.unlink()
             content[random.randrange(len(content))] ^= 1 << random.randrange(8)
             path.write_bytes(content[: random.choice((len(content), len(content) // 2))])
