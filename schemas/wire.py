@@ -13,7 +13,7 @@ import math
 from collections.abc import Hashable
 from functools import cache
 from threading import Lock
-from typing import Any, Final, Literal, TypeVar, cast, get_args, get_type_hints
+from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgpack
 import msgspec
@@ -217,11 +217,10 @@ def _floats(kind: Hashable) -> tuple[str, ...]:
 @cache
 def _arrays(kind: Hashable) -> tuple[str, ...]:
     """Return the names of the fields that hold arrays of Structs."""
-    hints = ((name, get_args(hint)[:1]) for name, hint in get_type_hints(kind).items())
+    hints = get_type_hints(kind).items()
+    arrays = ((name, get_args(hint)[0]) for name, hint in hints if get_origin(hint) is tuple)
     return tuple(
-        name
-        for name, first in hints
-        if first and isinstance(first[0], type) and issubclass(first[0], msgspec.Struct)
+        name for name, part in arrays if isinstance(part, type) and issubclass(part, msgspec.Struct)
     )
 
 

@@ -155,10 +155,7 @@ class Runner:
             return cast("T", known)
         if self._watch is not None and (why := await self._watch.refused(name, arrivals[-1])):
             return jobs.JobFault(visit, WarpFault.KILLED.value, why)
-        result = await self._do(name, job, run)
-        if isinstance(result, jobs.Measured | jobs.Matched):
-            await self._results.keep(name, result)
-        return result
+        return await self._do(name, job, run)
 
     async def _do(self, name: str, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Do a job in a slot; while its storage is away others have the slot."""
@@ -167,11 +164,18 @@ class Runner:
             try:
                 async with self._slots.take(run.turn):
                     run.begun, run.away = True, None
-                    work = self._planes.run(errand)
+                    work = self._done(name, errand)
                     return await self._or_found(work, name, run.arrivals)
             except StoreAwayError as error:
                 run.begun, run.away = False, error
             await self._store.available(run.away)
+
+    async def _done(self, name: str, errand: Errand[T]) -> T | jobs.JobFault:
+        """Return what a job gives, and keep it; a fault is not kept."""
+        result = await self._planes.run(errand)
+        if isinstance(result, jobs.Measured | jobs.Matched):
+            await self._results.keep(name, result)
+        return result
 
     async def _or_found(
         self,

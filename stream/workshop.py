@@ -145,7 +145,6 @@ class Due(NamedTuple):
 class _Task:
     """A revision that is worked on."""
 
-    arrivals: Mapping[int, schemas.WarpArrived]
     done: Fulfilled
     on_measured: OnMeasured
     past: Past
@@ -155,8 +154,8 @@ class _Task:
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
-        arrivals = tuple(self.arrivals[visit] for visit in visits)
-        due = due_time(self.frozen_at, len(self.arrivals))
+        arrivals = tuple(self.done.arrivals[visit] for visit in visits)
+        due = due_time(self.frozen_at, len(self.done.arrivals))
         return Asked(arrivals, (DUE, due, arrivals[-1].group.key), self.recall)
 
     def keeps(self, visit: int, reference: int) -> bool:
@@ -214,10 +213,9 @@ class Workshop:
             whoever asks again for a job that has begun joins it.
         """
         frozen = due.frozen
-        arrivals = announced(due.group, frozen)
-        done = Fulfilled(measured=dict(known), arrivals=arrivals)
+        done = Fulfilled(measured=dict(known), arrivals=announced(due.group, frozen))
         past = past or Past()
-        task = _Task(arrivals, done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
+        task = _Task(done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
         while True:
             task.take_ahead()
             plan = groups.next_work(frozen, done.measured, done.matched, self._config, past.pinned)
@@ -232,7 +230,7 @@ class Workshop:
                     done.reference, done.costs = plan.reference, plan.costs
                     done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
                     if plan.reference is not None:
-                        self._runner.release(arrivals[plan.reference])
+                        self._runner.release(done.arrivals[plan.reference])
                     return done
 
     def plan_ahead(

@@ -210,6 +210,17 @@ class Lazy(Workers):
             raise
 
 
+class Counting(MemoryKeeper):
+    """Keeps results, and counts how often it is given one."""
+
+    puts = 0
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Keep bytes."""
+        self.puts += 1
+        await super().put(name, data)
+
+
 def copy_of(keeper: MemoryKeeper, workers: Workers) -> Runner:
     """Return the runner of a copy of the service that keeps its results with others."""
     stores = Stores()
@@ -222,7 +233,7 @@ def copy_of(keeper: MemoryKeeper, workers: Workers) -> Runner:
 
 async def test_a_job_ends_once_another_copy_has_done_it() -> None:
     """After a rebalance the copy that had begun it goes on; it is not done twice to its end."""
-    keeper, lazy = MemoryKeeper(2**20), Lazy()
+    keeper, lazy = Counting(2**20), Lazy()
     ours, theirs = copy_of(keeper, lazy), copy_of(keeper, Workers())
     first = asked(ours, ONE)
     await settled()
@@ -231,6 +242,7 @@ async def test_a_job_ends_once_another_copy_has_done_it() -> None:
     assert isinstance(answer, Measured)
     assert await first == answer
     assert (lazy.stopped, lazy.done) == (1, [])
+    assert keeper.puts == 1
     await ours.close()
     await theirs.close()
 
