@@ -1,7 +1,9 @@
 """Memory that is free, and the system's again.
 
 glibc gives back what lies at the end of its heap. What lies between pieces in use it keeps, and in
-a process that lives for weeks that grows, though no more is in use than on the first day.
+a process that lives for weeks that grows, though no more is in use than on the first day. So does
+what each thread's own heap has at its end; and for as long as large pieces come and go, glibc takes
+ever larger ones from its heaps.
 """
 
 from __future__ import annotations
@@ -10,9 +12,27 @@ import asyncio
 import ctypes
 from typing import Any, Final
 
-__all__ = ["give_back", "keep_giving_back"]
+__all__ = ["give_back", "keep_giving_back", "use_few_heaps"]
 
 _PAUSE_S: Final = 60.0
+
+# Numbers of malloc.h; what another C library does not know it leaves alone.
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
+_HEAPS: Final = 2
+_LARGE: Final = 256 * 1024
+
+
+def use_few_heaps() -> None:
+    """Have all threads of a process share two heaps, and no large piece lie in one.
+
+    Threads started before may have heaps of their own already. Python's lock lets one thread run at
+    a time, so that more heaps than these serve nobody.
+    """
+    option: Any = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(_ARENA_MAX, _HEAPS)
+        option(_MMAP_THRESHOLD, _LARGE)
 
 
 def give_back() -> None:

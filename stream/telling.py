@@ -80,5 +80,6 @@ def tell_published(
         models=len(revision.models),
         failed=group.failed,
     )
-    if summary.warnings:
-        log.warning("odd group", group=key, why=list(summary.warnings))
+    if summary.warnings:  # an update most often repeats what the first revision was warned of
+        tell = log.warning if summary.revision == 1 else log.info
+        tell("odd group", group=key, why=list(summary.warnings))

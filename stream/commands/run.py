@@ -16,6 +16,7 @@ from stream.commands.help import SectionedCommand
 from stream.commands.options import settings_from, settings_options
 from stream.configure import explain
 from stream.logs import configure_logs
+from stream.memory import use_few_heaps
 from stream.settings import Settings
 from stream.starting import start_workers
 from stream.wiring import Assembly, assemble_service, watched
@@ -43,6 +44,7 @@ def command(*, print_settings: bool, **values: Any) -> int:
         click.echo(explain(settings))
         return 0
     configure_logs(settings.log_format, settings.log_level)
+    use_few_heaps()
     asyncio.run(serve(settings))
     return 0
 

@@ -63,6 +63,9 @@ class _Breaker:
         return self.clock() < self.until
 
     def failed(self, error: BaseException) -> None:
+        """Begin a pause; what fails during one was begun before it, and says nothing new."""
+        if self.open:
+            return
         if not self.pause_s:
             why = str(error) or type(error).__name__
             log.warning("kept results are left alone for a while", place=self.place, why=why)

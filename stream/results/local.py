@@ -15,14 +15,15 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import FileIO
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
+import structlog
 
 from stream import plainfiles
 
@@ -30,14 +31,23 @@ __all__ = ["LocalKeeper"]
 
 T = TypeVar("T")
 
+log = structlog.get_logger(__name__)
+
 _BLOCK: Final = 4096
 _THREADS: Final = 2
 _SHARE: Final = 16
 """After so much of the bound was written the folder is looked through; others write there too."""
 
 _KEPT_OF_BOUND: Final = 0.75
+_SORTED: Final = 8192
+"""Of more files every so many-th tells when those were used that have to go."""
+
 _UNFINISHED: Final = ".part"
 _ABANDONED_S: Final = 3600.0
+
+
+class _ClosedError(Exception):
+    """Nobody wants the folder to be looked through any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +67,26 @@ class LocalKeeper:
     max_bytes : int
         Most that the files may take; passed for a moment by an eighth for each further process
         that writes there.
+
+    Attributes
+    ----------
+    look : concurrent.futures.Future
+        The last look through the folder, which is had in a thread of its own: there may be a
+        quarter of a million files, and nobody who wants one waits for so long.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._unseen = max_bytes  # so that the first look is had at the first chance
-        self._trimming = threading.Lock()
+        self._counting = threading.Lock()
+        self._closed = False
+        self.look: Future[None] = Future()
+        self.look.set_result(None)
         stem = secrets.token_hex(8)  # process ids are the same in many a container
         self._unfinished = (f"{stem}-{number}{_UNFINISHED}" for number in count())
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="evensky-results")
+        self._looker = ThreadPoolExecutor(1, thread_name_prefix="evensky-results-look")
 
     async def get(self, name: str) -> bytes | None:
         """Return what is kept under a name; None if nothing is.
@@ -78,7 +98,7 @@ class LocalKeeper:
         return await self._run(lambda: self._get(self._path(name)))
 
     async def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, unless they are more than a sixteenth of the bound.
+        """Keep bytes, unless they are more than a sixteenth of the bound, or room is being made.
 
         Raises
         ------
@@ -97,7 +117,9 @@ class LocalKeeper:
 
     def close(self) -> None:
         """Give the threads back."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._closed = True
+        for threads in (self._threads, self._looker):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -118,8 +140,8 @@ class LocalKeeper:
         return data
 
     def _put(self, path: str, data: bytes) -> None:
-        size = _on_disk(len(data))
-        if size > self._max_bytes // _SHARE:
+        size, share = _on_disk(len(data)), self._max_bytes // _SHARE
+        if size > share or (self._unseen > share and not self.look.done()):
             return
         folder, _, _ = path.rpartition("/")
         unfinished = f"{folder}/{next(self._unfinished)}"
@@ -130,25 +152,43 @@ class LocalKeeper:
             with contextlib.suppress(OSError):
                 plainfiles.remove(unfinished)
             raise
-        with self._trimming:
+        with self._counting:
             self._unseen += size
-            if self._unseen > self._max_bytes // _SHARE:
-                self._trim()
+            if self._unseen > share and self.look.done() and not self._closed:
                 self._unseen = 0
+                self.look = self._looker.submit(self._look_through)
+
+    def _look_through(self) -> None:
+        try:
+            self._trim()
+        except OSError as error:
+            log.warning("kept results cannot be bounded", folder=str(self._folder), why=str(error))
+        except _ClosedError:
+            pass
 
     def _trim(self) -> None:
         """Remove what was used longest ago until a quarter of the bound is free again.
 
-        The files are looked through up to three times and never all held: there may be a quarter
-        of a million, and what a list of them took the process would keep.
+        The files are looked through up to three times and never all held: what a list of them
+        took the process would keep.
         """
-        total = sum(one.size for one in _files(self._folder))
+        number, total = 0, 0
+        for one in self._files():
+            number, total = number + 1, total + one.size
         if total <= self._max_bytes - 2 * (self._max_bytes // _SHARE):
             return
-        last = _last_to_go(self._folder, total - _KEPT_OF_BOUND * self._max_bytes)
-        for one in _files(self._folder):
+        each = -(-number // _SORTED)
+        last = _last_to_go(self._files(), total - _KEPT_OF_BOUND * self._max_bytes, each)
+        for one in self._files():
             if one.used <= last:
                 plainfiles.remove(one.path)  # another process trims too
+
+    def _files(self) -> Iterator[_File]:
+        """Yield the files, until the end is near."""
+        for one in _files(self._folder):
+            if self._closed:
+                raise _ClosedError
+            yield one
 
 
 def _write(path: str, data: bytes) -> None:
@@ -163,12 +203,15 @@ def _write(path: str, data: bytes) -> None:
             left = left[file.write(left) :]
 
 
-def _last_to_go(folder: Path, spare: float) -> float:
-    """Return when the newest of the files was used that must go so that so many bytes do."""
+def _last_to_go(files: Iterator[_File], spare: float, each: int) -> float:
+    """Return when the newest of the files was used that must go so that so many bytes do.
+
+    Every `each`-th file speaks for so many: they come in no order that knows of times.
+    """
     used, sizes = array("d"), array("q")
-    for one in _files(folder):
+    for one in islice(files, 0, None, each):
         used.append(one.used)
-        sizes.append(one.size)
+        sizes.append(each * one.size)
     order = np.argsort(used, kind="stable")
     gone = np.cumsum(np.asarray(sizes)[order])
     place = min(int(np.searchsorted(gone, spare)), len(used) - 1)
@@ -177,10 +220,15 @@ def _last_to_go(folder: Path, spare: float) -> float:
 
 def _files(folder: Path) -> Iterator[_File]:
     """Yield the files that are kept; what a killed process left half written is removed."""
-    for below in os.scandir(folder):
-        if not below.is_dir(follow_symlinks=False):
-            continue
-        for entry in os.scandir(below):
+    with os.scandir(folder) as found:
+        for below in found:
+            if below.is_dir(follow_symlinks=False):
+                yield from _files_in(below.path)
+
+
+def _files_in(folder: str) -> Iterator[_File]:
+    with os.scandir(folder) as found:
+        for entry in found:
             with contextlib.suppress(FileNotFoundError):
                 status = entry.stat(follow_symlinks=False)
                 old = time.time() - status.st_mtime > _ABANDONED_S

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import subprocess
+import sys
 from contextlib import suppress
 
 import psutil
@@ -55,3 +57,36 @@ async def test_it_is_given_back_again_and_again() -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+_MANY_THREADS = """
+import ctypes, re, sys, threading
+from stream.memory import use_few_heaps
+if sys.argv[1] == "few":
+    use_few_heaps()
+barrier = threading.Barrier(8)
+def work():
+    kept = [bytearray(2000) for _ in range(100)]  # too large for Python's own heap
+    barrier.wait()
+for thread in [threading.Thread(target=work) for _ in range(8)]:
+    thread.start()
+libc = ctypes.CDLL(None)
+libc.open_memstream.restype = ctypes.c_void_p
+text, size = ctypes.c_char_p(), ctypes.c_size_t()
+stream = libc.open_memstream(ctypes.byref(text), ctypes.byref(size))
+libc.malloc_info(0, ctypes.c_void_p(stream))
+libc.fclose(ctypes.c_void_p(stream))
+print(len(re.findall(rb"<heap nr", text.value)))
+"""
+
+
+def heaps(how: str) -> int:
+    """Return how many heaps a process with eight threads has."""
+    words = [sys.executable, "-c", _MANY_THREADS, how]
+    done = subprocess.run(words, capture_output=True, check=True, timeout=60)  # noqa: S603 - our own program
+    return int(done.stdout)
+
+
+def test_threads_share_heaps() -> None:
+    """Without being told, glibc has more of them."""
+    assert heaps("few") <= 2 < heaps("many")

@@ -173,6 +173,21 @@ async def test_a_silent_place_is_waited_for_once(near: Drawer, far: Drawer) -> N
     assert near.calls == ["get"] * 3
 
 
+async def test_many_failures_at_once_are_one(near: Drawer) -> None:
+    """A place that stalls once is left alone for the first pause, however many waited for it."""
+    time = Time()
+    results = Results([Shelf("local", near, limit_s=0.01, clock=time)])
+    near.gate.clear()
+    assert await asyncio.gather(*(found(results) for _ in range(16))) == [None] * 16
+    near.gate.set()
+    await results.keep(NAME, RESULT)
+    await eventually(lambda: NAME in near.kept)
+    time.now = 4.9
+    assert await found(results) is None
+    time.now = 5.1
+    assert await found(results) == RESULT
+
+
 async def test_nobody_waits_for_a_slow_write(near: Drawer) -> None:
     """Writes wait in a line of bounded length; what does not fit into it is not kept."""
     near.gate.clear()

@@ -6,14 +6,16 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from stream.results import LocalKeeper
+from stream.results import LocalKeeper, local
 
 KIB = 1024
 BOUND = 64 * 4 * KIB  # 64 files of a block; an eighth of it is free after a look
@@ -34,6 +36,12 @@ def taken(folder: Path) -> int:
     """Return the bytes that files take on the disk; those half written do not count."""
     sizes = (path.stat().st_size for path in files(folder) if path.suffix != ".part")
     return sum(-(-size // 4096) * 4096 for size in sizes)
+
+
+async def kept(keeper: LocalKeeper, key: str, data: bytes) -> None:
+    """Keep bytes, and wait until a look that came of it is over."""
+    await keeper.put(key, data)
+    await asyncio.wrap_future(keeper.look)
 
 
 @pytest.fixture
@@ -61,7 +69,7 @@ async def test_what_was_kept_is_found(keeper: LocalKeeper, tmp_path: Path) -> No
 async def test_the_folder_never_outgrows_its_bound(keeper: LocalKeeper, tmp_path: Path) -> None:
     """However much is kept, the files take no more than the bound, and not much less."""
     for number in range(200):
-        await keeper.put(name(number), BLOCK)
+        await kept(keeper, name(number), BLOCK)
         assert taken(tmp_path) <= BOUND
     assert taken(tmp_path) > BOUND / 2
 
@@ -69,20 +77,20 @@ async def test_the_folder_never_outgrows_its_bound(keeper: LocalKeeper, tmp_path
 async def test_small_files_count_as_what_they_take(keeper: LocalKeeper, tmp_path: Path) -> None:
     """A measurement of some bytes takes a block of the disk, and counts as one."""
     for number in range(200):
-        await keeper.put(name(number), b"small")
+        await kept(keeper, name(number), b"small")
     assert 32 < len(files(tmp_path)) <= 64
 
 
 async def test_the_longest_unused_goes_first(keeper: LocalKeeper, tmp_path: Path) -> None:
     """What was used lately outlives what was not."""
     for number in range(40):
-        await keeper.put(name(number), BLOCK)
+        await kept(keeper, name(number), BLOCK)
         (path,) = files(tmp_path, name(number))
         os.utime(path, (number, number))
     used = name(3)
     assert await keeper.get(used) is not None
     for number in range(100, 130):
-        await keeper.put(name(number), BLOCK)
+        await kept(keeper, name(number), BLOCK)
     assert await keeper.get(used) is not None
     assert [await keeper.get(name(number)) for number in range(3)] == [None] * 3
 
@@ -97,31 +105,93 @@ async def test_a_start_beside_full_folders_trims(tmp_path: Path) -> None:
     """A bound that was lowered holds from the first result on."""
     first = LocalKeeper(tmp_path, 4 * BOUND)
     for number in range(200):
-        await first.put(name(number), BLOCK)
+        await kept(first, name(number), BLOCK)
     first.close()
     second = LocalKeeper(tmp_path, BOUND)
-    await second.put(name(1000), BLOCK)
+    await kept(second, name(1000), BLOCK)
     second.close()
     assert taken(tmp_path) <= BOUND
 
 
-@pytest.mark.parametrize("kept", [4096, 1024])
-async def test_a_look_through_thousands_of_files_takes_no_memory(tmp_path: Path, kept: int) -> None:
-    """Files are counted, and the oldest removed, without a list of them."""
-    for number in range(2048):
-        path = tmp_path / f"{number % 16:02x}" / f"{number:064x}"
+def many_files(folder: Path, count: int) -> None:
+    """Write files, each used a second after the one before."""
+    for number in range(count):
+        path = folder / f"{number % 16:02x}" / f"{number:064x}"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
-    keeper = LocalKeeper(tmp_path, kept * 4 * KIB)
+        os.utime(path, (number, number))
+
+
+@pytest.mark.parametrize("room", [4096, 1024])
+async def test_a_look_through_thousands_of_files_takes_no_memory(tmp_path: Path, room: int) -> None:
+    """Files are counted, and the oldest removed, without a list of them."""
+    many_files(tmp_path, 2048)
+    keeper = LocalKeeper(tmp_path, room * 4 * KIB)
     tracemalloc.start()
     try:
-        await keeper.put(name(1), BLOCK)
+        await kept(keeper, name(1), BLOCK)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
         keeper.close()
     assert peak < 250 * KIB
-    assert len(files(tmp_path)) == (2049 if kept > 2048 else pytest.approx(768, abs=2))
+    assert len(files(tmp_path)) == (2049 if room > 2048 else pytest.approx(768, abs=2))
+
+
+async def test_of_very_many_files_some_speak_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About as much is removed as should be, and of what was used longest ago."""
+    monkeypatch.setattr(local, "_SORTED", 256)
+    many_files(tmp_path, 2048)
+    keeper = LocalKeeper(tmp_path, 1024 * 4 * KIB)
+    await kept(keeper, name(1), BLOCK)
+    keeper.close()
+    left = sorted(path.stat().st_mtime for path in files(tmp_path))
+    assert len(left) == pytest.approx(768, rel=0.1)
+    assert left[-2] - left[0] == len(left) - 2
+
+
+async def test_nobody_waits_for_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile all is found and some is kept; what would grow the folder too far is not."""
+    gate = threading.Event()
+    look = LocalKeeper._trim  # noqa: SLF001 - what takes seconds with a quarter of a million files
+
+    def slow(keeper: LocalKeeper) -> None:
+        gate.wait()
+        look(keeper)
+
+    monkeypatch.setattr(LocalKeeper, "_trim", slow)
+    keeper = LocalKeeper(tmp_path, BOUND)
+    for number in range(200):
+        await keeper.put(name(number), BLOCK)
+    assert not keeper.look.done()
+    assert [await keeper.get(name(number)) for number in (0, 199)] == [BLOCK, None]
+    assert len(files(tmp_path)) == 1 + BOUND // (4 * KIB) // 16 + 1
+    gate.set()
+    await asyncio.wrap_future(keeper.look)
+    await kept(keeper, name(199), BLOCK)
+    assert await keeper.get(name(199)) == BLOCK
+    keeper.close()
+
+
+async def test_the_end_waits_for_no_look(tmp_path: Path) -> None:
+    """One that is on its way is over at the next file, and has removed nothing."""
+    many_files(tmp_path, 100)
+    keeper = LocalKeeper(tmp_path, BOUND)
+    keeper.close()
+    with capture_logs() as told:
+        keeper._look_through()  # noqa: SLF001 - as its thread does
+    assert (told, len(files(tmp_path))) == ([], 100)
+
+
+async def test_a_folder_that_cannot_be_looked_through_is_told(tmp_path: Path) -> None:
+    """Nobody else would hear of it."""
+    keeper = LocalKeeper(tmp_path / "gone", BOUND)
+    with capture_logs() as told:
+        keeper._look_through()  # noqa: SLF001 - as its thread does
+    keeper.close()
+    assert [one["event"] for one in told] == ["kept results cannot be bounded"]
 
 
 async def test_leavings_are_cleared_away(keeper: LocalKeeper, tmp_path: Path) -> None:
@@ -134,7 +204,7 @@ async def test_leavings_are_cleared_away(keeper: LocalKeeper, tmp_path: Path) ->
     long_ago = time.time() - 7200
     os.utime(old, (long_ago, long_ago))
     for number in range(1, 20):
-        await keeper.put(name(number), BLOCK)
+        await kept(keeper, name(number), BLOCK)
     assert (old.exists(), new.exists()) == (False, True)
 
 
