@@ -194,6 +194,8 @@ class Planes:
                 result = await errand.do(errand.job, [arrival], inputs)
         if isinstance(result, jobs.Measured | jobs.Loaded):
             spool.learn(result.shape)
+            if place is not None and not spool.has(key):
+                spool.doubt(place, result.shape)
         return result
 
     async def _from_files(

@@ -53,6 +53,8 @@ class AttemptRecord:
         "internal".
     waited_s, seconds : float
         Time until a worker was free, and time in the worker.
+    arguments : tuple
+        What the function was given.
     """
 
     job: str
@@ -60,6 +62,7 @@ class AttemptRecord:
     outcome: str
     waited_s: float
     seconds: float
+    arguments: tuple[object, ...] = ()
 
 
 class WorkerPool:
@@ -190,7 +193,7 @@ class WorkerPool:
         outcome = "ok" if isinstance(answer, Done) else answer.fault.value
         name = getattr(function, "__name__", "job")
         ended = time.monotonic()
-        self._on_attempt(AttemptRecord(name, attempt, outcome, began - asked, ended - began))
+        self._on_attempt(AttemptRecord(name, attempt, outcome, began - asked, ended - began, args))
         return answer
 
     async def _free_worker(self) -> Worker:

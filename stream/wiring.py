@@ -18,6 +18,7 @@ from stream.assemble import Assembler
 from stream.decodelimits import DecodeLimits
 from stream.faults import StoreTrouble, WarpFault
 from stream.fetch import Fetcher, FetchLimits, Hooks
+from stream.footing import accepted_losses
 from stream.foresight import AheadLimits, Foresight
 from stream.log.embedded import EmbeddedOwner, EmbeddedPublisher, EmbeddedReader
 from stream.log.kafka import KafkaOwner, KafkaPublisher, KafkaReader
@@ -78,8 +79,6 @@ _STORAGE_FAULTS: Final = {
     WarpFault.TOO_LARGE: "refused",
     WarpFault.CHECKSUM: "checksum",
 }
-
-_DECODING: Final = (jobs.load.__name__, jobs.measure.__name__)
 
 _POLL_PATIENCE_MS = 60_000
 _BESIDE_THE_MODEL = 65_536
@@ -157,7 +156,7 @@ def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> Worke
         if telemetry is not None:
             known = record.outcome in ("ok", "timeout", "killed", "cancelled")
             telemetry.attempt(record.outcome if known else "error", record.seconds)
-            if record.attempt > 1 and record.job in _DECODING:
+            for _ in range(_decodes(record) if record.attempt > 1 else 0):
                 telemetry.decoded(Cause.RETRY)
 
     return WorkerPool(
@@ -167,6 +166,12 @@ def worker_pool(settings: Settings, telemetry: Telemetry | None = None) -> Worke
         settings.max_attempts,
         tell,
     )
+
+
+def _decodes(record: AttemptRecord) -> int:
+    """Return how many warps an attempt decodes: those whose planes are not in the spool."""
+    warps = [one for one in record.arguments if isinstance(one, jobs.WarpInput)]
+    return sum(one.planes is None for one in warps)
 
 
 class TellingPool:
@@ -259,6 +264,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         ingest_max_records=settings.ingest_max_records,
         max_due_groups=settings.max_due_groups,
         state_format=settings.state_format,
+        accepted_losses=accepted_losses(settings.accept_loss),
         foresight=Foresight(ahead_limits(settings), telemetry.ahead),
     )
     limits = Limits(

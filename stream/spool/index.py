@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _MOST_ENTRIES: Final = 10_000
 
 _MOST_GONE: Final = 10_000
 """Of so many that left it is known why; of others as of those of an earlier start."""
+
+
+_DOUBT_S: Final = 10.0
+"""So long after a disk took no planes nobody decodes a warp only to lay them."""
 
 
 class Cause(StrEnum):
@@ -137,6 +142,7 @@ class Spool:
         self._making_room = asyncio.Lock()
         self._settled = asyncio.Event()
         self._open = self._told = self._closed = False
+        self._doubted_until = 0.0
         self.evictions = 0
 
     @property
@@ -160,7 +166,9 @@ class Spool:
         return entry is not None and entry.ready
 
     def has_room(self) -> bool:
-        """Tell whether another warp's planes could be laid now."""
+        """Tell whether another warp's planes could be laid now, as far as is known."""
+        if time.monotonic() < self._doubted_until:
+            return False
         return self._is_guessing() or self._victims(self._guess) is not None
 
     def learn(self, shape: tuple[int, int]) -> None:
@@ -173,6 +181,22 @@ class Spool:
         """
         self._seen_largest = max(self._seen_largest, laid_bytes(shape))
         self._guess = min(self._seen_largest, self._most)
+
+    def doubt(self, place: Place, shape: tuple[int, int]) -> None:
+        """Note that planes are not where they should have been laid: the disk may be full.
+
+        For a while there is no room for what would be decoded only to be laid, and thrown away if
+        it cannot be. What is decoded anyway is still tried, and one that is laid ends the doubt.
+
+        Parameters
+        ----------
+        place : Place
+            As `room` gave it.
+        shape : (int, int)
+            Of the warp; one that is larger than what was expected says nothing of the disk.
+        """
+        if laid_bytes(shape) <= place.room:
+            self._doubted_until = time.monotonic() + _DOUBT_S
 
     def cause(self, key: str, *, measured: bool) -> Cause:
         """Tell why planes have to be decoded that are not there.
@@ -370,6 +394,7 @@ class Spool:
             self._count_out(self._strike(key))
             self._note_gone(key, cause)
             return
+        self._doubted_until = 0.0
         self._bytes += size - entry.size
         entry.size, entry.ready = size, True
         self._lines[entry.worth].move_to_end(key)

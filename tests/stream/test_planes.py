@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import core
 import schemas
-from stream import jobs
+from stream import jobs, warpjobs
 from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.fetch import Held, Want
@@ -292,6 +292,23 @@ def test_what_is_damaged_each_time_is_done_without_the_spool(bench: Bench) -> No
 
     assert asyncio.run(play()).status == "matched"
     assert bench.causes[-2:] == [Cause.DAMAGED] * 2
+
+
+def test_a_full_disk_costs_a_match_one_decode_a_warp(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a disk did not take once is not decoded again for each match only to be laid."""
+
+    async def play() -> list[Any]:
+        monkeypatch.setattr(warpjobs, "lay", lambda _place, _exposure: False)
+        full = [await bench.match(1, visit) for visit in (2, 3)]
+        monkeypatch.undo()
+        return [*full, await bench.measure(4), await bench.match(4, 1)]
+
+    first, second, _, third = asyncio.run(play())
+    assert {first.status, second.status, third.status} == {"matched"}
+    assert bench.done == ["load 1", "match 1 2", "match 1 3", "measure 4", "load 1", "match 4 1"]
+    assert len(bench.causes) == 1 + 2 + 2 + 1 + 1
 
 
 def test_without_room_both_are_decoded_for_the_match(tmp_path: Path) -> None:

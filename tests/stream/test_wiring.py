@@ -93,9 +93,11 @@ async def test_strangers_need_an_allow_list(tmp_path: Path) -> None:
 async def test_owners_follow_the_settings(tmp_path: Path) -> None:
     """Policies by campaign and the state's format come to whoever owns a partition."""
     rules = [{"campaign": "dr1", "quorum": 9}]
-    settings = _settings(log=tmp_path / "a.db", policies=rules, state_format="1", max_due_groups=5)
+    given = {"state_format": "1", "max_due_groups": 5, "accept_loss": "3:120, 5:7"}
+    settings = _settings(log=tmp_path / "a.db", policies=rules, **given)
     assembly = assemble_service(settings)
     shared = assembly.service._shared  # noqa: SLF001 - what owners get is shown nowhere else
+    assert shared.accepted_losses == {3: 120, 5: 7}
     quorums = [shared.policy_for(f"{name}/s/1/2/r").quorum for name in ("dr1", "live")]
     assert (quorums, shared.state_format, shared.max_due_groups) == ([9, 3], 1, 5)
     await assembly.fetcher.close()
@@ -191,17 +193,31 @@ async def test_stages_of_jobs_are_told(answer: Any, told: dict[str, float]) -> N
         assert (count, total) == ((1.0, told[stage]) if stage in told else (0.0, 0.0))
 
 
+_FILE = jobs.WarpInput(1, "", b"file")
+_LAID = jobs.WarpInput(2, "", b"", planes="/spool/2")
+
+
 @pytest.mark.parametrize(
-    ("job", "attempt", "retries"),
-    [("measure", 1, 0), ("measure", 2, 1), ("load", 3, 1), ("match", 2, 0)],
+    ("warps", "attempt", "retries"),
+    [
+        ((_FILE,), 1, 0),
+        ((_FILE,), 2, 1),
+        ((_FILE,), 3, 1),
+        ((_LAID,), 2, 0),
+        ((_LAID, _LAID), 2, 0),
+        ((_LAID, _FILE), 2, 1),
+        ((_FILE, _FILE), 2, 2),
+        ((_FILE, _FILE), 1, 0),
+    ],
 )
 def test_a_warp_decoded_again_for_a_dead_worker_is_counted(
-    tmp_path: Path, job: str, attempt: int, retries: int
+    tmp_path: Path, warps: tuple[jobs.WarpInput, ...], attempt: int, retries: int
 ) -> None:
-    """Each try beyond the first of a job that decodes is a decode whose cause is the death."""
+    """Each try of a job beyond its first decodes anew what the spool does not have."""
     telemetry = Telemetry()
     pool = worker_pool(_settings(log=tmp_path / "a.db"), telemetry)
-    pool._on_attempt(AttemptRecord(job, attempt, "ok", 0.0, 0.1))  # noqa: SLF001 - no worker needed
+    record = AttemptRecord("match", attempt, "ok", 0.0, 0.1, (*warps, "config", "limits"))
+    pool._on_attempt(record)  # noqa: SLF001 - no worker needed
     assert decodes(telemetry, "retry") == retries
     assert sum(decodes(telemetry, cause) for cause in Cause) == retries
 

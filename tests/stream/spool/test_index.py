@@ -170,6 +170,29 @@ def test_a_disk_that_fails_is_no_reason_to_fail() -> None:
     asyncio.run(play())
 
 
+def test_a_disk_that_took_nothing_is_doubted_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is decoded only to be laid, until something is laid or the while is over."""
+    files, now = Files(), [100.0]
+    monkeypatch.setattr("stream.spool.index.time.monotonic", lambda: now[0])
+
+    async def play() -> None:
+        one = spool(files)
+        for cure in ("laid", "over"):
+            async with one.room("a") as place:
+                assert place is not None
+            one.doubt(place, (99, 99))
+            assert one.has_room()
+            one.doubt(place, (1, 1))
+            assert not one.has_room()
+            if cure == "laid":
+                await laid(one, files, "b")
+            else:
+                now[0] += index._DOUBT_S  # noqa: SLF001 - how long that is
+            assert one.has_room()
+
+    asyncio.run(play())
+
+
 def test_the_first_warp_has_room_for_the_largest() -> None:
     """Until a shape is known, what is kept for a warp is what the largest may take."""
 
