@@ -6,7 +6,7 @@ log under the same name: each would go unseen if an owner simply went on from so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import schemas
 from stream import inbox
@@ -14,13 +14,29 @@ from stream.changelog import Restored
 from stream.log.seam import Footing, LogRefusedError, Record
 from stream.log.topics import Topics
 
-__all__ = ["refuse_other_log"]
+__all__ = ["accepted_losses", "place_to_go_on"]
 
 
-def refuse_other_log(topics: Topics, partition: int, restored: Restored, footing: Footing) -> None:
-    """Refuse a state that does not belong to the log, or no longer.
+def accepted_losses(given: Iterable[str]) -> Mapping[int, int]:
+    """Return by partition the offset before which input may be lost.
 
-    A committed offset that is behind the state, or gone, is no fault: the state counts.
+    Parameters
+    ----------
+    given : iterable of str
+        ``PARTITION:OFFSET``; of several for a partition the largest counts.
+    """
+    pairs = (text.split(":") for text in given)
+    return dict(sorted((int(partition), int(offset)) for partition, offset in pairs))
+
+
+def place_to_go_on(
+    topics: Topics, partition: int, restored: Restored, footing: Footing, accepted: int = 0
+) -> int:
+    """Return the offset of the input where work goes on; refuse a state of another log.
+
+    That is where the state says. A committed offset that is behind the state, or gone, is no
+    fault: the state counts. Where input is lost that nobody has read, and that was accepted, it is
+    the first record held.
 
     Parameters
     ----------
@@ -30,6 +46,8 @@ def refuse_other_log(topics: Topics, partition: int, restored: Restored, footing
         What the changelog told.
     footing : Footing
         What the log shows where the state would go on.
+    accepted : int
+        Offset before which input may be lost.
 
     Raises
     ------
@@ -38,6 +56,16 @@ def refuse_other_log(topics: Topics, partition: int, restored: Restored, footing
     """
     for fault in _faults(topics, restored, footing):
         raise LogRefusedError(f"partition {partition}: {fault}, or {footing.anew}")
+    at, first = restored.position.next_offset, footing.first
+    if first > max(at, accepted):
+        raise LogRefusedError(
+            f"partition {partition}: the state in {topics.state} goes on at offset {at} of "
+            f"{topics.warps}, which begins at {first} by now: retention deleted {first - at} "
+            "records before they were read, or the changelog is gone; lengthen the retention, and "
+            f"restore what is lost, or go on without it by --accept-loss {partition}:{first}, or "
+            f"{footing.anew}"
+        )
+    return max(at, first)
 
 
 def _faults(topics: Topics, restored: Restored, footing: Footing) -> Iterator[str]:
@@ -53,12 +81,6 @@ def _faults(topics: Topics, restored: Restored, footing: Footing) -> Iterator[st
             f"{told}, which was read to offset {footing.committed}: the changelog was emptied, "
             "made anew or cut off, or the committed offset was moved by hand; restore the "
             "changelog, or move the committed offset back"
-        )
-    if at < footing.first:
-        yield (
-            f"{told}, which begins at {footing.first} by now: retention deleted "
-            f"{footing.first - at} records before they were read, or the changelog is gone; "
-            "lengthen the retention, and restore what is lost"
         )
     if at > footing.end:
         yield f"{told}, which ends at {footing.end}: it is another log; restore the former one"

@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
+import msgspec
 import structlog
 
 import schemas
@@ -26,10 +27,10 @@ from stream.assemble import Assembler, Revision
 from stream.basis import Past
 from stream.changelog import Left, Restored, policy_within, puts, restore
 from stream.collector import uncollected
-from stream.footing import refuse_other_log
+from stream.footing import place_to_go_on
 from stream.foresight import Foresight
 from stream.ingest import Batch
-from stream.log.seam import Outgoing, OwnerLog, PartitionLostError, Record
+from stream.log.seam import Footing, Outgoing, OwnerLog, PartitionLostError, Record
 from stream.log.topics import Topics
 from stream.outbox import Outbox
 from stream.recall import Recall
@@ -82,6 +83,8 @@ class Shared:
         Format of the state to be written; None keeps a partition's own, the newest for a new one.
     foresight : Foresight
         What is found before it is due, and how much of that.
+    accepted_losses : mapping of int to int
+        By partition the offset before which input may be lost.
     """
 
     log: OwnerLog
@@ -96,6 +99,7 @@ class Shared:
     max_due_groups: int = 64
     state_format: int | None = None
     foresight: Foresight = field(default_factory=Foresight)
+    accepted_losses: Mapping[int, int] = field(default_factory=dict)
 
 
 class Owner:
@@ -149,10 +153,8 @@ class Owner:
             self._refuse_lost()  # whoever has it by now resumes where the state says
             offset = restored.position.next_offset
             footing = await self._shared.log.footing(self.partition, offset)
-            refuse_other_log(self._shared.topics, self.partition, restored, footing)
-            if restored.raised:
-                await self._raise_format(restored.position)
-            await self._shared.log.resume(self.partition, offset)
+            restored = await self._settled(restored, footing)
+            await self._shared.log.resume(self.partition, restored.position.next_offset)
         except PartitionLostError as error:
             self.lose(error.why)
             return
@@ -182,11 +184,19 @@ class Owner:
                 self._shared.state_format,
             )
 
-    async def _raise_format(self, position: schemas.Position) -> None:
-        """Make the new format durable before anything is written in it."""
-        raised = self._outbox.position(position)
-        self._end = await self._shared.log.transact(self.partition, [raised])
-        log.info("state format raised", partition=self.partition, format=position.state_format)
+    async def _settled(self, restored: Restored, footing: Footing) -> Restored:
+        """Return the state where it goes on, in its new format, durably if either is new."""
+        position, accepted = restored.position, self._shared.accepted_losses.get(self.partition, 0)
+        at = place_to_go_on(self._shared.topics, self.partition, restored, footing, accepted)
+        if (lost := at - position.next_offset) or restored.raised:
+            position = msgspec.structs.replace(position, next_offset=at)
+            written = self._outbox.position(position)
+            self._end = await self._shared.log.transact(self.partition, [written])
+        if lost:
+            log.warning("input is lost", partition=self.partition, records=lost, next_offset=at)
+        if restored.raised:
+            log.info("state format raised", partition=self.partition, format=position.state_format)
+        return replace(restored, position=position)
 
     def _refuse_lost(self) -> None:
         if self.status is Status.LOST:

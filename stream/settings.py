@@ -94,6 +94,7 @@ SigmasOrOff = Annotated[
 ]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Flags = Annotated[tuple[Literal["edge_step", "sources_unmasked"], ...], BeforeValidator(_names)]
+Loss = Annotated[str, Field(pattern=r"^[0-9]{1,4}:[0-9]{1,18}$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,12 @@ class Settings(BaseModel):
         default=None,
         description="format in which the state is written, for the time of an upgrade; off: that "
         "of the state that is there, else the newest",
+    )
+
+    accept_loss: Annotated[tuple[Loss, ...], BeforeValidator(_names)] = Field(
+        default=(),
+        max_length=1024,
+        description="PARTITION:OFFSET, with commas: go on though input before that is lost unread",
     )
 
     # -- the way to the brokers

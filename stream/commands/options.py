@@ -72,6 +72,7 @@ SECTIONS: Final = {
         "session_timeout_s",
         "max_message_bytes",
         "state_format",
+        "accept_loss",
     ),
     "The way to the brokers": TRANSPORT_SETTINGS,
     "When a group is complete": POLICY_SETTINGS,
@@ -125,6 +126,7 @@ _METAVARS: Final = {
     "sasl_password_file": "FILE",
     "reference_margin": "NUMBER",
     "state_format": "N",
+    "accept_loss": "PARTITION:OFFSET,...",
 }
 _UNITS: Final = {"_s": "SECONDS", "_ms": "MILLISECONDS", "_bytes": "BYTES", "_px": "PIXELS"}
 

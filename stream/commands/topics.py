@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -20,6 +21,7 @@ from stream.commands.options import (
 from stream.commands.output import count_of, printable
 from stream.log.judgement import Finding
 from stream.log.kafka_topics import Survey, create_topics, survey_topics
+from stream.log.kafka_torn import torn_input
 from stream.logs import configure_logs
 from stream.settings import Settings
 from stream.wiring import kafka_settings, our_topics, reader_log
@@ -88,13 +90,23 @@ async def _create(settings: Settings, count: int | None) -> tuple[Collection[str
 @settings_options((*LOG_SETTINGS, "max_message_bytes"))
 @as_json
 def check(*, json_: bool, **values: Any) -> int:
-    """Compare the topics with what they should be."""
+    """Compare the topics with what they should be, and the input with what the state has read."""
     settings = settings_from(values)
     configure_logs(settings.log_format, "error")
     if not settings.brokers:
         return _tell_embedded(settings, json_=json_)
-    survey = asyncio.run(survey_topics(kafka_settings(settings), our_topics(settings)))
+    survey = asyncio.run(_check(settings))
     return _tell(settings, survey, dict.fromkeys(survey.topics, "there"), json_=json_)
+
+
+async def _check(settings: Settings) -> Survey:
+    """Look over the topics; if they are as they should be, look whether the state has its input."""
+    kafka, topics = kafka_settings(settings), our_topics(settings)
+    survey = await survey_topics(kafka, topics)
+    if survey.faults:
+        return survey
+    torn = await torn_input(kafka, topics, survey.topics[topics.warps].partitions)
+    return survey if torn is None else replace(survey, findings=(*survey.findings, torn))
 
 
 # -- what is told ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Final
 
 from stream.log.seam import TopicSpec
 
-__all__ = ["Finding", "TopicFound", "judge", "missing", "moved"]
+__all__ = ["Finding", "TopicFound", "judge", "missing", "moved", "torn"]
 
 _EXACT: Final = ("cleanup.policy", "message.timestamp.type")
 _AT_LEAST_MS: Final = ("retention.ms", "min.compaction.lag.ms")
@@ -42,7 +42,8 @@ class Finding:
     ----------
     topic : str
     setting : str
-        Kafka's name of what is wrong; ``partitions``, ``replication.factor`` or ``topic``.
+        Kafka's name of what is wrong; ``partitions``, ``replication.factor``, ``topic``, or
+        ``offsets``.
     found, wanted : str
         As it is, and as it should be.
     sentence : str
@@ -91,6 +92,30 @@ def moved(topic: str, partitions: int, recorded: int) -> Finding:
         f"has {partitions} partitions and holds a state that was written for {recorded}, so that "
         "the same keys are elsewhere now",
         "restore the former number, or begin anew under another topic_prefix and app",
+        refused=True,
+    )
+
+
+def torn(topic: str, lost: Mapping[int, tuple[int, int]]) -> Finding:
+    """Say that records are gone which the state has not read.
+
+    Parameters
+    ----------
+    topic : str
+        The input.
+    lost : mapping of int to (int, int)
+        By partition the offset where the state goes on, and where the input begins.
+    """
+    count = sum(begin - at for at, begin in lost.values())
+    where = ", ".join(f"{one} ({at} to {begin - 1})" for one, (at, begin) in lost.items())
+    begins = ",".join(f"{one}:{begin}" for one, (_, begin) in lost.items())
+    return Finding(
+        topic,
+        "offsets",
+        begins,
+        ",".join(f"{one}:{at}" for one, (at, _) in lost.items()),
+        f"has lost {count} records that nobody has read, in partition {where}",
+        f"announce them again, and go on without them by `evensky run --accept-loss {begins}`",
         refused=True,
     )
 

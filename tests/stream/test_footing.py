@@ -9,7 +9,7 @@ import pytest
 import schemas
 from core import groups
 from stream.changelog import Restored
-from stream.footing import refuse_other_log
+from stream.footing import accepted_losses, place_to_go_on
 from stream.log.seam import Footing, LogRefusedError, Record
 from stream.log.topics import Topics
 
@@ -21,10 +21,10 @@ NEW = schemas.Position(next_offset=0, partitions=4)
 EMPTY = Footing(first=0, end=0, committed=None, before=None, written=0, anew=ANEW)
 
 
-def _hold(position: schemas.Position, footing: Footing, records: int = 5) -> None:
+def _hold(position: schemas.Position, footing: Footing, records: int = 5, accepted: int = 0) -> int:
     state = groups.Partition(lambda _: groups.Policy())
     restored = Restored(state, position, raised=False, records=records)
-    refuse_other_log(Topics(), 2, restored, footing)
+    return place_to_go_on(Topics(), 2, restored, footing, accepted)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,14 @@ def _hold(position: schemas.Position, footing: Footing, records: int = 5) -> Non
 )
 def test_a_state_goes_on_from_its_own_position(footing: Footing) -> None:
     """Whatever became of the committed offset, and when the record itself has just expired."""
-    _hold(STATE, footing)
+    assert _hold(STATE, footing) == 7
+    assert _hold(STATE, footing, accepted=1000) == 7
 
 
 @pytest.mark.parametrize("footing", [EMPTY, replace(EMPTY, end=9), replace(EMPTY, committed=0)])
 def test_a_new_partition_begins_at_the_first_record(footing: Footing) -> None:
     """Without state, nothing read and nothing lost, all is new; an offset of 0 says as much."""
-    _hold(NEW, footing, records=0)
+    assert _hold(NEW, footing, records=0) == 0
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,46 @@ def test_a_changelog_that_is_gone_is_no_new_partition(footing: Footing, said: st
     """An empty state where something was read, or where records are gone, is no beginning."""
     with pytest.raises(LogRefusedError, match=said):
         _hold(NEW, footing, records=0)
+
+
+GONE = replace(THERE, first=9, end=12, before=None)
+"""Two records, 7 and 8, are lost unread."""
+
+
+@pytest.mark.parametrize("accepted", [9, 10, 10**18])
+def test_a_loss_that_is_accepted_is_passed_over(accepted: int) -> None:
+    """Work goes on at the first record held, not at the offset up to which loss is accepted."""
+    assert _hold(STATE, GONE, accepted=accepted) == 9
+    late = replace(EMPTY, first=9, end=12)
+    assert _hold(NEW, late, records=0, accepted=accepted) == 9
+
+
+@pytest.mark.parametrize("accepted", [0, 7, 8])
+def test_a_greater_loss_is_refused_with_the_words_that_accept_it(accepted: int) -> None:
+    """What was accepted once is no leave to lose more."""
+    with pytest.raises(LogRefusedError, match=r"deleted 2 .*, or go on .* --accept-loss 2:9, or"):
+        _hold(STATE, GONE, accepted=accepted)
+
+
+@pytest.mark.parametrize(
+    ("position", "footing", "records"),
+    [
+        (STATE, replace(GONE, committed=8), 5),
+        (STATE, replace(THERE, end=6, before=None), 5),
+        (STATE, replace(THERE, before=None), 5),
+        (NEW, replace(EMPTY, first=9, end=12, committed=4), 0),
+        (NEW, replace(EMPTY, first=9, end=12, written=1), 0),
+    ],
+)
+def test_nothing_else_can_be_accepted(
+    position: schemas.Position, footing: Footing, records: int
+) -> None:
+    """Another log, or a changelog that is gone, is refused whatever loss was accepted."""
+    with pytest.raises(LogRefusedError):
+        _hold(position, footing, records, accepted=10**18)
+
+
+def test_of_several_losses_of_a_partition_the_largest_counts() -> None:
+    """In whatever order they are given."""
+    assert accepted_losses(["2:90", "0:5", "2:100", "2:8"]) == {0: 5, 2: 100}
+    assert accepted_losses([]) == {}

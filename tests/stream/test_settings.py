@@ -284,3 +284,25 @@ def test_where_copies_share_is_one_of_two_things() -> None:
     for text in ("results", "ftp://sky/results", ""):
         with pytest.raises(ValidationError, match="neither"):
             make(results_shared=text)
+
+
+@pytest.mark.parametrize(
+    ("given", "losses"),
+    [("3:120", ("3:120",)), (" 3:120, 5:7,", None), (["0:1", "1:2"], ("0:1", "1:2")), ("none", ())],
+)
+def test_a_loss_is_accepted_by_partition_and_offset(
+    given: object, losses: tuple[str, ...] | None
+) -> None:
+    """With commas on the command line, as a list in the file; half a pair is refused."""
+    if losses is None:
+        with pytest.raises(ValidationError, match="accept_loss"):
+            make(accept_loss=given)
+    else:
+        assert make(accept_loss=given).accept_loss == losses
+
+
+@pytest.mark.parametrize("text", ["3", "3:", ":3", "-1:3", "3:x", "3:1:2", "all", "3:1 5:2"])
+def test_what_names_no_loss_is_refused(text: str) -> None:
+    """A slip of the finger must not pass over input."""
+    with pytest.raises(ValidationError, match="accept_loss"):
+        make(accept_loss=text)

@@ -88,7 +88,7 @@ UNBOUND = {
     "security_protocol", "ssl_ca_file", "ssl_certificate_file", "ssl_key_file",
     "sasl_mechanism", "sasl_user", "sasl_password_file", "sasl_password",
     "ahead", "local_dir", "results_shared", "spool_dir",
-    "policies", "reference_margin", "seal_after_s", "state_format",
+    "policies", "reference_margin", "seal_after_s", "state_format", "accept_loss",
 }  # fmt: skip
 COARSE = {"match": {"bin_size": 1024}, "spool_bytes": 0}
 """So that no image is too large for its message, nor for the spool."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import schemas
@@ -109,6 +110,18 @@ def test_damage_is_found_behind_the_horizon(planted: Planted) -> None:
     planted.remove(*(one for one in _later(planted) if message_of(one).model_id == named))
     report = aged(planted, [TOPICS.warps], 1.0).audited()
     assert report.counts["model_missing"]
+
+
+def test_a_loss_that_was_accepted_is_no_violation(planted: Planted) -> None:
+    """Where the position stands behind what is gone, its horizon says what cannot be proved."""
+    position = planted.state("P")[0]
+    told = schemas.unpack_position(position.value or b"")
+    behind = msgspec.structs.replace(told, next_offset=told.next_offset + 2)
+    planted.alter(position, schemas.pack_position(behind))
+    first = {(TOPICS.warps, position.partition): behind.next_offset}
+    report = Aged(planted, first).audited()
+    assert report.ok, report.violations
+    assert [one.first for one in report.horizon] == [behind.next_offset]
 
 
 def test_what_was_deleted_before_it_was_read(planted: Planted) -> None:

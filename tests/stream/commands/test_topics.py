@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+import schemas
+from ops.proof.damage import trim
 from stream.log.embedded import create_topics as create_embedded
+from stream.log.kafka import KafkaPublisher
 from stream.log.kafka_topics import create_topics
+from stream.log.seam import Outgoing
 from stream.log.topics import Topics
 from tests.stream.commands.conftest import Said, Say
 from tests.stream.log.benches import quick_settings
@@ -120,6 +124,39 @@ def test_check_finds_what_create_was_not_asked_for(topics: Any) -> None:
     assert said.code == 1
     (fault,) = rows(said)["models"]["faults"]
     assert (fault["found"], fault["wanted"]) == (str(4 * 2**20), str(8 * 2**20))
+
+
+def _cut(kafka: str, prefix: str, records: list[Outgoing], firsts: dict[int, int]) -> None:
+    """Publish records, and let retention take some of the input."""
+
+    async def play() -> None:
+        topics = Topics(prefix)
+        log = KafkaPublisher(quick_settings(kafka, prefix), topics)
+        await log.start()
+        await log.publish(records)
+        await log.close()
+        await trim(kafka, topics.warps, firsts)
+
+    asyncio.run(play())
+
+
+@pytest.mark.kafka
+def test_check_finds_input_that_is_lost_unread(topics: Any, kafka: str, prefix: str) -> None:
+    """Of all partitions at once, with what accepts it; what was read may be gone."""
+    topics("create", "--partitions", 4)
+    names = Topics(prefix)
+    events = [Outgoing(names.warps, one, b"key", b"x") for one in range(4) for _ in range(9)]
+    state = []
+    for partition, at in ((0, 2), (1, 5), (1, 6), (2, 3)):
+        value = schemas.pack_position(schemas.Position(next_offset=at, partitions=4))
+        state.append(Outgoing(names.state, partition, schemas.POSITION_KEY, value))
+    many = [Outgoing(names.state, 2, b"M|a/b/0/0/r|%d" % n, b"\x80") for n in range(10_500)]
+    _cut(kafka, prefix, [*events, *state, *many], {0: 4, 1: 6, 2: 7, 3: 1})
+    said = topics("check", "--json")
+    assert said.code == 1
+    (fault,) = rows(said)["warps"]["faults"]
+    assert (fault["found"], fault["wanted"]) == ("0:4,2:7,3:1", "0:2,2:3,3:0")
+    assert "go on without them by `evensky run --accept-loss 0:4,2:7,3:1`" in topics("check").out
 
 
 # -- the embedded log ------------------------------------------------------------------------------

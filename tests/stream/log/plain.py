@@ -36,6 +36,7 @@ class PlainLog:
         self.taken: set[int] = set()
         self.told = False
         self.stamp = 0
+        self.begins: dict[int, int] = {}
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Append records, all with one stamp that never goes back."""
@@ -84,11 +85,11 @@ class PlainLog:
 
     async def footing(self, partition: int, offset: int) -> Footing:
         """Show what is kept."""
-        kept = self.kept[self.topics.warps, partition]
-        before = kept[offset - 1] if 0 < offset <= len(kept) else None
+        kept, first = self.kept[self.topics.warps, partition], self.begins.get(partition, 0)
+        before = kept[offset - 1] if first < offset <= len(kept) else None
         written = len(self.kept[self.topics.groups, partition])
         committed = self.committed.get(partition)
-        return Footing(0, len(kept), committed, before, written, "begin anew in a list")
+        return Footing(first, len(kept), committed, before, written, "begin anew in a list")
 
     async def resume(self, partition: int, offset: int) -> None:
         """Deliver from an offset on."""

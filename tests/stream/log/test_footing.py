@@ -10,7 +10,7 @@ import schemas
 from core import groups
 from ops.proof.damage import delete, trim
 from stream.changelog import restore
-from stream.footing import refuse_other_log
+from stream.footing import place_to_go_on
 from stream.inbox import event_id
 from stream.log.seam import LogRefusedError, Outgoing, OwnerLog, PartitionLostError, Record
 from tests.stream.log.benches import PARTITIONS, Bench, KafkaBench, activate, assignment, collect
@@ -45,14 +45,14 @@ async def _taken(bench: Bench) -> OwnerLog:
     return owner
 
 
-async def _go_on(bench: Bench) -> None:
-    """Take the partition over as an owner does."""
+async def _go_on(bench: Bench, accepted: int = 0, begins: int = READ) -> None:
+    """Take the partition over as an owner does, and see where its input begins."""
     owner = await _taken(bench)
     restored = await restore(owner.changelog(0), lambda _: groups.Policy(), PARTITIONS)
-    offset = restored.position.next_offset
-    refuse_other_log(bench.topics, 0, restored, await owner.footing(0, offset))
+    footing = await owner.footing(0, restored.position.next_offset)
+    offset = place_to_go_on(bench.topics, 0, restored, footing, accepted)
     await owner.resume(0, offset)
-    assert (await collect(owner, WRITTEN - offset))[0].offset == READ
+    assert (await collect(owner, WRITTEN - offset))[0].offset == begins
 
 
 async def test_a_log_shows_what_it_holds(bench: Bench) -> None:
@@ -117,6 +117,14 @@ async def test_retention_beyond_the_position_is_refused(on_kafka: KafkaBench) ->
     await _trim(on_kafka, READ + 1)
     with pytest.raises(LogRefusedError, match="begins at 4 by now: retention deleted 1 records"):
         await _go_on(on_kafka)
+
+
+@pytest.mark.kafka
+async def test_a_loss_that_is_accepted_is_passed_over(on_kafka: KafkaBench) -> None:
+    """Reading goes on at the first record that is held."""
+    await _read_some(on_kafka)
+    await _trim(on_kafka, READ + 1)
+    await _go_on(on_kafka, accepted=READ + 1, begins=READ + 1)
 
 
 @pytest.mark.kafka

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.log.judgement import Finding, TopicFound, judge, missing, moved
+from stream.log.judgement import Finding, TopicFound, judge, missing, moved, torn
 from stream.log.seam import TopicSpec
 from stream.log.topics import Topics
 
@@ -130,6 +130,17 @@ def test_a_state_of_another_count_is_a_fault() -> None:
     assert said.refused
     assert "has 8 partitions and holds a state that was written for 4" in str(said)
     assert (said.found, said.wanted) == ("8", "4")
+
+
+def test_lost_input_is_one_fault_with_the_words_that_accept_it() -> None:
+    """All partitions together, each with the offsets that are gone."""
+    said = torn("evensky.warps", {3: (100, 120), 5: (0, 7)})
+    assert said.refused
+    assert (said.found, said.wanted) == ("3:120,5:7", "3:100,5:0")
+    assert "lost 27 records that nobody has read, in partition 3 (100 to 119), 5 (0 to 6)" in str(
+        said
+    )
+    assert "--accept-loss 3:120,5:7`" in said.remedy
 
 
 # -- what is only told -----------------------------------------------------------------------------
