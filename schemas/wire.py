@@ -99,15 +99,8 @@ def unpack_flat(data: bytes, kind: type[T]) -> T | None:
     Struct or None
         What `unpack` and a conversion would give. None says nothing: ask them, and for the reason.
     """
-    # msgspec holds lengths to the bounds of a field before it makes room, and passes over fields
-    # that the type does not have without making any.
-    try:
-        message = learn(cast("Hashable", kind)).decode(data)
-        # The very bytes again: no key was there twice, and none that the type does not have.
-        plain = _STATE_ENCODER.encode(message) == data or _is_plain(data, kind)
-    except (ValueError, RecursionError):
-        return None
-    return cast("T", message) if plain and _is_finite(message) else None
+    found = _read_flat(data, kind)
+    return None if found is None else found[0]
 
 
 def pack_flat(message: object) -> bytes | None:
@@ -125,10 +118,24 @@ def pack_flat(message: object) -> bytes | None:
         as in `unpack_flat`.
     """
     try:
-        read = unpack_flat(_STATE_ENCODER.encode(message), type(message))
+        found = _read_flat(_STATE_ENCODER.encode(message), type(message))
     except (TypeError, ValueError, OverflowError, RecursionError):
         return None
-    return None if read is None else _STATE_ENCODER.encode(read)
+    return None if found is None else found[1]
+
+
+def _read_flat(data: bytes, kind: type[T]) -> tuple[T, bytes] | None:
+    """Return the message of bytes, and its own bytes, if `unpack` would let them pass."""
+    # msgspec holds lengths to the bounds of a field before it makes room, and passes over fields
+    # that the type does not have without making any.
+    try:
+        message = cast("T", learn(cast("Hashable", kind)).decode(data))
+        again = _STATE_ENCODER.encode(message)
+        # The very bytes again: no key was there twice, and none that the type does not have.
+        plain = again == data or _is_plain(data, kind)
+    except (ValueError, RecursionError):
+        return None
+    return (message, again) if plain and _is_finite(message) else None
 
 
 def pack_state(value: object) -> bytes:

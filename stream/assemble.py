@@ -21,7 +21,7 @@ from stream import jobs
 from stream.basis import Basis, Past
 from stream.figures import finite, in_tract, quality_of
 from stream.rebuild import model_of
-from stream.workshop import Fulfilled, Made, Tried, announced
+from stream.workshop import Announced, Fulfilled, Made, Tried
 
 __all__ = ["Assembler", "Revision"]
 
@@ -32,7 +32,7 @@ _UNNAMED = 64 * "0"
 _INCOMPLETE = "fewer members than a match needs"
 _MOST_WARNINGS, _LONGEST_TEXT = 32, 1024  # what the message holds
 _ALL_REASONS = 2**20  # characters in a summary, whose topic takes 4 MiB (stream/log/topics.py)
-_STAGES = ("decode", "scale", "measure", "match")
+_STAGES = {stage: f"{stage}_s" for stage in ("decode", "scale", "measure", "match")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What all messages of one revision have in common."""
+    """What all messages of one revision have in common; `common` are fields of each of them."""
 
     group: schemas.GroupId
     frozen: groups.Frozen
@@ -70,11 +70,8 @@ class _Case:
     past: Past
     arrivals: Mapping[int, schemas.WarpArrived]
     members: Mapping[int, groups.FrozenMember]
-
-    @property
-    def trigger(self) -> Any:
-        """The trigger's name, as the messages' types have it."""
-        return str(self.frozen.trigger)
+    trigger: Any
+    common: Mapping[str, Any]
 
     def member(self, visit: int | None) -> groups.FrozenMember | None:
         """Return a member by its visit; None for a visit that is none."""
@@ -91,19 +88,21 @@ class _Case:
         made = tried.made if isinstance(tried, Tried) else None
         if made is None or made.model.reference != self.done.reference:
             return None
-        ours = (self.frozen.revision, str(self.frozen.kind))
+        ours = (self.common["revision"], self.common["kind"])
         return made if (made.model.revision, made.model.kind) == ours else None
-
-    @property
-    def common(self) -> dict[str, Any]:
-        """Fields that every message of the revision has."""
-        return self.group.fields | {"revision": self.frozen.revision, "kind": str(self.frozen.kind)}
 
 
 def _case(group: schemas.GroupId, frozen: groups.Frozen, done: Fulfilled, past: Past) -> _Case:
-    arrivals = done.arrivals or announced(group, frozen)
-    members = {member.visit: member for member in frozen.members}
-    return _Case(group, frozen, done, past, arrivals, members)
+    return _Case(
+        group,
+        frozen,
+        done,
+        past,
+        arrivals=done.arrivals or Announced(group, frozen),
+        members={member.visit: member for member in frozen.members},
+        trigger=str(frozen.trigger),
+        common=group.fields | {"revision": frozen.revision, "kind": str(frozen.kind)},
+    )
 
 
 class Assembler:
@@ -437,7 +436,7 @@ def _figures(quality: schemas.Quality | None) -> dict[str, Any]:
 def _stages(case: _Case, visit: int) -> dict[str, Any]:
     """Tell what workers spent on a visit, stage by stage."""
     spent = case.done.timings.get(visit, {})
-    return {f"{stage}_s": spent.get(stage) for stage in _STAGES}
+    return {name: spent.get(stage) for stage, name in _STAGES.items()}
 
 
 def _group_metric(

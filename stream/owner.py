@@ -391,7 +391,8 @@ class Owner:
             member = members.get(old.visit)
             if member is not None and member.digest == old.digest:
                 found = member.measurement or fresh.get(old.visit)
-                known.update({} if found is None else {old.visit: found})
+                if found is not None:
+                    known[old.visit] = found
         return known
 
     async def _keep(

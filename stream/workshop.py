@@ -8,7 +8,7 @@ it, so both publish the same numbers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from stream.runner import Asked, Runner
 from stream.slots import DUE, due_time
 
 __all__ = [
+    "Announced",
     "Due",
     "Fulfilled",
     "Kept",
@@ -30,7 +31,6 @@ __all__ = [
     "OnMeasured",
     "Tried",
     "Workshop",
-    "announced",
     "measurement",
 ]
 
@@ -81,6 +81,40 @@ class Kept:
     """
 
     reference: int
+
+
+class Announced(Mapping[int, schemas.WarpArrived]):
+    """What announced each member of a frozen revision, by visit.
+
+    Read when it is asked for: of a large group that was worked on ahead few are.
+
+    Parameters
+    ----------
+    group : GroupId
+    frozen : Frozen
+    """
+
+    def __init__(self, group: schemas.GroupId, frozen: groups.Frozen) -> None:
+        self._group = group
+        self._payloads = {member.visit: member.payload for member in frozen.members}
+        self._read: dict[int, schemas.WarpArrived] = {}
+
+    def __getitem__(self, visit: int) -> schemas.WarpArrived:
+        found = self._read.get(visit)
+        if found is None:
+            payload = self._payloads[visit]
+            found = schemas.unpack_payload(payload, schemas.WarpArrived, self._group)
+            self._read[visit] = found
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._payloads)
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+    def __contains__(self, visit: object) -> bool:
+        return visit in self._payloads
 
 
 @dataclass(slots=True)
@@ -160,7 +194,8 @@ class _Task:
 
     def keeps(self, visit: int, reference: int) -> bool:
         """Tell whether what was sent of a match still stands, and note that it does."""
-        if self.past.kept(visit, self.past.basis(visit, reference)) is None:
+        past = self.past
+        if visit not in past.sent or past.kept(visit, past.basis(visit, reference)) is None:
             return False
         self.done.matched[visit] = Kept(reference)
         return True
@@ -213,7 +248,7 @@ class Workshop:
             whoever asks again for a job that has begun joins it.
         """
         frozen = due.frozen
-        done = Fulfilled(measured=dict(known), arrivals=announced(due.group, frozen))
+        done = Fulfilled(measured=dict(known), arrivals=Announced(due.group, frozen))
         past = past or Past()
         task = _Task(done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
         while True:
@@ -291,14 +326,6 @@ class Workshop:
 
     async def _match_one(self, task: _Task, reference: int, visit: int) -> Tried:
         return Tried(reference, await self.match(task.asks(reference, visit)))
-
-
-def announced(group: schemas.GroupId, frozen: groups.Frozen) -> dict[int, schemas.WarpArrived]:
-    """Return what announced each member of a frozen revision, by visit."""
-    return {
-        member.visit: schemas.unpack_payload(member.payload, schemas.WarpArrived, group)
-        for member in frozen.members
-    }
 
 
 def measurement(result: jobs.Measured, *, boxes: bool) -> groups.Measurement:
