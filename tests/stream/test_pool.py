@@ -338,9 +338,12 @@ async def test_a_pool_whose_workers_die_at_once_does_not_start() -> None:
 
 
 PARENT = """
-    import asyncio, sys
+    import asyncio, signal, sys
     from stream.pool import WorkerPool
     from tests.stream import pooljobs
+
+    # A shell has what it starts in the background ignore SIGINT, tests and all.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def main():
         pool = WorkerPool(2, 60.0, 1 << 30, 3)
