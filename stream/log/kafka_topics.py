@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_topics",
     "count_partitions",
     "create_topics",
+    "positions",
     "survey_topics",
 ]
 
@@ -174,12 +175,33 @@ async def _recorded(
 async def _first_position(
     settings: KafkaSettings, places: Sequence[tuple[str, int]], tail: int | None
 ) -> int | None:
+    async with aclosing(positions(settings, places, tail)) as found:
+        async for _, position in found:
+            return position.partitions
+    return None
+
+
+async def positions(
+    settings: KafkaSettings, places: Sequence[tuple[str, int]], tail: int | None
+) -> AsyncGenerator[tuple[int, schemas.Position], None]:
+    """Yield the positions in changelogs, each with its partition; those of one in order.
+
+    Parameters
+    ----------
+    settings : KafkaSettings
+    places : sequence of (str, int)
+        Topic and partition.
+    tail : int or None
+        Look at so many offsets before each end only.
+    """
     async with aclosing(read(settings, dict.fromkeys(places, 0), tail=tail)) as records:
         async for record in records:
             if record.key == schemas.POSITION_KEY and record.value is not None:
-                with suppress(schemas.StateError):  # whoever restores it refuses it, in its words
-                    return schemas.unpack_position(record.value).partitions
-    return None
+                try:
+                    position = schemas.unpack_position(record.value)
+                except schemas.StateError:  # whoever restores it refuses it, in its words
+                    continue
+                yield record.partition, position
 
 
 async def check_topics(settings: KafkaSettings, topics: Topics) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Final
 
-import schemas
 from stream.log.judgement import Finding, torn
 from stream.log.kafka_link import translated
-from stream.log.kafka_read import begins, read
+from stream.log.kafka_read import begins
 from stream.log.kafka_settings import KafkaSettings
+from stream.log.kafka_topics import positions
 from stream.log.topics import Topics
 
 __all__ = ["torn_input"]
@@ -45,7 +44,7 @@ async def torn_input(settings: KafkaSettings, topics: Topics, partitions: int) -
     places = [(topics.warps, one) for one in range(partitions)]
     with translated(settings):
         first = await begins(settings, places)
-        goes_on = await _positions(settings, topics.state, partitions)
+        goes_on = await _newest(settings, topics.state, partitions)
     lost = {
         partition: (goes_on.get(partition, 0), begin)
         for (_, partition), begin in sorted(first.items())
@@ -54,24 +53,13 @@ async def torn_input(settings: KafkaSettings, topics: Topics, partitions: int) -
     return torn(topics.warps, lost) if lost else None
 
 
-async def _positions(settings: KafkaSettings, topic: str, partitions: int) -> dict[int, int]:
+async def _newest(settings: KafkaSettings, topic: str, partitions: int) -> dict[int, int]:
     """Return by partition where the state goes on; where there is no state is no entry."""
-    found: dict[int, int] = {}
+    newest: dict[int, int] = {}
     for tail in (_TAIL, None):
-        places = [(topic, one) for one in range(partitions) if one not in found]
+        places = [(topic, one) for one in range(partitions) if one not in newest]
         if places:
-            found |= await _newest(settings, places, tail)
-    return found
-
-
-async def _newest(
-    settings: KafkaSettings, places: Sequence[tuple[str, int]], tail: int | None
-) -> dict[int, int]:
-    found: dict[int, int] = {}
-    async with aclosing(read(settings, dict.fromkeys(places, 0), tail=tail)) as records:
-        async for record in records:
-            if record.key == schemas.POSITION_KEY and record.value is not None:
-                with suppress(schemas.StateError):  # whoever restores it refuses it, in its words
-                    position = schemas.unpack_position(record.value)
-                    found[record.partition] = position.next_offset
-    return found
+            async with aclosing(positions(settings, places, tail)) as found:
+                async for partition, position in found:
+                    newest[partition] = position.next_offset
+    return newest

@@ -117,7 +117,8 @@ class LocalKeeper:
 
     def close(self) -> None:
         """Give the threads back."""
-        self._closed = True
+        with self._counting:  # so that no look begins from now on
+            self._closed = True
         for threads in (self._threads, self._looker):
             threads.shutdown(wait=False, cancel_futures=True)
 
