@@ -103,7 +103,7 @@ def key_of(checksum: str, scale: float) -> str:
 
 @dataclass(slots=True)
 class _Entry:
-    name: str
+    number: int
     size: int
     ready: bool = False
     pins: int = 0
@@ -232,7 +232,7 @@ class Spool:
         entry.pins += 1
         self._lines[entry.worth].move_to_end(key)
         try:
-            yield self._files.path(entry.name)
+            yield self._path(key, entry)
         finally:
             entry.pins -= 1
 
@@ -263,7 +263,7 @@ class Spool:
             return
         cause = Cause.RETRY
         try:
-            yield Place(self._files.path(entry.name), entry.size)
+            yield Place(self._path(key, entry), entry.size)
             cause = Cause.NO_ROOM
         finally:
             self._settle(key, entry, cause)
@@ -278,7 +278,7 @@ class Spool:
             The file that was found damaged: another may have been laid since.
         """
         entry = self._entries.get(key)
-        if entry is not None and entry.ready and self._files.path(entry.name) == path:
+        if entry is not None and entry.ready and self._path(key, entry) == path:
             self._let_go([key], Cause.DAMAGED)
 
     async def close(self) -> None:
@@ -318,7 +318,7 @@ class Spool:
         self.evictions += len(victims)
         self._let_go(victims, Cause.EVICTED)
         await self._removals()
-        entry = self._entries[key] = _Entry(f"{key}-{next(self._numbers)}", size)
+        entry = self._entries[key] = _Entry(next(self._numbers), size)
         self._lines[entry.worth][key] = None
         self._bytes += size
         return entry
@@ -361,7 +361,7 @@ class Spool:
             return
         for key in keys:
             self._note_gone(key, cause)
-        removal = asyncio.create_task(self._remove([self._strike(key) for key in keys]))
+        removal = asyncio.create_task(self._remove([(key, self._strike(key)) for key in keys]))
         self._leaving.add(removal)
         removal.add_done_callback(self._leaving.discard)
 
@@ -371,10 +371,10 @@ class Spool:
         self._leaving_bytes += entry.size
         return entry
 
-    async def _remove(self, entries: list[_Entry]) -> None:
-        for entry in entries:
+    async def _remove(self, entries: list[tuple[str, _Entry]]) -> None:
+        for key, entry in entries:
             try:
-                await asyncio.to_thread(self._files.remove, entry.name)
+                await asyncio.to_thread(self._files.remove, _name(key, entry))
             finally:
                 self._count_out(entry)
 
@@ -389,7 +389,7 @@ class Spool:
 
     def _settle(self, key: str, entry: _Entry, cause: Cause) -> None:
         self._settled.set()
-        size = self._files.size(entry.name)
+        size = self._files.size(_name(key, entry))
         if size is None:
             self._count_out(self._strike(key))
             self._note_gone(key, cause)
@@ -400,8 +400,16 @@ class Spool:
         self._lines[entry.worth].move_to_end(key)
         self._gone.pop(key, None)
 
+    def _path(self, key: str, entry: _Entry) -> str:
+        return self._files.path(_name(key, entry))
+
     def _note_gone(self, key: str, cause: Cause) -> None:
         self._gone[key] = cause
         self._gone.move_to_end(key)
         if len(self._gone) > _MOST_GONE:
             self._gone.popitem(last=False)
+
+
+def _name(key: str, entry: _Entry) -> str:
+    """Name a file as none was named before."""
+    return f"{key}-{entry.number}"
