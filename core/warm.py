@@ -18,6 +18,8 @@ from core import kernels
 from core.config import FitProfile, GridStatistic, InterpStyle, MatchConfig, UndersampleStyle
 from core.image import MaskedImage
 from core.kernels.compile import Kernel
+from core.kernels.quantised import NO_BLANK, as_fluxes, randoms
+from core.kernels.rice import as_words, unrice
 from core.kernels.shuffle import unshuffle
 from core.matching import match_background
 from core.reference import selection_statistics
@@ -63,9 +65,18 @@ def warm_up() -> WarmUp:
         for config in _configs():
             model = match_background(reference, science, config, quality=True).model
             model.at(model.image()[0], 1.5)
-    sorted_bytes = np.frombuffer(bytes(8), np.uint8).reshape(1, 4, 2)
-    unshuffle(sorted_bytes, np.empty((1, 2), np.uint32), (0, 0), 2)
+    _decode()
     return _report()
+
+
+def _decode() -> None:
+    """Come by what pixels in a file are read with."""
+    plain = np.frombuffer(bytes(8), np.uint8)
+    unshuffle(plain.reshape(1, 4, 2), np.empty((1, 2), np.uint32), (0, 0), 2)
+    tile, pixels = as_words(memoryview(bytes(8)), 32), np.zeros(2, np.int32)
+    unrice((tile, tile), 32, (pixels, pixels))
+    special, dither = (NO_BLANK, False), (randoms(), 0)
+    as_fluxes(pixels, (1.0, 0.0), special, dither, np.empty(2, np.float32))
 
 
 def _configs() -> Iterator[MatchConfig]:

@@ -23,6 +23,7 @@ from stream.decodelimits import DecodeLimits
 from stream.faults import WarpError, WarpFault
 from stream.fitswriter import encode
 from stream.hdus import BLOCK, Hdu, Header, guarded, inflate, integer, walk
+from stream.ricetiles import read_rice_tiles
 from stream.tilechecks import check_gzip_tiles, check_table
 from stream.tiles import read_tiles
 
@@ -220,13 +221,14 @@ def _read_plane(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
 
 
 def _read_tiles(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
-    """Return a tile-compressed plane: lossless gzip at once, all else as astropy decodes it."""
+    """Return a tile-compressed plane: some kinds at once, all else as astropy decodes it."""
     tile = _check_tiles(hdu.header, shape)
     check_table(content, hdu, math.prod(shape))
     dtype = _DTYPE[integer(hdu.header, "ZBITPIX")]
-    bits = read_tiles(content, hdu, shape)
-    if bits is not None:
-        return bits.view(dtype)
+    for read in (read_tiles, read_rice_tiles):
+        bits = read(content, hdu, shape)
+        if bits is not None:
+            return bits.view(dtype)
     check_gzip_tiles(content, hdu, math.prod(tile))
     return _read_by_astropy(content, hdu, shape)
 

@@ -10,31 +10,27 @@ GZIP_1 holds big-endian pixels, GZIP_2 first all their first bytes, then all the
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.shuffle import unshuffle
 from stream.hdus import GzipError, Hdu, Header, gzip_member, integer
+from stream.tiletable import Table, read_table
 
-__all__ = ["read_tiles"]
+__all__ = ["inflated", "read_tiles"]
 
 _PIXEL: Final = 4
-_DESCRIPTOR: Final = re.compile(r"1?([PQ])B(?:\(\d*\))?")
-_NUMBERS: Final[dict[str, np.dtype[Any]]] = {"P": np.dtype(">i4"), "Q": np.dtype(">i8")}
-_FOREIGN: Final = ("ZSCALE", "ZZERO", "ZBLANK", "BLANK", "ZMASKCMP", "TSCAL1", "TZERO1", "TNULL1")
-"""Cards that make more of the pixels than what is in the tiles."""
-
 _RUN_ROWS: Final = 64
 
 
 class _Run(NamedTuple):
     """Tiles of one size, one below the other, and the pixels that they fill."""
 
-    tiles: list[memoryview]
+    tiles: Sequence[memoryview]
     rows: slice
     columns: slice
     shape: tuple[int, int]
@@ -57,45 +53,35 @@ def read_tiles(content: memoryview, hdu: Hdu, shape: tuple[int, int]) -> NDArray
     numpy.ndarray or None
         uint32 ``[y, x]`` in native order: float32 or int32 by `view`.
     """
-    numbers = _plain_numbers(hdu.header)
-    if numbers is None:
+    table = _plain_table(content, hdu)
+    if table is None:
         return None
     plane = np.empty(shape, np.uint32)
     put = _put_shuffled if hdu.header["ZCMPTYPE"] == "GZIP_2" else _put
-    for run in _runs(content, hdu, numbers, shape):
-        pixels = _inflated(run)
+    for run in _runs(table, hdu.header, shape):
+        pixels = inflated(run.tiles, _PIXEL * math.prod(run.shape))
         if pixels is None:
             return None
         put(plane, run, pixels)
     return plane
 
 
-def _plain_numbers(header: Header) -> np.dtype[Any] | None:
-    """Return what the heap's pointers are made of; None if the table has anything besides."""
-    if header.get("ZCMPTYPE") not in {"GZIP_1", "GZIP_2"} or header.get("TFIELDS") != 1:
+def _plain_table(content: memoryview, hdu: Hdu) -> Table | None:
+    """Return the table of a plane whose tiles hold its pixels' bytes; None if it is another one."""
+    header = hdu.header
+    if header.get("ZCMPTYPE") not in {"GZIP_1", "GZIP_2"} or "ZBLANK" in header:
         return None
-    if header.get("ZQUANTIZ", "NONE") != "NONE" or any(card in header for card in _FOREIGN):
+    if header.get("ZQUANTIZ", "NONE") != "NONE":
         return None
-    form = _DESCRIPTOR.fullmatch(str(header.get("TFORM1")).strip())
-    if form is None or str(header.get("TTYPE1")).strip().upper() != "COMPRESSED_DATA":
-        return None
-    numbers = _NUMBERS[form[1]]
-    return numbers if header.get("NAXIS1") == 2 * numbers.itemsize else None
+    table = read_table(content, hdu)
+    return table if table is not None and table.columns.keys() == {"COMPRESSED_DATA"} else None
 
 
-def _runs(
-    content: memoryview, hdu: Hdu, numbers: np.dtype[Any], shape: tuple[int, int]
-) -> Iterator[_Run]:
-    """Yield the tiles; of those that are whole rows several at once, which saves most of the time.
-
-    A pointer that leads out of the heap leads to too few bytes.
-    """
-    header, (rows, columns) = hdu.header, shape
+def _runs(table: Table, header: Header, shape: tuple[int, int]) -> Iterator[_Run]:
+    """Yield the tiles; of those that are whole rows several at once, which saves most time."""
+    rows, columns = shape
     width, height = integer(header, "ZTILE1", columns), integer(header, "ZTILE2", 1)
-    count = integer(header, "NAXIS2")
-    pointers = np.frombuffer(content, numbers, 2 * count, hdu.data).reshape(count, 2).tolist()
-    heap = content[hdu.data + integer(header, "THEAP", 2 * numbers.itemsize * count) : hdu.end]
-    tiles = (heap[start : start + size] if start >= 0 else heap[:0] for size, start in pointers)
+    tiles = table.parts("COMPRESSED_DATA")
     most = max(1, _RUN_ROWS // height) if width == columns else 1
     for top in range(0, rows, height * most):
         for left in range(0, columns, width):
@@ -115,11 +101,22 @@ def _stacked(top: int, rows: int, height: int, most: int) -> Iterator[tuple[int,
         yield rows - rest, 1, rest
 
 
-def _inflated(run: _Run) -> bytes | None:
-    """Return the bytes of the pixels; None if there are more or fewer, or none can be had."""
-    size = _PIXEL * run.shape[0] * run.shape[1]
+def inflated(tiles: Sequence[memoryview], size: int) -> bytes | None:
+    """Return what gzip streams inflate to, one after the other; None if one is of another size.
+
+    Parameters
+    ----------
+    tiles : sequence of memoryview
+    size : int
+        Bytes that each inflates to.
+
+    Returns
+    -------
+    bytes or None
+        None also for what is no stream, or has something behind it.
+    """
     found: list[bytes] = []
-    for tile in run.tiles:
+    for tile in tiles:
         member = gzip_member()
         try:
             found.append(member.decompress(tile, size + 1))

@@ -47,7 +47,7 @@ def seeds() -> list[bytes]:
     for number, shape in enumerate(_SHAPES):
         warp = _warp(shape, number)
         found += [fits.encode(warp, {"VISIT": number}, compression=form) for form in _FORMS]
-    odd = (("PLIO_1", 1), ("RICE_1", 2), ("GZIP_1", 1), ("GZIP_2", -1))
+    odd = (("PLIO_1", 1), ("RICE_1", 2), ("RICE_1", -1), ("GZIP_1", 1), ("GZIP_2", -1))
     return found + [_odd(form, dither) for form, dither in odd]
 
 

@@ -46,7 +46,7 @@ SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40))
     pointer=st.sampled_from("PQ"),
     gap=st.sampled_from([0, 24]),
 )
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_a_plane_of_any_tiling_is_read_to_the_bit(
     shape: tuple[int, int], tile: tuple[int, int], form: str, pointer: str, gap: int
 ) -> None:
@@ -243,7 +243,7 @@ LOSSLESS = file_of(MASK=tiled(planted((20, 24)).mask.view(np.uint32), (5, 24)))
 
 
 @given(at=st.integers(0, len(LOSSLESS) - 1), value=st.integers(0, 255))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_a_damaged_file_is_read_or_refused_as_by_astropy(at: int, value: int) -> None:
     """Whichever byte is another one: the same pixels, or the same reason."""
     data = LOSSLESS[:at] + bytes([value]) + LOSSLESS[at + 1 :]
