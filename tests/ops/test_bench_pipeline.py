@@ -111,11 +111,17 @@ def test_memory_has_a_peak_and_a_slope() -> None:
 
 
 def test_peaks_are_compared() -> None:
-    """The largest group's over the smallest's."""
-    found = {10: Memory([0.0], [100], [5]), 1000: Memory([0.0], [112], [9])}
-    *_, ratio = peaks_told(100, found).rows
-    assert ratio.values["ratio"] == pytest.approx(1.12)
-    assert not ratio.met
+    """The large group's over that of one small group, and over that of as many warps."""
+    found = {
+        "N = 10": Memory([0.0], [100], [5]),
+        "N = 10, 100 groups": Memory([0.0], [108], [5]),
+        "N = 1000": Memory([0.0], [112], [9]),
+    }
+    *_, once, as_many = peaks_told(100, found).rows
+    assert once.values["ratio"] == pytest.approx(1.12)
+    assert not once.met
+    assert as_many.values["ratio"] == pytest.approx(112 / 108)
+    assert as_many.met
 
 
 def test_cores_are_compared_with_the_kernels() -> None:

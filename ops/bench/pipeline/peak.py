@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from ops.bench.pipeline.serving import Memory, serving
-from ops.bench.pipeline.warps import Stock, manifest
+from ops.bench.pipeline.warps import Stock, manifest, path_of
 from ops.bench.report import Row, Section
 
 __all__ = ["peaks", "told"]
@@ -26,35 +26,50 @@ def peaks(side: int, sizes: Sequence[int]) -> Section:
     side : int
         Width and height of the warps, pixels.
     sizes : sequence of int
-        Warps of a group; the largest is compared with the smallest.
+        Warps of a group: the largest is compared with the smallest, and with as many warps in all
+        in groups of the smallest size.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stock = Stock.pair(folder / "warps", side, "gzip2")
-        found = {size: _memory(folder / f"{size}", stock, size) for size in sizes}
+        few, many = min(sizes), max(sizes)
+        found = {
+            f"N = {few}": _memory(folder / "one", stock, few, 1),
+            f"N = {few}, {many // few} groups": _memory(folder / "few", stock, few, many // few),
+            f"N = {many}": _memory(folder / "many", stock, many, 1),
+        }
     return told(side, found)
 
 
-def told(side: int, found: dict[int, Memory]) -> Section:
-    """Return the table of what was found, by the size of the group."""
+def told(side: int, found: Mapping[str, Memory]) -> Section:
+    """Return the table of what was found; the last is compared with each of the others."""
     rows = []
-    for size, memory in found.items():
+    for name, memory in found.items():
         spool = max(memory.spool, default=0)
         values: dict[str, float | str] = {"peak, MB": memory.peak / _MB, "spool, MB": spool / _MB}
-        rows.append(Row(f"N = {size}", values))
-    ratio = found[max(found)].peak / found[min(found)].peak
-    name = f"N = {max(found)} over N = {min(found)}"
-    rows.append(Row(name, {"ratio": ratio, "to reach": _TO_REACH}, ratio <= _TO_REACH))
+        rows.append(Row(name, values))
+    *others, last = found
+    for other in others:
+        ratio = found[last].peak / found[other].peak
+        reached: dict[str, float | str] = {"ratio": ratio, "to reach": _TO_REACH}
+        rows.append(Row(f"{last} over {other}", reached, ratio <= _TO_REACH))
     notes = [
-        f"Warps of {side} x {side} pixels, GZIP_2, two workers.",
-        "Shared pages once, files of the spool apart.",
+        f"Warps of {side} x {side} pixels, GZIP_2, two workers; groups one after the other.",
+        "Shared pages once, files of the spool apart. A peak is the most of ten samples a second:",
+        "of one group of ten there are few, of as many warps in groups of ten as many as of the",
+        "large group.",
     ]
     return Section("Peak of memory of all processes", rows, notes)
 
 
-def _memory(folder: Path, stock: Stock, size: int) -> Memory:
-    arrivals = [stock.made(number) for number in range(_FIRST, _FIRST + size)]
+def _memory(folder: Path, stock: Stock, size: int, groups: int) -> Memory:
+    """Have groups published one after the other, and return what all processes had meanwhile."""
     with serving(folder, "--workers", "2") as served, served.watched() as memory:
-        served.announce([manifest(arrivals), *arrivals], stock.folder)
-        served.until_published(1)
+        for group in range(1, groups + 1):
+            first = _FIRST + group * size
+            arrivals = [stock.made(number, group) for number in range(first, first + size)]
+            served.announce([manifest(arrivals), *arrivals], stock.folder)
+            served.until_published(group)
+            for one in arrivals:
+                path_of(one).unlink()
     return memory
