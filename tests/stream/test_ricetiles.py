@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from stream import fits
 from stream.decodelimits import DecodeLimits
-from stream.faults import WarpError
-from stream.hdus import Hdu, quiet, walk
+from stream.hdus import quiet, walk
 from stream.ricetiles import read_rice_tiles
-from tests.stream.tilefiles import FILE_SHAPE, PRIMARY, by_astropy, file_of
+from tests.stream.tilefiles import FILE_SHAPE, PRIMARY, by_astropy, file_of, none, outcome
 from tests.stream.warps import planted
 
 Plane = NDArray[np.float32]
@@ -167,7 +166,7 @@ _IMAGE = list(walk(memoryview(QUANTISED), DecodeLimits()))[1]
 def test_damaged_tiles_are_read_or_refused_as_by_astropy(at: int, value: int) -> None:
     """Whichever byte of the table or the heap is another one: the same pixels, or reason."""
     data = QUANTISED[:at] + bytes([value]) + QUANTISED[at + 1 :]
-    assert _outcome(data) == _outcome_by_astropy(data)
+    assert outcome(data) == _outcome_by_astropy(data)
 
 
 @given(at=st.integers(_IMAGE.start, _IMAGE.data - 1), value=st.integers(0, 255))
@@ -175,22 +174,10 @@ def test_damaged_tiles_are_read_or_refused_as_by_astropy(at: int, value: int) ->
 def test_a_damaged_header_is_taken_as_by_astropy_or_does_no_harm(at: int, value: int) -> None:
     """A card that nothing here looks at may be one that astropy cannot read."""
     data = QUANTISED[:at] + bytes([value]) + QUANTISED[at + 1 :]
-    assert _outcome(data) in (_outcome_by_astropy(data), _outcome(QUANTISED))
+    assert outcome(data) in (_outcome_by_astropy(data), outcome(QUANTISED))
 
 
 def _outcome_by_astropy(data: bytes) -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits, "read_rice_tiles", _none)
-        return _outcome(data)
-
-
-def _outcome(data: bytes) -> object:
-    try:
-        found = fits.decode(data)
-    except WarpError as error:
-        return error.reason
-    return found.image.tobytes(), found.mask.tobytes(), found.variance.tobytes()
-
-
-def _none(_content: memoryview, _hdu: Hdu, _shape: tuple[int, int]) -> None:
-    """Leave all to astropy."""
+        patch.setattr(fits, "read_rice_tiles", none)
+        return outcome(data)

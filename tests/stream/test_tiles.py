@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from stream import fits
 from stream.decodelimits import DecodeLimits
-from stream.faults import WarpError
-from stream.hdus import Hdu, walk
+from stream.hdus import walk
 from stream.tiles import read_tiles
-from tests.stream.tilefiles import PRIMARY, Bits, by_astropy, file_of, tiled
+from tests.stream.tilefiles import PRIMARY, Bits, by_astropy, file_of, none, outcome, tiled
 from tests.stream.warps import planted
 
 
@@ -247,22 +246,10 @@ LOSSLESS = file_of(MASK=tiled(planted((20, 24)).mask.view(np.uint32), (5, 24)))
 def test_a_damaged_file_is_read_or_refused_as_by_astropy(at: int, value: int) -> None:
     """Whichever byte is another one: the same pixels, or the same reason."""
     data = LOSSLESS[:at] + bytes([value]) + LOSSLESS[at + 1 :]
-    assert _outcome(data) == _outcome_by_astropy(data)
-
-
-def _outcome(data: bytes) -> object:
-    try:
-        found = fits.decode(data)
-    except WarpError as error:
-        return error.reason
-    return found.image.tobytes(), found.mask.tobytes(), found.variance.tobytes()
+    assert outcome(data) == _outcome_by_astropy(data)
 
 
 def _outcome_by_astropy(data: bytes) -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits, "read_tiles", _none)
-        return _outcome(data)
-
-
-def _none(_content: memoryview, _hdu: Hdu, _shape: tuple[int, int]) -> None:
-    """Leave all to astropy."""
+        patch.setattr(fits, "read_tiles", none)
+        return outcome(data)

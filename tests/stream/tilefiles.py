@@ -11,9 +11,12 @@ import numpy as np
 from astropy.io import fits as astropy_fits
 from numpy.typing import NDArray
 
+from stream import fits
+from stream.faults import WarpError
+from stream.hdus import Hdu
 from tests.stream.warps import hdu, plane_cards, planted
 
-__all__ = ["FILE_SHAPE", "PRIMARY", "Bits", "by_astropy", "file_of", "tiled"]
+__all__ = ["FILE_SHAPE", "PRIMARY", "Bits", "by_astropy", "file_of", "none", "outcome", "tiled"]
 
 Bits = NDArray[np.uint32]
 FILE_SHAPE = (20, 24)
@@ -65,6 +68,19 @@ def tiled(
     }
     kept = {key: value for key, value in (cards | changes).items() if value is not None}
     return hdu(kept, table + bytes(gap) + heap)
+
+
+def outcome(data: bytes) -> object:
+    """Return the bits of a warp's planes, or why it is refused."""
+    try:
+        found = fits.decode(data)
+    except WarpError as error:
+        return error.reason
+    return found.image.tobytes(), found.mask.tobytes(), found.variance.tobytes()
+
+
+def none(_content: memoryview, _hdu: Hdu, _shape: tuple[int, int]) -> None:
+    """Leave a plane to astropy."""
 
 
 def file_of(**hdus: bytes) -> bytes:
