@@ -23,6 +23,7 @@ from ops.bench.pipeline.alternative import scripts
 from ops.bench.pipeline.decoded import decodes as decoded
 from ops.bench.pipeline.night import Night, long_night
 from ops.bench.pipeline.peak import peaks as service_peaks
+from ops.bench.pipeline.pieces import pieces
 from ops.bench.pipeline.price import overhead, price
 from ops.bench.pipeline.scaled import cores
 from ops.bench.pipeline.wait import wait
@@ -154,6 +155,7 @@ def _pipeline(sizes: _Pixels) -> dict[str, Callable[[], Section]]:
         "decodes": partial(decoded, sizes.small_side, max(10, many // 20)),
         "cores": partial(cores, side, 2 * sizes.warps, sizes.rounds),
         "overhead": partial(overhead, side, sizes.warps, sizes.rounds),
+        "pieces": partial(pieces, side, few),
         "alternative": partial(scripts, side, few),
     }
 

@@ -18,18 +18,21 @@ from ops.bench.pipeline.decoded import counted
 from ops.bench.pipeline.night import Found, Night, busy, section
 from ops.bench.pipeline.peak import told as peaks_told
 from ops.bench.pipeline.picture import Bar, draw, story, watch
+from ops.bench.pipeline.pieces import Pieces, pieces
+from ops.bench.pipeline.pieces import told as pieces_told
 from ops.bench.pipeline.price import Price, overhead_row, price_row, rounds_of
 from ops.bench.pipeline.scaled import told as cores_told
 from ops.bench.pipeline.serving import Memory
 from ops.bench.pipeline.wait import Wait, groups, matched_but_last, small_stock
 from ops.bench.pipeline.wait import told as waits_told
-from ops.bench.pipeline.warps import Stock
+from ops.bench.pipeline.warps import FORMS, Stock
 from ops.bench.planes import planted
 from ops.bench.report import Row, Section, as_markdown
 
 GUIDE = Path(__file__).parents[2] / "ops/guide/pipeline.md"
 PARTS = (
-    "price", "decode", "overhead", "wait", "decodes", "memory", "cores", "alternative", "night",
+    "price", "decode", "overhead", "pieces", "wait", "decodes", "memory", "cores", "alternative",
+    "night",
 )  # fmt: skip
 
 # -- arithmetic, on planted values -----------------------------------------------------------------
@@ -108,6 +111,23 @@ def test_memory_has_a_peak_and_a_slope() -> None:
     assert memory.slope(1.0) == pytest.approx(10)
     assert Memory().slope() == 0
     assert Memory().peak == 0
+
+
+def test_what_a_service_adds_at_least_is_the_sum_of_its_pieces() -> None:
+    """Over the kernels; the checksum is taken on the way, and counts once."""
+    found = Pieces([1.0, 2.0, 9.0], [0.1], [0.2, 0.1, 0.3], [0.5], [0.1])
+    (row,) = pieces_told(100, 3, {"rice": found}).rows
+    assert row.values["of the kernels"] == pytest.approx((0.2 + 0.5 + 0.1) / 2.0)
+    assert row.values["sha256 alone, s"] == 0.1
+
+
+def test_the_pieces_of_a_small_warp_are_measured() -> None:
+    """Each costs something, in each form."""
+    section = pieces(300, 2)
+    assert [row.name for row in section.rows] == list(FORMS.values())
+    for row in section.rows:
+        assert float(row.values["copy and sha256, s"]) > 0
+        assert float(row.values["lay, s"]) > 0
 
 
 def test_peaks_are_compared() -> None:

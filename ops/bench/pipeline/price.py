@@ -82,8 +82,11 @@ def price(side: int, warps: int, rounds: int) -> Section:
 
 def overhead(side: int, warps: int, rounds: int) -> Section:
     """Compare the service with the kernels alone: decode, measure, match in one process."""
-    rows = [overhead_row(form, rounds_of(form, side, warps, rounds)) for form in FORMS]
-    notes = ["Bare kernels: each warp decoded and measured once, and matched, in one process."]
+    rows = [overhead_row(form, rounds_of(form, side, warps, rounds, workers=1)) for form in FORMS]
+    notes = [
+        "Bare kernels: each warp decoded and measured once, and matched, in one process. The",
+        "service has one worker: two that work at the same time slow each other down.",
+    ]
     return Section(f"The service over the bare kernels, {side} x {side}", rows, notes)
 
 
@@ -113,7 +116,7 @@ def overhead_row(form: Form, found: Sequence[Price]) -> Row:
     return Row(FORMS[form], values | {"to reach": _OVERHEAD}, share <= _OVERHEAD)
 
 
-def rounds_of(form: Form, side: int, warps: int, rounds: int) -> list[Price]:
+def rounds_of(form: Form, side: int, warps: int, rounds: int, *, workers: int = 2) -> list[Price]:
     """Measure the price of a form so many times; see `price`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -122,18 +125,20 @@ def rounds_of(form: Form, side: int, warps: int, rounds: int) -> list[Price]:
             [stock.made(number, patch) for number in range(patch * _FIRST, patch * _FIRST + warps)]
             for patch in (1, 2)
         ]
-        return [_round(folder / f"service-{n}", side, groups) for n in range(rounds)]
+        return [_round(folder / f"service-{n}", side, groups, workers) for n in range(rounds)]
 
 
-def _round(folder: Path, side: int, groups: Sequence[Sequence[schemas.WarpArrived]]) -> Price:
+def _round(
+    folder: Path, side: int, groups: Sequence[Sequence[schemas.WarpArrived]], workers: int
+) -> Price:
     """Measure the second of two groups, whose planes find the room that the first one's had."""
     first, group = groups
     files = [path_of(one) for one in group]
     decode = partial(by_astropy, files[0].read_bytes())
     room = (len(group) + 1) * laid_bytes((side, side))
-    words = ("--workers", "2", "--spool-bytes", str(room), "--max-warp-side-px", str(side))
+    sizes = ("--spool-bytes", str(room), "--max-warp-side-px", str(side))
     before = processor_s(decode)
-    with serving(folder, *words) as served:
+    with serving(folder, "--workers", str(workers), *sizes) as served:
         _served(served, first)
         jobs = len(served.notes("job"))
         service = _served(served, group)
