@@ -9,6 +9,7 @@ HDU, then the planes, each named by EXTTYPE (or EXTNAME in newer files).
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from mmap import mmap
@@ -225,12 +226,21 @@ def _read_tiles(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:
     tile = _check_tiles(hdu.header, shape)
     check_table(content, hdu, math.prod(shape))
     dtype = _DTYPE[integer(hdu.header, "ZBITPIX")]
-    for read in (read_tiles, read_rice_tiles):
-        bits = read(content, hdu, shape)
-        if bits is not None:
-            return bits.view(dtype)
+    bits = _read_some_kinds(content, hdu, shape)
+    if bits is not None:
+        return bits.view(dtype)
     check_gzip_tiles(content, hdu, math.prod(tile))
     return _read_by_astropy(content, hdu, shape)
+
+
+def _read_some_kinds(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any] | None:
+    """Return a plane of a kind that is read here; what a damaged card means, astropy knows."""
+    for read in (read_tiles, read_rice_tiles):
+        with suppress(fits.VerifyError):
+            bits = read(content, hdu, shape)
+            if bits is not None:
+                return bits
+    return None
 
 
 def _read_by_astropy(content: memoryview, hdu: Hdu, shape: Shape) -> NDArray[Any]:

@@ -177,6 +177,20 @@ def test_a_damaged_header_is_taken_as_by_astropy_or_does_no_harm(at: int, value:
     assert outcome(data) in (_outcome_by_astropy(data), outcome(QUANTISED))
 
 
+@pytest.mark.parametrize("name", [b"TTYPE1", b"TTYPE4", b"ZNAME1", b"ZQUANTIZ"])
+def test_a_card_that_cannot_be_read_is_left_to_astropy(name: bytes) -> None:
+    """A text with a byte that is no ASCII, say: astropy may do without that card.
+
+    Where all tiles are kept as they are it needs no zero, whose column the fourth is.
+    """
+    flat = np.full(FILE_SHAPE, 7.5, np.float32)
+    whole = file_of(IMAGE=by_astropy("IMAGE", flat, **HOW))
+    quote = whole.index(b"'", whole.index(b"'", whole.index(name.ljust(8) + b"= ")) + 1)
+    data = whole[: quote - 1] + b"\xa0" + whole[quote:]
+    assert outcome(data) == _outcome_by_astropy(data)
+    assert (outcome(data) == outcome(whole)) == (name == b"TTYPE4")
+
+
 def _outcome_by_astropy(data: bytes) -> object:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fits, "read_rice_tiles", none)
