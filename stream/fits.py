@@ -27,6 +27,7 @@ from stream.hdus import BLOCK, Hdu, Header, guarded, inflate, integer, walk
 from stream.ricetiles import read_rice_tiles
 from stream.tilechecks import check_gzip_tiles, check_table
 from stream.tiles import read_tiles
+from stream.tiletable import tile_shape
 
 __all__ = ["DecodeLimits", "WarpError", "WarpFault", "WarpHeader", "decode", "encode", "identify"]
 
@@ -262,9 +263,7 @@ def _check_tiles(header: Header, shape: Shape) -> Shape:
     if header.get("ZCMPTYPE") not in _TILINGS:
         msg = f"the compression {header.get('ZCMPTYPE')!r} is none of {', '.join(_TILINGS)}"
         raise WarpError(WarpFault.UNREADABLE, msg)
-    rows, columns = shape
-    width = integer(header, "ZTILE1", default=columns)
-    height = integer(header, "ZTILE2", default=1)
+    (rows, columns), (height, width) = shape, tile_shape(header, shape)
     if not (0 < width <= columns and 0 < height <= rows):
         raise WarpError(WarpFault.UNREADABLE, f"tiles of {width} x {height} in {columns} x {rows}")
     if integer(header, "NAXIS2") != -(-rows // height) * -(-columns // width):

@@ -8,7 +8,8 @@ Layout: FITS standard 4.0, sections 10.1 to 10.4; `core.kernels` has what the by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping
 from itertools import count, takewhile
 from typing import Final, NamedTuple
 
@@ -19,7 +20,7 @@ from core.kernels.quantised import NO_BLANK, as_fluxes, halves, randoms
 from core.kernels.rice import as_words, unrice
 from stream.hdus import Hdu, Header, integer
 from stream.tiles import inflated
-from stream.tiletable import Table, Tile, read_table, tiles
+from stream.tiletable import Table, read_table, tile_shape, tiles
 
 __all__ = ["read_rice_tiles"]
 
@@ -55,21 +56,33 @@ def read_rice_tiles(
     numpy.ndarray or None
         float32 ``[y, x]`` in native order.
     """
-    plan = _plan(content, hdu)
+    plan = _plan(content, hdu, shape)
     if plan is None:
         return None
     plane = np.empty(shape, np.float32)
-    coded, kept = plan.sorted(plane, tiles(hdu.header, shape))
-    room = np.empty((3, max((tile.place.size for tile in coded), default=0)), np.int32)
-    for pair in _pairs(coded):
-        if not plan.read(pair, room[:, : pair[0].place.size]):
+    packed = plan.table.parts("COMPRESSED_DATA")
+    stand_ins = plan.table.parts("GZIP_COMPRESSED_DATA")
+    waiting: dict[int, _Coded] = {}
+    for number, tile in enumerate(tiles(hdu.header, shape)):
+        coded = _Coded(number, next(packed), plane[tile.rows, tile.columns])
+        stand_in, size = next(stand_ins, memoryview(b"")), coded.place.size
+        if not coded.packed:
+            read = _put_as_it_is(stand_in, coded.place)
+        elif size in waiting:
+            read = plan.read((waiting.pop(size), coded))
+        else:
+            waiting[size], read = coded, True
+        if not read:
             return None
-    for stand_in, place in kept:
-        pixels = inflated([stand_in], _PIXEL * place.size)
-        if pixels is None:
-            return None
+    return plane if all(plan.read((one, one)) for one in waiting.values()) else None
+
+
+def _put_as_it_is(stand_in: memoryview, place: NDArray[np.float32]) -> bool:
+    """Put what stands in for a tile where it belongs; no if there is nothing, or it is damaged."""
+    pixels = inflated([stand_in], _PIXEL * place.size)
+    if pixels is not None:
         place[:] = np.frombuffer(pixels, ">f4").reshape(place.shape)
-    return plane
+    return pixels is not None
 
 
 class _Coded(NamedTuple):
@@ -80,51 +93,23 @@ class _Coded(NamedTuple):
     place: NDArray[np.float32]
 
 
-def _pairs(coded: Sequence[_Coded]) -> Iterator[tuple[_Coded, _Coded]]:
-    """Yield tiles by two of one size; one that is left over comes with itself."""
-    waiting: dict[int, _Coded] = {}
-    for tile in coded:
-        other = waiting.pop(tile.place.size, None)
-        if other is None:
-            waiting[tile.place.size] = tile
-        else:
-            yield other, tile
-    for tile in waiting.values():
-        yield tile, tile
-
-
 class _Plan(NamedTuple):
-    """How a plane is read: its table, the pixels of a block, and what those of each tile mean."""
+    """How a plane is read: its table, the pixels of a block, and what those of each tile mean.
+
+    `room` is for three tiles to work in, int32 ``[3, pixel]``: memory that was never touched costs
+    as much as the decoding.
+    """
 
     table: Table
     block: int
-    blanks: NDArray[np.int64]
+    blanks: NDArray[np.integer]
     dither: _Dither
+    room: NDArray[np.int32]
 
-    def sorted(
-        self, plane: NDArray[np.float32], places: Iterable[Tile]
-    ) -> tuple[list[_Coded], list[tuple[memoryview, NDArray[np.float32]]]]:
-        """Return which tiles are coded, and what stands in for the others, with their places."""
-        coded: list[_Coded] = []
-        kept: list[tuple[memoryview, NDArray[np.float32]]] = []
-        packed = self.table.parts("COMPRESSED_DATA")
-        stand_ins = self.table.parts("GZIP_COMPRESSED_DATA")
-        for number, tile in enumerate(places):
-            place = plane[tile.rows, tile.columns]
-            part, stand_in = next(packed), next(stand_ins, memoryview(b""))
-            if part:
-                coded.append(_Coded(number, part, place))
-            else:
-                kept.append((stand_in, place))
-        return coded, kept
-
-    def read(self, pair: tuple[_Coded, _Coded], room: NDArray[np.int32]) -> bool:
-        """Put the fluxes of two tiles where they belong; no if one is damaged.
-
-        There is room for three tiles to work in: memory that was never touched costs as much as
-        the decoding.
-        """
+    def read(self, pair: tuple[_Coded, _Coded]) -> bool:
+        """Put the fluxes of two tiles of one size where they belong; no if one is damaged."""
         one, other = pair
+        room = self.room[:, : one.place.size]
         packed = as_words(one.packed, self.block), as_words(other.packed, self.block)
         if not unrice(packed, self.block, (room[0], room[1])):
             return False
@@ -149,7 +134,7 @@ class _Dither(NamedTuple):
     around_zero: bool
 
 
-def _plan(content: memoryview, hdu: Hdu) -> _Plan | None:
+def _plan(content: memoryview, hdu: Hdu, shape: tuple[int, int]) -> _Plan | None:
     """Return how to read a plane; None if it is for astropy."""
     header = hdu.header
     if header.get("ZCMPTYPE") not in {"RICE_1", "RICE_ONE"} or header["ZBITPIX"] != _FLOATS:
@@ -163,18 +148,19 @@ def _plan(content: memoryview, hdu: Hdu) -> _Plan | None:
     if not (np.isfinite(columns["ZSCALE"]).all() and np.isfinite(columns["ZZERO"]).all()):
         return None
     blanks = columns.get("ZBLANK", _blanks(header, integer(header, "NAXIS2")))
-    return None if blanks is None else _Plan(table, block, blanks, dither)
+    room = np.empty((3, math.prod(tile_shape(header, shape))), np.int32)
+    return None if blanks is None else _Plan(table, block, blanks, dither, room)
 
 
 def _block(header: Header) -> int | None:
     """Return the pixels of a block; None if a pixel does not have four bytes."""
-    numbers = list(takewhile(lambda number: f"ZNAME{number}" in header, count(1)))
-    names = [header[f"ZNAME{number}"] for number in numbers]
-    if not all(isinstance(name, str) for name in names):
-        return None
-    options = {  # the first of a name counts
-        name.lower(): number for number, name in reversed(list(zip(numbers, names, strict=True)))
-    }
+    numbers = takewhile(lambda number: f"ZNAME{number}" in header, count(1))
+    options = dict[str, int]()
+    for number in numbers:
+        name = header[f"ZNAME{number}"]
+        if not isinstance(name, str):
+            return None
+        options.setdefault(name.lower(), number)  # the first of a name counts
     block, pixel = (
         integer(header, f"ZVAL{options[name]}") if name in options else default
         for name, default in (("blocksize", _BLOCK), ("bytepix", _PIXEL))
@@ -191,7 +177,7 @@ def _dither(header: Header) -> _Dither | None:
     return _Dither(randoms(), integer(header, "ZDITHER0"), around_zero=_DITHERED[how])
 
 
-def _blanks(header: Header, tiles: int) -> NDArray[np.int64] | None:
+def _blanks(header: Header, tiles: int) -> NDArray[np.integer] | None:
     """Return what stands for NaN in each tile, where all have the same."""
     blank = header.get("ZBLANK", NO_BLANK)
     known = blank == NO_BLANK or (type(blank) is int and blank in _WHOLE)

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.kernels.shuffle import unshuffle
-from stream.hdus import GzipError, Hdu, Header, gzip_member, integer
-from stream.tiletable import Table, read_table
+from stream.hdus import GzipError, Hdu, Header, gzip_member
+from stream.tiletable import Table, read_table, tile_shape
 
 __all__ = ["inflated", "read_tiles"]
 
@@ -79,8 +79,7 @@ def _plain_table(content: memoryview, hdu: Hdu) -> Table | None:
 
 def _runs(table: Table, header: Header, shape: tuple[int, int]) -> Iterator[_Run]:
     """Yield the tiles; of those that are whole rows several at once, which saves most time."""
-    rows, columns = shape
-    width, height = integer(header, "ZTILE1", columns), integer(header, "ZTILE2", 1)
+    (rows, columns), (height, width) = shape, tile_shape(header, shape)
     tiles = table.parts("COMPRESSED_DATA")
     most = max(1, _RUN_ROWS // height) if width == columns else 1
     for top in range(0, rows, height * most):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream.hdus import Hdu, Header, integer
 
-__all__ = ["Table", "Tile", "read_table", "tiles"]
+__all__ = ["Table", "Tile", "read_table", "tile_shape", "tiles"]
 
 _BYTES: Final = re.compile(r"1?([PQ])B(?:\(\d*\))?")
 _COLUMNS: Final[Mapping[str, re.Pattern[str]]] = {
@@ -42,7 +42,7 @@ class Table(NamedTuple):
     Attributes
     ----------
     columns : dict of str to numpy.ndarray
-        By name: pointers int64 ``[tile, (bytes, start)]``, or numbers ``[tile]``.
+        By name, in native order: pointers ``[tile, (bytes, start)]``, or numbers ``[tile]``.
     heap : memoryview
         What pointers lead into.
     """
@@ -109,6 +109,18 @@ class Tile(NamedTuple):
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
 
+def tile_shape(header: Header, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of a tile that is whole; a row of the plane, if nothing is said.
+
+    Parameters
+    ----------
+    header : mapping
+    shape : (int, int)
+        Rows and columns of the plane.
+    """
+    return integer(header, "ZTILE2", 1), integer(header, "ZTILE1", shape[1])
+
+
 def tiles(header: Header, shape: tuple[int, int]) -> Iterator[Tile]:
     """Yield the tiles of a plane in the table's order: from left to right, then upwards.
 
@@ -118,8 +130,7 @@ def tiles(header: Header, shape: tuple[int, int]) -> Iterator[Tile]:
     shape : (int, int)
         Rows and columns of the plane.
     """
-    rows, columns = shape
-    width, height = integer(header, "ZTILE1", columns), integer(header, "ZTILE2", 1)
+    (rows, columns), (height, width) = shape, tile_shape(header, shape)
     for top in range(0, rows, height):
         for left in range(0, columns, width):
             below, right = min(top + height, rows), min(left + width, columns)
