@@ -75,19 +75,35 @@ class _Job:
         if not self.inputs.items() <= digests.items():
             self.recall.add(self.inputs)
 
+    def let_go(self) -> None:
+        """Do without the job: it ends, but for one that has begun, whose result is kept."""
+        self.recall.release()
+        self.recall.add(self.inputs)
 
-_Begun = tuple[_Job, Coroutine[object, object, None]]
+
+_Work = Callable[[_Job], Coroutine[object, object, None]]
+_Todo = tuple[Mapping[int, str], _Work]
+"""The inputs of a job as `_Job` has them, and what does it."""
 
 
 @dataclass(eq=False, slots=True)
 class _Walk:
-    """What was tried of one group, what is under way, and whether to look at it again."""
+    """What was tried of one group, what is under way, and whether to look at it again.
+
+    `left` tells whether more was planned than there was room for.
+    """
 
     measured: dict[int, tuple[str, groups.Measurement | groups.Failed]]
     tried: dict[int, Pair]
-    running: set[_Job] = field(default_factory=set)
-    again: bool = False
+    running: dict[_Job, asyncio.Task[None]] = field(default_factory=dict)
+    left: bool = False
+    again: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        """End all of it."""
+        for task in (*self.running.values(), *(() if self.task is None else (self.task,))):
+            task.cancel()
 
 
 class Ahead:
@@ -151,7 +167,7 @@ class Ahead:
             return
         group, walk = self._outlook.state.groups[key], self._walks.get(key)
         if walk is not None:
-            walk.again = True
+            walk.again.set()
             _end_stale(walk, group)
         if groups.has_ahead(group) and (walk is None or walk.task is None):
             self._stirred[key] = None
@@ -180,8 +196,8 @@ class Ahead:
     def settle(self, key: str, reference: int | None) -> None:
         """Forget a group whose revision is published; what still runs of it is of no use."""
         walk = self._walks.pop(key, None)
-        if walk is not None and walk.task is not None:
-            walk.task.cancel()
+        if walk is not None:
+            walk.cancel()
         self._foresight.settle(key, reference)
         self.stir(key)
 
@@ -196,8 +212,7 @@ class Ahead:
         for walk in self._walks.values():
             for job in walk.running:
                 job.recall.release()
-            if walk.task is not None:
-                walk.task.cancel()
+            walk.cancel()
 
     # -- the work ----------------------------------------------------------------------------------
 
@@ -228,38 +243,62 @@ class Ahead:
         self._at_work -= 1
         if self._over:
             return
-        if walk.again and self._walks.get(key) is walk:
+        if walk.again.is_set() and self._walks.get(key) is walk:
             self._stirred[key] = None
         self._begin()
 
     async def _work(self, key: str, walk: _Walk) -> None:
-        """Plan, have done what is planned, and plan anew, until nothing is left."""
+        """Plan, have it done, and plan anew when that may find more, until nothing is under way.
+
+        Jobs go on while the next ones are planned: a worker must not wait for a file that could
+        have been fetched while it was at work.
+        """
         while not self._over:
-            walk.again, started = False, time.monotonic()
-            if not (batch := list(self._batch(key, walk))):
-                return
+            walk.again.clear()
+            started = time.monotonic()
+            self._start(key, walk)
             spent_s = time.monotonic() - started
-            walk.running.update(job for job, _ in batch)
-            await asyncio.gather(*(work for _, work in batch))
-            if not walk.again:
+            if not walk.running:
                 return
+            await walk.again.wait()
             await asyncio.sleep(_CALM * spent_s * self._at_work)
 
-    def _batch(self, key: str, walk: _Walk) -> Iterator[_Begun]:
-        """Yield the first jobs of a plan made now."""
+    def _start(self, key: str, walk: _Walk) -> None:
+        """Start the first jobs of a plan made now, but for those that are under way."""
         group = self._outlook.state.groups[key]
         digests, policy = _digests(group), self._outlook.policy_for(key)
         walk.tried = {v: pair for v, pair in walk.tried.items() if pair.holds(digests)}
         plan = self._workshop.plan_ahead(group, _measured(group, walk), walk.tried, policy)
-        room = self._limits.jobs
-        walk.again = len(plan.measure) + len(plan.match) > room
-        for visit in plan.measure[:room]:
-            job = self._job(key, group, {visit: digests[visit]})
-            yield job, self._measure(key, walk, visit, job)
-        for pair in islice(self._pairs(group, walk, plan, policy), room - len(plan.measure[:room])):
-            inputs = {pair.reference: pair.reference_digest, pair.visit: pair.digest}
+        _let_go_outdated(walk, plan.reference)
+        busy = {tuple(job.inputs.items()) for job in walk.running}
+        todo = (
+            (inputs, work)
+            for inputs, work in self._todo(key, walk, plan, policy)
+            if tuple(inputs.items()) not in busy
+        )
+        for inputs, work in islice(todo, self._limits.jobs - len(walk.running)):
             job = self._job(key, group, inputs)
-            yield job, self._match(key, walk, pair, job)
+            task = walk.running[job] = self._spawn(work(job), f"a job ahead of {key}")
+            task.add_done_callback(partial(self._job_ended, walk, job))
+        walk.left = next(todo, None) is not None
+
+    def _job_ended(self, walk: _Walk, job: _Job, _task: asyncio.Task[None]) -> None:
+        walk.running.pop(job, None)
+        few = 0 if not walk.left else self._limits.jobs // 2
+        if len(walk.running) <= few:
+            walk.again.set()
+
+    def _todo(
+        self, key: str, walk: _Walk, plan: groups.AheadWork, policy: groups.Policy
+    ) -> Iterator[_Todo]:
+        """Yield all jobs of a plan."""
+        group = self._outlook.state.groups[key]
+        for visit in plan.measure:
+            inputs = {visit: group.members[visit].digest}
+            yield inputs, partial(self._measure, key, walk, visit)
+        for pair in self._pairs(group, walk, plan, policy):
+            inputs = {pair.reference: pair.reference_digest, pair.visit: pair.digest}
+            yield inputs, partial(self._match, key, walk, pair)
 
     def _pairs(
         self, group: groups.Group, walk: _Walk, plan: groups.AheadWork, policy: groups.Policy
@@ -291,12 +330,11 @@ class Ahead:
     async def _measure(self, key: str, walk: _Walk, visit: int, job: _Job) -> None:
         digest = job.inputs[visit]
         result = await self._workshop.measure(self._asked(key, job, AHEAD_MEASURE))
-        walk.running.discard(job)
         if isinstance(result, jobs.JobFault):
             self._failed(walk, visit, digest, result)
             return
         found = measurement(result, boxes=self._outlook.boxes)
-        walk.again = True
+        walk.again.set()
         walk.measured[visit] = digest, found
         self._fresh.append((key, groups.Measured(0, visit, digest, found)))
         self._on_measured()
@@ -304,7 +342,6 @@ class Ahead:
     async def _match(self, key: str, walk: _Walk, pair: Pair, job: _Job) -> None:
         kind = AHEAD_AGAIN if pair.visit in walk.tried else AHEAD_MATCH
         result = await self._workshop.match(self._asked(key, job, kind))
-        walk.running.discard(job)
         if isinstance(result, jobs.Matched):
             walk.tried[pair.visit] = pair
             made = await self._made(key, pair, job, result)
@@ -328,7 +365,7 @@ class Ahead:
     def _failed(self, walk: _Walk, visit: int, digest: str, fault: jobs.JobFault) -> None:
         """Try a warp no more until it is due, or replaced; to have failed here gives up nobody."""
         if not _is_recalled(fault):
-            walk.again = True
+            walk.again.set()
             walk.measured[visit] = digest, groups.Failed(fault.message)
 
 
@@ -352,6 +389,18 @@ def _end_stale(walk: _Walk, group: groups.Group) -> None:
                 if member is not None and not member.withdrawn and member.suspicion is None
             }
         )
+
+
+def _let_go_outdated(walk: _Walk, reference: int | None) -> None:
+    """Let go of matches to another reference than would be chosen now.
+
+    Should one that has begun be the right one after all, its result is found again.
+    """
+    for job in tuple(walk.running):
+        against, *rest = job.inputs
+        if rest and reference is not None and against != reference:
+            del walk.running[job]
+            job.let_go()
 
 
 def _measured(group: groups.Group, walk: _Walk) -> dict[int, groups.Measurement | groups.Failed]:

@@ -1,4 +1,4 @@
-"""What can be computed of a group before a revision is frozen: a plan, made anew after each batch.
+"""What can be computed of a group before a revision is frozen: a plan, made anew as results come.
 
 It never decides what a revision holds, when it is frozen, or its reference: `next_work` does, and
 what was found ahead is only there already if it asks for it.

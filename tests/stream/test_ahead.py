@@ -240,6 +240,45 @@ async def test_no_more_is_asked_for_than_is_allowed() -> None:
     assert len(of(bench.pool.jobs, "match")) == 32
 
 
+async def test_what_arrives_need_not_wait_for_jobs_under_way() -> None:
+    """A warp is measured, and asked to be matched, while matches that were asked before it run."""
+    bench = opened("measure")
+    pool = bench.pool
+    assert isinstance(pool, Gate)
+    await bench.owner.take_over()
+    bench.say(arrived(3), arrived(4), arrived(5))
+    await bench.hear()
+    await eventually(lambda: of(pool.begun, "match") == checksums(4, 5))
+    bench.say(arrived(6))
+    await bench.hear()
+    await eventually(lambda: of(pool.begun, "match") == checksums(4, 5, 6))
+    pool.open["match"].set()
+    await bench.done()
+    assert of(bench.jobs(), "match") == checksums(4, 5, 6)
+
+
+async def test_matches_to_another_reference_give_way_to_those_that_are_wanted() -> None:
+    """Those that have not begun are given up when the reference is another; none is killed."""
+    bench = opened("measure")
+    pool = bench.pool
+    assert isinstance(pool, Gate)
+    await bench.owner.take_over()
+    visits = (3, 4, 5, 6, 7, 8)
+    bench.say(*(arrived(visit) for visit in visits))
+    await bench.hear()
+    await eventually(lambda: bench.owner.ahead.asked == len(visits) - 1)
+    assert of(pool.begun, "match") == checksums(4, 5, 6, 7)  # as many as there are slots
+    bench.say(schemas.GroupManifest(**GROUP, version=1, visits=(3, 4, 8, 9), reference=8))
+    await bench.hear()
+    await eventually(lambda: bench.owner.ahead.asked == 2)
+    pool.open["match"].set()
+    await bench.done()
+    assert pool.ended == []
+    assert of(bench.jobs(), "match") == checksums(3, 4, 4, 5, 6, 7)
+    held = bench.shared.foresight.pairs(KEY)
+    assert {(pair.visit, pair.reference) for pair in held} == {(3, 8), (4, 8)}
+
+
 async def test_what_was_tried_is_forgotten_of_the_oldest_groups() -> None:
     """Of groups beyond the bound nothing is remembered, and their work is not done again for it."""
     foresight = Foresight(AheadLimits(groups=1))
