@@ -154,6 +154,7 @@ class Telemetry:
         # Else each series is doubled by one that holds its birthday.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library forgot its return type
         self._bands = Bands()
+        self._judged_bands: set[str] = set()
         self._partitions: frozenset[int] = frozenset()
         self._make_flow()
         self._make_compute()
@@ -217,9 +218,9 @@ class Telemetry:
             if value is not None:
                 histogram.labels(self._band(band)).observe(value)
 
-    def judged(self, band: str, verdict: str) -> None:
-        """Count the verdict on one published model of a match."""
-        self._verdicts.labels(self._band(band), _VERDICTS(verdict)).inc()
+    def judged(self, band: str, verdict: str, models: int = 1) -> None:
+        """Count the verdict on published models of matches."""
+        self._verdicts.labels(self._band(band), _VERDICTS(verdict)).inc(models)
 
     def reference_changed(self, cause: str) -> None:
         """Count a revision whose reference is another than in the one before, by why."""
@@ -334,8 +335,10 @@ class Telemetry:
     def _band(self, band: str) -> str:
         """Return the band's label; its verdicts are at 0 from the first time that it turns up."""
         label = self._bands(band)
-        for verdict in _VERDICTS.all:
-            self._verdicts.labels(label, verdict)
+        if label not in self._judged_bands:
+            self._judged_bands.add(label)
+            for verdict in _VERDICTS.all:
+                self._verdicts.labels(label, verdict)
         return label
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

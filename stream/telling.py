@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import structlog
@@ -67,9 +68,9 @@ def tell_published(
     )
     for metric in revision.metrics:
         telemetry.matched(summary.band, ratio=metric.ratio, sky_chi2=metric.sky_chi2)
-    for model in revision.models:
-        if model.status == "matched":
-            telemetry.judged(summary.band, model.verdict)
+    matched = (model.verdict for model in revision.models if model.status == "matched")
+    for verdict, count in Counter(matched).items():
+        telemetry.judged(summary.band, verdict, count)
     log.info(
         "group published",
         group=key,

@@ -104,8 +104,8 @@ HOOKS: Mapping[str, tuple[Hook, dict[Series, float]]] = {
         timed("match_sky_chi2", 0.75, band="z"),
     ),
     "judged": (
-        lambda t: t.judged("z", "reject"),
-        {of("verdicts_total", band="z", verdict="reject"): 1},
+        lambda t: t.judged("z", "reject", 3),
+        {of("verdicts_total", band="z", verdict="reject"): 3},
     ),
     "attempt": (
         lambda t: t.attempt("timeout", 0.5),
