@@ -331,7 +331,8 @@ class Ahead:
         digest = job.inputs[visit]
         result = await self._workshop.measure(self._asked(key, job, AHEAD_MEASURE))
         if isinstance(result, jobs.JobFault):
-            self._failed(walk, visit, digest, result)
+            if result.reason != WarpFault.SUPERSEDED.value:
+                self._failed(walk, visit, digest, result)
             return
         found = measurement(result, boxes=self._outlook.boxes)
         walk.again.set()
@@ -345,11 +346,16 @@ class Ahead:
         if isinstance(result, jobs.Matched):
             walk.tried[pair.visit] = pair
             made = await self._made(key, pair, job, result)
-            if self._walks.get(key) is walk:
+            if job not in walk.running:
+                self._foresight.discard()
+            elif self._walks.get(key) is walk:
                 self._foresight.put(key, pair, result, made)
+        elif result.reason == WarpFault.SUPERSEDED.value:
+            if job.recall.unawaited:
+                self._foresight.discard()
         elif result.visit == pair.reference:
             self._failed(walk, pair.reference, pair.reference_digest, result)
-        elif not _is_recalled(result):
+        else:
             walk.tried[pair.visit] = pair
 
     async def _made(self, key: str, pair: Pair, job: _Job, result: jobs.Matched) -> Made | None:
@@ -362,15 +368,11 @@ class Ahead:
     def _asked(self, key: str, job: _Job, kind: int) -> Asked:
         return Asked(job.arrivals, (kind, self._outlook.state.clock, key), job.recall)
 
-    def _failed(self, walk: _Walk, visit: int, digest: str, fault: jobs.JobFault) -> None:
+    @staticmethod
+    def _failed(walk: _Walk, visit: int, digest: str, fault: jobs.JobFault) -> None:
         """Try a warp no more until it is due, or replaced; to have failed here gives up nobody."""
-        if not _is_recalled(fault):
-            walk.again.set()
-            walk.measured[visit] = digest, groups.Failed(fault.message)
-
-
-def _is_recalled(fault: jobs.JobFault) -> bool:
-    return fault.reason == WarpFault.SUPERSEDED.value
+        walk.again.set()
+        walk.measured[visit] = digest, groups.Failed(fault.message)
 
 
 def _digests(group: groups.Group) -> dict[int, str]:

@@ -125,6 +125,10 @@ class Foresight:
         while self._bytes > self.limits.max_bytes:
             self._evict()
 
+    def discard(self) -> None:
+        """Count a match that another reference made useless before it ended."""
+        self._on_settled("discarded", 1)
+
     def pairs(self, key: str) -> Iterator[Pair]:
         """Yield what is held of a group."""
         yield from [one.pair for one in self._held.get(key, {}).values()]

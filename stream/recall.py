@@ -26,12 +26,18 @@ class Recall:
     ----------
     visits : iterable of int
         Those that are recalled already.
+
+    Attributes
+    ----------
+    unawaited : int
+        Jobs that go on for their results alone, see `release`.
     """
 
     def __init__(self, visits: Iterable[int] = ()) -> None:
         self._visits = set(visits)
         self._running: dict[asyncio.Task[Any], Collection[int]] = {}
         self._released = False
+        self.unawaited = 0
 
     @property
     def released(self) -> bool:
@@ -39,7 +45,11 @@ class Recall:
         return self._released
 
     def release(self) -> None:
-        """Let jobs that have begun go on: the partition is lost, and most likely comes back."""
+        """Let jobs that have begun go on when nobody waits for them any more.
+
+        A partition that is lost most likely comes back, and a worker is not worth killing for a
+        job whose result is merely of no use.
+        """
         self._released = True
 
     def recalls(self, *visits: int) -> bool:

@@ -141,11 +141,17 @@ class Runs:
             await asyncio.wait({run.task})
         finally:
             run.waiters -= 1
-            worth_its_end = run.begun and recall.released
-            if not (run.waiters or run.task.done() or worth_its_end):
-                self._forget(name, run)  # at once: nobody may join what is about to end
-                run.task.cancel()
+            if not (run.waiters or run.task.done()):
+                self._leave(name, run, recall)
         return run.task.result()
+
+    def _leave(self, name: str, run: Run, recall: Recall) -> None:
+        """Have a run go on or end for which nobody waits any more."""
+        if run.begun and recall.released:
+            recall.unawaited += 1
+            return
+        self._forget(name, run)  # at once: nobody may join what is about to end
+        run.task.cancel()
 
     def _ended(self, name: str, run: Run, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

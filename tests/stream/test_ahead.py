@@ -275,6 +275,7 @@ async def test_matches_to_another_reference_give_way_to_those_that_are_wanted() 
     await bench.done()
     assert pool.ended == []
     assert of(bench.jobs(), "match") == checksums(3, 4, 4, 5, 6, 7)
+    assert bench.told('evensky_ahead_matches_total{outcome="discarded"}') == len((4, 5, 6, 7))
     held = bench.shared.foresight.pairs(KEY)
     assert {(pair.visit, pair.reference) for pair in held} == {(3, 8), (4, 8)}
 
