@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -109,6 +109,11 @@ class Bench:
         """Have a warp matched."""
         arrivals = [arrival(reference), arrival(visit)]
         return await self.planes.run(Errand.of(self.do, jobs.match, arrivals))
+
+
+def answer(result: Any) -> dict[str, Any]:
+    """Return what a job found, but for the time that it took."""
+    return {name: value for name, value in asdict(result).items() if name != "timings"}
 
 
 def spool_of(folder: Path, warps: int) -> Spool:
@@ -260,7 +265,7 @@ def test_what_is_damaged_is_decoded_again(bench: Bench, harm: str) -> None:
         with bench.spool.pinned(key(2)) as path:
             assert path is not None
             damage(path, harm)
-        assert await bench.match(1, 2) == plain
+        np.testing.assert_equal(answer(await bench.match(1, 2)), answer(plain))
 
     asyncio.run(play())
     assert bench.causes == [Cause.FIRST, Cause.FIRST, Cause.DAMAGED]
@@ -361,7 +366,8 @@ def test_no_answer_hangs_on_the_spool(
 
     plain = asyncio.run(play(Bench(None)))
     bench = Bench(spool_of(folder, warps))
-    assert asyncio.run(play(bench)) == plain
+    found = asyncio.run(play(bench))
+    np.testing.assert_equal([*map(answer, found)], [*map(answer, plain)])
     firsts = [one for one in bench.causes if one in (Cause.FIRST, Cause.RESTART)]
     assert len(firsts) == len({visit for visits in tasks for visit in visits})
     if warps >= len(VISITS):

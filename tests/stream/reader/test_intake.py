@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -35,9 +36,12 @@ CHOICES = st.lists(st.integers(0, 50), max_size=30)
 LAW = settings(deadline=None, max_examples=150, derandomize=True)
 
 
-def memory() -> SqliteShelf:
-    """Return a shelf that goes with its connection."""
-    return SqliteShelf(Path(":memory:"), TOPICS.models, PARTITIONS, cache_bytes=2**20)
+def memory() -> closing[SqliteShelf]:
+    """Return a shelf that goes with its connection, for the time of a context.
+
+    An example that is given up half-way must close it, too.
+    """
+    return closing(SqliteShelf(Path(":memory:"), TOPICS.models, PARTITIONS, cache_bytes=2**20))
 
 
 class Told:
@@ -81,15 +85,15 @@ def test_it_says_what_the_twin_says(
 @given(STEPS, CHOICES)
 def test_the_shelf_on_disk_is_the_plain_one(steps: Sequence[Step], choices: Sequence[int]) -> None:
     """In SQLite is remembered what dicts remember, summaries that wait included."""
-    disk, plain = memory(), PlainShelf()
-    first, second = Told(disk), Told(plain)
-    for record in interleaved(History.of(steps).lines, choices):
-        assert first.take(record) == second.take(record)
-        assert sorted(disk.waiting()) == sorted(plain.waiting())
-        for group in (one.key for one in GROUPS):
-            assert disk.held_ids(group) == plain.held_ids(group)
-            assert disk.seen(group) == plain.seen(group)
-    disk.close()
+    plain = PlainShelf()
+    with memory() as disk:
+        first, second = Told(disk), Told(plain)
+        for record in interleaved(History.of(steps).lines, choices):
+            assert first.take(record) == second.take(record)
+            assert sorted(disk.waiting()) == sorted(plain.waiting())
+            for group in (one.key for one in GROUPS):
+                assert disk.held_ids(group) == plain.held_ids(group)
+                assert disk.seen(group) == plain.seen(group)
 
 
 @LAW
@@ -98,19 +102,19 @@ def test_what_is_whole_is_never_mixed(
     steps: Sequence[Step], choices: Sequence[int], chance: Random
 ) -> None:
     """Compacted or not, a whole revision has the very models that it was published with."""
-    history, shelf = History.of(steps), memory()
-    told = Told(shelf)
+    history = History.of(steps)
     lines = history.compacted(lambda: chance.random() < 0.5)
-    for record in interleaved(lines, choices):
-        found = told.intake.take(record)
-        if found is not None:
-            models = Models(found, shelf.value)
-            said = {visit: model.fit_rms for visit, model in models.items()}
-            assert said == history.truth[found.group.key, found.revision]
-            assert {v: model.model_id for v, model in models.items()} == {
-                member.visit: member.model_id for member in found.members
-            }
-    shelf.close()
+    with memory() as shelf:
+        told = Told(shelf)
+        for record in interleaved(lines, choices):
+            found = told.intake.take(record)
+            if found is not None:
+                models = Models(found, shelf.value)
+                said = {visit: model.fit_rms for visit, model in models.items()}
+                assert said == history.truth[found.group.key, found.revision]
+                assert {v: model.model_id for v, model in models.items()} == {
+                    member.visit: member.model_id for member in found.members
+                }
 
 
 @LAW
@@ -228,14 +232,14 @@ def test_models_of_a_later_revision_hide_the_earlier_one() -> None:
 
 def test_an_unchanged_model_belongs_to_later_revisions() -> None:
     """A revision is whole with models that an earlier one sent."""
-    history, shelf = History.of([UPDATE, LATER]), memory()
-    told = Told(shelf)
-    found = [told.intake.take(one) for one in interleaved(history.lines, [1])]
-    last = found[-1]
-    assert last is not None
-    models = Models(last, shelf.value)
-    assert {visit: model.revision for visit, model in models.items()} == {1: 1, 2: 2}
-    shelf.close()
+    history = History.of([UPDATE, LATER])
+    with memory() as shelf:
+        told = Told(shelf)
+        found = [told.intake.take(one) for one in interleaved(history.lines, [1])]
+        last = found[-1]
+        assert last is not None
+        models = Models(last, shelf.value)
+        assert {visit: model.revision for visit, model in models.items()} == {1: 1, 2: 2}
 
 
 def test_a_model_that_says_again_what_it_said_is_the_same() -> None:
