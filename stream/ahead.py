@@ -238,12 +238,13 @@ class Ahead:
                 return
             del self._walks[key]
 
-    def _ended(self, key: str, walk: _Walk, _task: asyncio.Task[None]) -> None:
+    def _ended(self, key: str, walk: _Walk, task: asyncio.Task[None]) -> None:
         walk.task = None
         self._at_work -= 1
         if self._over:
             return
-        if walk.again.is_set() and self._walks.get(key) is walk:
+        stirred = walk.again.is_set() and not task.cancelled()
+        if stirred and self._walks.get(key) is walk:
             self._stirred[key] = None
         self._begin()
 
