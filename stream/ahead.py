@@ -100,8 +100,10 @@ class _Walk:
     again: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
-    def cancel(self) -> None:
-        """End all of it."""
+    def end(self) -> None:
+        """End all of it; a job that has begun goes on for its result, or its worker would die."""
+        for job in self.running:
+            job.recall.release()
         for task in (*self.running.values(), *(() if self.task is None else (self.task,))):
             task.cancel()
 
@@ -197,7 +199,7 @@ class Ahead:
         """Forget a group whose revision is published; what still runs of it is of no use."""
         walk = self._walks.pop(key, None)
         if walk is not None:
-            walk.cancel()
+            walk.end()
         self._foresight.settle(key, reference)
         self.stir(key)
 
@@ -210,9 +212,7 @@ class Ahead:
         """End all; a job that has begun goes on for its result."""
         self.drain()
         for walk in self._walks.values():
-            for job in walk.running:
-                job.recall.release()
-            walk.cancel()
+            walk.end()
 
     # -- the work ----------------------------------------------------------------------------------
 

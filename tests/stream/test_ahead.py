@@ -59,6 +59,28 @@ class Gate(StubPool):
         return await super().run(function, *args)
 
 
+class Stuck(Gate):
+    """A pool in which the matches to one reference wait until they are let loose."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__()
+        for gate in self.open.values():
+            gate.set()
+        self.reference = reference
+        self.loose = asyncio.Event()
+
+    async def run(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        """Wait, then answer."""
+        if function is not jobs.match or args[0].checksum != self.reference:
+            return await super().run(function, *args)
+        self.begun.append((function.__name__, args[1].checksum))
+        try:
+            return await self.loose.wait()
+        except asyncio.CancelledError:
+            self.ended.append(function.__name__)
+            raise
+
+
 async def settled() -> None:
     """Let everything go as far as it can without a job's end."""
     for _ in range(30):
@@ -278,6 +300,23 @@ async def test_matches_to_another_reference_give_way_to_those_that_are_wanted() 
     assert bench.told('evensky_ahead_matches_total{outcome="discarded"}') == len((4, 5, 6, 7))
     held = bench.shared.foresight.pairs(KEY)
     assert {(pair.visit, pair.reference) for pair in held} == {(3, 8), (4, 8)}
+
+
+async def test_a_publication_kills_no_worker() -> None:
+    """A match that the published reference made useless goes on to its end, for nobody."""
+    pool = Stuck(checksums(5)[0])
+    bench = Bench(pool=pool, policy=STANDING)
+    await bench.owner.take_over()
+    bench.say(arrived(5), arrived(6), arrived(7))
+    await bench.hear()
+    await eventually(lambda: of(pool.begun, "match") == checksums(6, 7))
+    bench.say(arrived(3, name="00", expected=4))  # the best by its variance
+    await bench.hear()
+    await bench.done()
+    assert (bench.revisions(), bench.models[0].reference) == ([(0, 1)], 3)
+    assert (pool.ended, bench.owner.ahead.asked) == ([], 0)
+    pool.loose.set()
+    await settled()
 
 
 async def test_what_was_tried_is_forgotten_of_the_oldest_groups() -> None:
