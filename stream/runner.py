@@ -168,6 +168,9 @@ class Runner:
                     return await self._or_found(work, name, run.arrivals)
             except StoreAwayError as error:
                 run.begun, run.away = False, error
+            if not run.waiters:  # it went on because it had begun, which is over
+                self._runs.forget(name, run)
+                raise asyncio.CancelledError
             await self._store.available(run.away)
 
     async def _done(self, name: str, errand: Errand[T]) -> T | jobs.JobFault:

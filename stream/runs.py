@@ -150,17 +150,18 @@ class Runs:
         if run.begun and recall.released:
             recall.unawaited += 1
             return
-        self._forget(name, run)  # at once: nobody may join what is about to end
+        self.forget(name, run)  # at once: nobody may join what is about to end
         run.task.cancel()
 
     def _ended(self, name: str, run: Run, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        self._forget(name, run)
+        self.forget(name, run)
         # Looked at even if somebody waits, who may be cancelled in this very moment.
         error = None if task.cancelled() else task.exception()
         if error is not None and not run.waiters:
             log.warning("a job that nobody waited for broke", job=name, why=repr(error))
 
-    def _forget(self, name: str, run: Run) -> None:
+    def forget(self, name: str, run: Run) -> None:
+        """Let nobody join a run any more: whoever asks for the job has it begun anew."""
         if self._running.get(name) is run:
             del self._running[name]

@@ -36,6 +36,8 @@ class Stores:
 
     def __init__(self) -> None:
         self.back = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.asked: list[Want] = []
         self.waited: list[StoreAwayError] = []
         self.held = 0
@@ -45,6 +47,7 @@ class Stores:
         """Give names for bytes, if the storage is there."""
         self.asked += wants
         await asyncio.sleep(0)
+        await self.answers.wait()
         if not self.back.is_set() and any(want.uri == ONE.uri for want in wants):
             raise AWAY
         self.held += len(wants)
@@ -124,6 +127,26 @@ async def test_a_job_waits_without_a_slot(runner: Runner, stores: Stores, worker
     assert runner.away() == {}
     assert workers.done == [OTHER.visit, ONE.visit]
     assert stores.held == 0
+
+
+async def test_nothing_waits_for_a_storage_for_nobody(
+    runner: Runner, stores: Stores, workers: Workers
+) -> None:
+    """A job that goes on though nobody waits ends where its storage is away, and is done anew."""
+    stores.answers.clear()
+    recall = Recall()
+    first = asked(runner, ONE, recall)
+    await settled()
+    recall.release()
+    first.cancel()
+    await settled()
+    assert recall.unawaited == 1
+    stores.answers.set()
+    await settled()
+    assert (stores.waited, runner.away()) == ([], {})
+    stores.back.set()
+    assert isinstance(await asked(runner, ONE), Measured)
+    assert workers.done == [ONE.visit]
 
 
 async def test_the_same_wants_are_asked_for_again(runner: Runner, stores: Stores) -> None:
