@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from core.level import sky_level
 from core.scaling import ScaledExposures, Scaler
 
 __all__ = [
+    "Candidate",
     "ReferenceChoice",
     "SelectionStatistics",
     "choose_reference",
@@ -25,6 +27,25 @@ __all__ = [
     "select_reference",
     "selection_statistics",
 ]
+
+
+class Candidate(Protocol):
+    """What the choice of a reference looks at, whatever else is known of an exposure."""
+
+    @property
+    def mean(self) -> float:
+        """As in `SelectionStatistics`."""
+        ...
+
+    @property
+    def variance(self) -> float:
+        """As in `SelectionStatistics`."""
+        ...
+
+    @property
+    def count(self) -> float:
+        """As in `SelectionStatistics`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +125,7 @@ def selection_statistics(exposure: MaskedImage, config: MatchConfig) -> Selectio
     )
 
 
-def reference_costs(
-    statistics: Sequence[SelectionStatistics | None], config: MatchConfig
-) -> ReferenceChoice:
+def reference_costs(statistics: Sequence[Candidate | None], config: MatchConfig) -> ReferenceChoice:
     """Choose the reference by variance V, level L and number N of good pixels.
 
     In profile ``lsst`` (MATCHING.md section 9) the cost is weight_variance V / max V +
@@ -120,8 +139,9 @@ def reference_costs(
 
     Parameters
     ----------
-    statistics : sequence of SelectionStatistics or None
-        One an exposure, taken with the same profile; None is an exposure that could not be had.
+    statistics : sequence of Candidate or None
+        One an exposure, most often `SelectionStatistics`, taken with the same profile; None is an
+        exposure that could not be had.
     config : MatchConfig
         profile and the three best_ref weights.
 
@@ -247,11 +267,12 @@ class _Table:
     count: NDArray[np.float64]
 
     @classmethod
-    def of(cls, statistics: Sequence[SelectionStatistics | None]) -> _Table:
+    def of(cls, statistics: Sequence[Candidate | None]) -> _Table:
         """Lay the statistics of all exposures out."""
-        nothing = SelectionStatistics(math.nan, math.nan, math.nan)
-        known = [nothing if one is None else one for one in statistics]
-        rows = [(one.variance, one.mean, one.count) for one in known]
+        nothing = (math.nan, math.nan, math.nan)
+        rows = [
+            nothing if one is None else (one.variance, one.mean, one.count) for one in statistics
+        ]
         variance, level, count = np.array(rows, dtype=np.float64).T
         return cls(variance, level, count)
 

@@ -12,12 +12,13 @@ from schemas.envelope import (
     MAX_HEADERS,
     Attributes,
     Encoded,
+    blank,
     decode,
     decode_value,
     encode,
     encode_value,
-    enveloped,
     event_time_us,
+    headers_of,
     limits_of,
     time_text,
 )
@@ -80,7 +81,7 @@ from schemas.statekeys import (
     member_key,
     parse_state_key,
 )
-from schemas.wire import pack, pack_state, unpack, unpack_state
+from schemas.wire import Blank, pack, pack_state, unpack, unpack_state
 
 __all__ = [
     "CONTENT_TYPE",
@@ -101,6 +102,7 @@ __all__ = [
     "Attributes",
     "BackgroundMetric",
     "BackgroundModel",
+    "Blank",
     "ClockTick",
     "Cure",
     "DeadLetter",
@@ -131,17 +133,18 @@ __all__ = [
     "WarpArrived",
     "WarpWithdrawn",
     "arrival_digest",
+    "blank",
     "check_partition",
     "config_digest",
     "decode",
     "decode_value",
     "encode",
     "encode_value",
-    "enveloped",
     "event_time_us",
     "expected_key",
     "frozen_key",
     "header_key",
+    "headers_of",
     "input_digest",
     "job_id",
     "json_schemas",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -26,7 +26,7 @@ from schemas.messages import (
     GroupMatched,
     Message,
 )
-from schemas.wire import learn, pack, pack_flat, unpack, unpack_flat
+from schemas.wire import Blank, blank_of, learn, pack, pack_flat, unpack, unpack_flat
 
 __all__ = [
     "CONTENT_TYPE",
@@ -35,17 +35,19 @@ __all__ = [
     "MAX_HEADERS",
     "Attributes",
     "Encoded",
+    "blank",
     "decode",
     "decode_value",
     "encode",
     "encode_value",
-    "enveloped",
     "event_time_us",
+    "headers_of",
     "limits_of",
     "time_text",
 ]
 
 M = TypeVar("M", bound=Message)
+Headers = tuple[tuple[str, bytes], ...]
 
 CONTENT_TYPE: Final = "application/msgpack"
 
@@ -152,29 +154,60 @@ def encode(
     SchemaError
         Whatever `decode` would refuse.
     """
-    return enveloped(message, encode_value(message, limits), id=id, source=source, time=time)
+    headers = headers_of(type(message), source, time)(id)
+    return Encoded(message.routing_key, headers, encode_value(message, limits))
 
 
-def enveloped(
-    message: Message,
-    value: bytes,
-    *,
-    id: str,  # noqa: A002 - CloudEvents' own name
-    source: str,
-    time: str,
-) -> Encoded:
-    """Return the record of a message whose value is there already.
+def headers_of(kind: type[Message], source: str, time: str) -> Callable[[str], Headers]:
+    """Return what makes the headers of a record: what many have in common is checked once.
+
+    Parameters
+    ----------
+    kind : type
+        One of the message classes.
+    source, time : str
+        As in `Attributes`.
+
+    Returns
+    -------
+    callable
+        Gives the headers of the record with an id, as in `Attributes`.
+
+    Raises
+    ------
+    SchemaError
+        ``bad_headers``, naming the header; the callable too.
+    """
+    _require_sender(kind.ce_type, source)
+    _microseconds(time)
+    texts = (_SPECVERSION, "", kind.ce_type, source, time, CONTENT_TYPE)
+    pairs = ((name, text.encode()) for name, text in zip(_HEADERS, texts, strict=True))
+    version, (name, _), *others = pairs
+
+    def headers(id: str) -> Headers:  # noqa: A002 - CloudEvents' own name
+        _require_line(name, id)
+        return version, (name, id.encode()), *others
+
+    return headers
+
+
+def blank(message: Message, *names: str) -> Blank:
+    """Return the value of a message's record with gaps, for fields that are told later.
 
     Parameters
     ----------
     message : Message
-    value : bytes
-        What `encode_value` gave for this very message.
-    id, source, time : str
-        As in `Attributes`.
+        With any value that is allowed in those fields.
+    *names : str
+        Of the fields, in the order of their definition.
+
+    Raises
+    ------
+    SchemaError
+        Whatever `encode_value` would raise.
     """
-    attributes = Attributes(id=id, type=message.ce_type, source=source, time=time)
-    return Encoded(message.routing_key, _headers(attributes), value)
+    kind = type(message)
+    return blank_of(decode_value(encode_value(message), kind), names)
 
 
 def encode_value(message: Message, limits: Limits | None = None) -> bytes:
@@ -302,18 +335,6 @@ def time_text(microseconds: int) -> str:
     """Return microseconds since 1970 (UTC) as RFC 3339; `event_time_us` reads it back."""
     moment = _EPOCH + microseconds * _MICROSECOND
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _headers(attributes: Attributes) -> tuple[tuple[str, bytes], ...]:
-    version, name, *others = _like(attributes.type, attributes.source, attributes.time)
-    return version, (name[0], attributes.id.encode()), *others
-
-
-@lru_cache(maxsize=64)
-def _like(type_: str, source: str, time: str) -> tuple[tuple[str, bytes], ...]:
-    """Return the headers of all records but for their names: a revision has thousands."""
-    texts = (_SPECVERSION, "", type_, source, time, CONTENT_TYPE)
-    return tuple((name, text.encode()) for name, text in zip(_HEADERS, texts, strict=True))
 
 
 def _require_few(headers: Sequence[tuple[str, bytes]]) -> None:

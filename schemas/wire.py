@@ -10,7 +10,7 @@ can prove to be what `unpack` would let pass, and leaves the others to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from functools import cache
 from threading import Lock
 from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -22,7 +22,17 @@ import numpy as np
 from schemas.errors import DeadReason, SchemaError, StateError
 from schemas.limits import EVENT_LIMITS, Limits, hold_to, refuse_depth
 
-__all__ = ["learn", "pack", "pack_flat", "pack_state", "unpack", "unpack_flat", "unpack_state"]
+__all__ = [
+    "Blank",
+    "blank_of",
+    "learn",
+    "pack",
+    "pack_flat",
+    "pack_state",
+    "unpack",
+    "unpack_flat",
+    "unpack_state",
+]
 
 T = TypeVar("T")
 
@@ -136,6 +146,53 @@ def _read_flat(data: bytes, kind: type[T]) -> tuple[T, bytes] | None:
     except (ValueError, RecursionError):
         return None
     return (message, again) if plain and _is_finite(message) else None
+
+
+class Blank(msgspec.Struct, frozen=True, gc=False):
+    """The bytes of a message with gaps, for fields that are told later.
+
+    Attributes
+    ----------
+    pieces : tuple of bytes
+        What stands before, between and behind the gaps.
+    """
+
+    pieces: tuple[bytes, ...]
+
+    def filled(self, *values: str | float | None) -> bytes:
+        """Return the bytes of the whole message.
+
+        Parameters
+        ----------
+        *values : str, float or None
+            One for each gap: what is allowed in its field, for nobody asks again.
+        """
+        first, *others = self.pieces
+        parts = [first]
+        for value, piece in zip(values, others, strict=True):
+            parts += (_STATE_ENCODER.encode(value), piece)
+        return b"".join(parts)
+
+
+def blank_of(message: msgspec.Struct, names: Collection[str]) -> Blank:
+    """Return the bytes of a message without the values of some fields.
+
+    Parameters
+    ----------
+    message : Struct
+        As `pack_flat` or `unpack` has let it pass.
+    names : collection of str
+        Of the fields.
+    """
+    fields = message.__struct_fields__
+    pieces, encode = [msgpack.Packer().pack_map_header(len(fields))], _STATE_ENCODER.encode
+    for name in fields:
+        pieces[-1] += encode(name)
+        if name in names:
+            pieces.append(b"")
+        else:
+            pieces[-1] += encode(getattr(message, name))
+    return Blank(tuple(pieces))
 
 
 def pack_state(value: object) -> bytes:

@@ -57,7 +57,7 @@ class Outlook:
     state: groups.Partition
     policy_for: Callable[[str], groups.Policy]
     past: Callable[[groups.Group, groups.Frozen, groups.Policy], Past]
-    made: Callable[[schemas.GroupId, groups.Frozen, int, Tried], Made]
+    made: Callable[[schemas.GroupId, groups.Frozen, int, Tried, groups.Measurement | None], Made]
     boxes: bool
 
 
@@ -346,7 +346,7 @@ class Ahead:
         result = await self._workshop.match(self._asked(key, job, kind))
         if isinstance(result, jobs.Matched):
             walk.tried[pair.visit] = pair
-            made = await self._made(key, pair, job, result)
+            made = await self._made(key, walk, pair, job, result)
             if job not in walk.running:
                 self._foresight.discard()
             elif self._walks.get(key) is walk:
@@ -359,12 +359,16 @@ class Ahead:
         else:
             walk.tried[pair.visit] = pair
 
-    async def _made(self, key: str, pair: Pair, job: _Job, result: jobs.Matched) -> Made | None:
-        """Make the message in a thread, as a revision's are: a large one takes milliseconds."""
-        group, tried = schemas.GroupId.parse(key), Tried(pair.reference, result)
+    async def _made(
+        self, key: str, walk: _Walk, pair: Pair, job: _Job, result: jobs.Matched
+    ) -> Made | None:
+        """Make the messages in a thread, as a revision's are: large ones take milliseconds."""
         if len(job.frozen.members) < len(job.inputs):
             return None
-        return await asyncio.to_thread(self._outlook.made, group, job.frozen, pair.visit, tried)
+        group, tried = schemas.GroupId.parse(key), Tried(pair.reference, result)
+        measured = _measured_as(self._outlook.state.groups[key], walk, pair)
+        make = self._outlook.made
+        return await asyncio.to_thread(make, group, job.frozen, pair.visit, tried, measured)
 
     def _asked(self, key: str, job: _Job, kind: int) -> Asked:
         return Asked(job.arrivals, (kind, self._outlook.state.clock, key), job.recall)
@@ -404,6 +408,15 @@ def _let_go_outdated(walk: _Walk, reference: int | None) -> None:
         if rest and reference is not None and against != reference:
             del walk.running[job]
             job.let_go()
+
+
+def _measured_as(group: groups.Group, walk: _Walk, pair: Pair) -> groups.Measurement | None:
+    """Return what is known of a warp as it was matched."""
+    member = group.members.get(pair.visit)
+    if member is not None and member.digest == pair.digest and member.measurement is not None:
+        return member.measurement
+    digest, found = walk.measured.get(pair.visit, ("", None))
+    return found if digest == pair.digest and isinstance(found, groups.Measurement) else None
 
 
 def _measured(group: groups.Group, walk: _Walk) -> dict[int, groups.Measurement | groups.Failed]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import schemas
 from core import groups
 from stream import jobs
-from stream.assemble import Assembler, Revision
+from stream.assemble import Assembler
 from stream.describe import Described
+from stream.revision import Revision, case_of
 from stream.workshop import Due, Workshop
 
 __all__ = ["BatchGroup", "DuplicateVisitError", "group_files", "match_group", "value_of"]
@@ -121,7 +122,7 @@ async def match_group(
     """
     frozen = batch.frozen(reference)
     done = await workshop.fulfil(Due(batch.group, frozen), {}, _forget)
-    return assembler.revision(batch.group, frozen, done, now=now)
+    return assembler.revision(case_of(batch.group, frozen, done), now)
 
 
 def value_of(model: schemas.BackgroundModel) -> bytes:

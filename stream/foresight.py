@@ -7,7 +7,7 @@ at hand at once. Bounded in bytes: the group that was touched longest ago gives 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -119,7 +119,7 @@ class Foresight:
         if before is not None:
             self._bytes -= before.size
             self._on_settled("discarded", int(before.pair != pair))
-        size = _BESIDE + _bytes_of(result) + (0 if made is None else 2 * len(made.value))
+        size = _BESIDE + _bytes_of(result) + (0 if made is None else _bytes_of_made(made))
         held[pair.visit] = _Held(pair, Tried(pair.reference, result, made), size)
         self._bytes += size
         while self._bytes > self.limits.max_bytes:
@@ -133,7 +133,9 @@ class Foresight:
         """Yield what is held of a group."""
         yield from [one.pair for one in self._held.get(key, {}).values()]
 
-    def find(self, key: str, frozen: groups.Frozen) -> Mapping[int, Tried]:
+    def find(
+        self, key: str, frozen: groups.Frozen, known: Collection[int] = ()
+    ) -> Mapping[int, Tried]:
         """Return the matches between warps as a revision holds them, by visit.
 
         Parameters
@@ -141,12 +143,15 @@ class Foresight:
         key : str
             Of the group.
         frozen : Frozen
+        known : collection of int
+            Visits whose matches are not asked for.
         """
-        held = self._held.get(key)
-        if not held:
+        held = self._held.get(key, {})
+        fresh = {visit: one for visit, one in held.items() if visit not in known}
+        if not fresh:
             return {}
         digests = {member.visit: member.digest for member in frozen.members}
-        return {visit: one.tried for visit, one in held.items() if one.pair.holds(digests)}
+        return {visit: one.tried for visit, one in fresh.items() if one.pair.holds(digests)}
 
     def settle(self, key: str, reference: int | None) -> None:
         """Let go of a group whose revision is published with a reference."""
@@ -162,6 +167,11 @@ class Foresight:
         self._bytes -= held.pop(visit).size
         if not held:
             del self._held[key]
+
+
+def _bytes_of_made(made: Made) -> int:
+    """Return what messages take: the model's twice, which stands there as bytes and as arrays."""
+    return 2 * len(made.value) + sum(map(len, made.measure.pieces))
 
 
 def _bytes_of(result: jobs.Matched) -> int:

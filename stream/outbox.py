@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import schemas
 from stream import inbox
-from stream.assemble import Revision
 from stream.log.seam import Outgoing, Record
 from stream.log.topics import Topics
+from stream.revision import Revision
 
 __all__ = ["Outbox"]
 
@@ -55,25 +55,23 @@ class Outbox:
 
     def revision(self, revision: Revision, now: float) -> Iterator[Outgoing]:
         """Yield the models, the summary and the metrics of a revision."""
-        name, time = f"{revision.summary.group.key}@{revision.summary.revision}", _text(now)
-        for model in revision.models:
-            value = revision.values.get(model.visit)
-            yield self._message(self._topics.models, model, f"{name}/{model.visit}", time, value)
-        yield self._message(self._topics.groups, revision.summary, name, time)
-        for metric in revision.metrics:
-            about = "group" if metric.visit is None else metric.visit
-            yield self._message(self._topics.metrics, metric, f"{name}/metric/{about}", time)
+        summary, told, time = revision.summary, revision.told, _text(now)
+        name, key = f"{summary.group_key}@{summary.revision}", summary.routing_key
+        topic, partition = self._topics.models, self._partition
+        headers = schemas.headers_of(schemas.BackgroundModel, self._source, time)
+        for one in told:
+            named = headers(f"{name}/{one.model.visit}")
+            yield Outgoing(topic, partition, one.model.routing_key, one.value, named)
+        yield self._message(self._topics.groups, summary, name, time)
+        topic = self._topics.metrics
+        headers = schemas.headers_of(schemas.BackgroundMetric, self._source, time)
+        for one in told:
+            named = headers(f"{name}/metric/{one.model.visit}")
+            yield Outgoing(topic, partition, key, one.measure, named)
+        yield self._message(topic, revision.metric, f"{name}/metric/group", time)
 
-    def _message(
-        self,
-        topic: str,
-        message: schemas.Message,
-        name: str,
-        time: str,
-        value: bytes | None = None,
-    ) -> Outgoing:
-        value = schemas.encode_value(message) if value is None else value
-        encoded = schemas.enveloped(message, value, id=name, source=self._source, time=time)
+    def _message(self, topic: str, message: schemas.Message, name: str, time: str) -> Outgoing:
+        encoded = schemas.encode(message, id=name, source=self._source, time=time)
         return Outgoing(topic, self._partition, encoded.key, encoded.value, encoded.headers)
 
 

@@ -23,7 +23,7 @@ import schemas
 from core import groups
 from stream import jobs
 from stream.ahead import Ahead, Outlook
-from stream.assemble import Assembler, Revision
+from stream.assemble import Assembler
 from stream.basis import Past
 from stream.changelog import Left, Restored, policy_within, puts, restore
 from stream.collector import uncollected
@@ -35,6 +35,7 @@ from stream.log.topics import Topics
 from stream.outbox import Outbox
 from stream.recall import Recall
 from stream.references import cause_of_change
+from stream.revision import Revision, case_of
 from stream.telemetry import Telemetry
 from stream.telling import tell_dead, tell_frozen, tell_published
 from stream.workshop import Due, Fulfilled, Workshop, measurement
@@ -466,9 +467,8 @@ class Owner:
     ) -> tuple[Revision, list[Outgoing]]:
         """Return a revision and its records; nothing of ours is changed."""
         now = self._shared.clock()
-        revision = self._shared.assembler.revision(
-            schemas.GroupId.parse(key), frozen, done, past=past, now=now
-        )
+        case = case_of(schemas.GroupId.parse(key), frozen, done, past)
+        revision = self._shared.assembler.revision(case, now)
         return revision, list(self._outbox.revision(revision, now))
 
     def _remembered(self, revision: Revision) -> tuple[tuple[int, groups.Sent], ...]:

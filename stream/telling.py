@@ -10,9 +10,10 @@ import structlog
 import schemas
 from core import groups
 from stream import inbox
-from stream.assemble import Revision
 from stream.log.seam import Record
+from stream.measures import ratio_of
 from stream.references import ReferenceCause
+from stream.revision import Revision
 from stream.telemetry import Telemetry
 
 __all__ = ["tell_dead", "tell_frozen", "tell_published"]
@@ -56,7 +57,7 @@ def tell_published(
     telemetry: Telemetry, key: str, revision: Revision, cause: ReferenceCause | None
 ) -> None:
     """Tell that a revision is published, and why its reference is another, if it is."""
-    summary, group = revision.summary, revision.metrics[-1]
+    summary, group = revision.summary, revision.metric
     if cause is not None:
         telemetry.reference_changed(cause)
     telemetry.published(
@@ -66,8 +67,9 @@ def tell_published(
         waited_s=group.complete_to_publish_s or 0.0,
         since_first_s=group.first_arrival_to_publish_s or 0.0,
     )
-    for metric in revision.metrics:
-        telemetry.matched(summary.band, ratio=metric.ratio, sky_chi2=metric.sky_chi2)
+    for model in revision.models:
+        sky_chi2 = None if model.quality is None else model.quality.sky_chi2
+        telemetry.matched(summary.band, ratio=ratio_of(model), sky_chi2=sky_chi2)
     matched = (model.verdict for model in revision.models if model.status == "matched")
     for verdict, count in Counter(matched).items():
         telemetry.judged(summary.band, verdict, count)

@@ -39,17 +39,29 @@ OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model's message and its bytes.
+    """All that a revision says of a match and that hangs on no other.
 
     Attributes
     ----------
     model : BackgroundModel
     value : bytes
         What `schemas.encode_value` makes of it.
+    sent : Sent
+        What is to be remembered of it.
+    measure : Blank
+        The metric that goes with it, but for what hangs on the whole group.
+    measured : Measurement or None
+        Of the warp, as the metric has it.
+    timings : mapping of str to float
+        What workers spent on the warp, as the metric has it: seconds by stage.
     """
 
     model: schemas.BackgroundModel
     value: bytes
+    sent: groups.Sent
+    measure: schemas.Blank
+    measured: groups.Measurement | None
+    timings: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +165,7 @@ class Fulfilled:
             stages[stage] = stages.get(stage, 0.0) + seconds
 
 
-def _nothing() -> Mapping[int, Tried]:
+def _nothing(_known: Collection[int]) -> Mapping[int, Tried]:
     """Find nothing: none was matched before it was due."""
     return {}
 
@@ -167,29 +179,28 @@ class Due(NamedTuple):
     frozen : Frozen
         Its content.
     ahead : callable
-        Gives the matches that were made before it was due, by visit.
+        Gives the matches that were made before it was due, by visit, but for those of some visits.
     """
 
     group: schemas.GroupId
     frozen: groups.Frozen
-    ahead: Callable[[], Mapping[int, Tried]] = _nothing
+    ahead: Callable[[Collection[int]], Mapping[int, Tried]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     """A revision that is worked on."""
 
+    due: Due
     done: Fulfilled
     on_measured: OnMeasured
     past: Past
     recall: Recall
-    frozen_at: int
-    ahead: Callable[[], Mapping[int, Tried]]
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
         arrivals = tuple(self.done.arrivals[visit] for visit in visits)
-        due = due_time(self.frozen_at, len(self.done.arrivals))
+        due = due_time(self.due.frozen.at, len(self.done.arrivals))
         return Asked(arrivals, (DUE, due, arrivals[-1].group.key), self.recall)
 
     def keeps(self, visit: int, reference: int) -> bool:
@@ -200,10 +211,14 @@ class _Task:
         self.done.matched[visit] = Kept(reference)
         return True
 
+    async def take_ahead_beside(self) -> None:
+        """Take what is there already once jobs are on their way: it looks at all members."""
+        self.take_ahead()
+
     def take_ahead(self) -> None:
         """Take the matches that are there already, but for what would be sent again as it was."""
-        for visit, tried in self.ahead().items():
-            if visit in self.done.matched or self.recall.recalls(tried.reference, visit):
+        for visit, tried in self.due.ahead(self.done.matched.keys()).items():
+            if self.recall.recalls(tried.reference, visit):
                 continue
             if not self.keeps(visit, tried.reference):
                 self.done.matched[visit] = tried
@@ -247,26 +262,31 @@ class Workshop:
             Told of members that are withdrawn or replaced meanwhile, and of a partition's loss:
             whoever asks again for a job that has begun joins it.
         """
-        frozen = due.frozen
-        done = Fulfilled(measured=dict(known), arrivals=Announced(due.group, frozen))
-        past = past or Past()
-        task = _Task(done, on_measured, past, recall or Recall(), frozen.at, due.ahead)
+        done = Fulfilled(measured=dict(known), arrivals=Announced(due.group, due.frozen))
+        task = _Task(due, done, on_measured, past or Past(), recall or Recall())
+        ready = await self._worked_through(task)
+        done.reference, done.costs = ready.reference, ready.costs
+        done.warnings = (*ready.warnings, *_of_planes(done.matched.values()))
+        if ready.reference is not None:
+            self._runner.release(done.arrivals[ready.reference])
+        return done
+
+    async def _worked_through(self, task: _Task) -> groups.Ready:
+        frozen, done, pinned = task.due.frozen, task.done, task.past.pinned
         while True:
-            task.take_ahead()
-            plan = groups.next_work(frozen, done.measured, done.matched, self._config, past.pinned)
+            if not groups.unmeasured(frozen, done.measured):
+                task.take_ahead()
+            plan = groups.next_work(frozen, done.measured, done.matched, self._config, pinned)
             match plan:
                 case groups.MeasureThese():
                     await self._measure(plan, task)
                 case groups.RefuseThese():
                     done.measured |= _refused(plan)
                 case groups.MatchThese():
-                    await self._match(plan, task)
+                    if await self._match(plan, task):
+                        return plan.then
                 case groups.Ready():
-                    done.reference, done.costs = plan.reference, plan.costs
-                    done.warnings = (*plan.warnings, *_of_planes(done.matched.values()))
-                    if plan.reference is not None:
-                        self._runner.release(done.arrivals[plan.reference])
-                    return done
+                    return plan
 
     def plan_ahead(
         self,
@@ -297,7 +317,8 @@ class Workshop:
 
     async def _measure(self, plan: groups.MeasureThese, task: _Task) -> None:
         done = task.done
-        results = await asyncio.gather(*(self.measure(task.asks(visit)) for visit in plan.visits))
+        measuring = (self.measure(task.asks(visit)) for visit in plan.visits)
+        results, _ = await asyncio.gather(asyncio.gather(*measuring), task.take_ahead_beside())
         for visit, result in zip(plan.visits, results, strict=True):
             done.measured[visit] = (
                 measurement(result, boxes=task.past.boxes)
@@ -310,7 +331,8 @@ class Workshop:
         if good:
             await task.on_measured(good)
 
-    async def _match(self, plan: groups.MatchThese, task: _Task) -> None:
+    async def _match(self, plan: groups.MatchThese, task: _Task) -> bool:
+        """Match, and tell whether the reference could be read."""
         done = task.done
         visits = [v for v in plan.visits if not task.keeps(v, plan.reference)]
         tried = await asyncio.gather(
@@ -323,6 +345,7 @@ class Workshop:
                 done.measured[plan.reference] = _failed(one.result)
             else:
                 done.matched[visit] = one
+        return not isinstance(done.measured[plan.reference], groups.Failed)
 
     async def _match_one(self, task: _Task, reference: int, visit: int) -> Tried:
         return Tried(reference, await self.match(task.asks(reference, visit)))

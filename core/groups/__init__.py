@@ -54,6 +54,7 @@ from core.groups.work import (
     next_work,
     pinned,
     superseded,
+    unmeasured,
 )
 
 __all__ = [
@@ -107,4 +108,5 @@ __all__ = [
     "pinned",
     "step",
     "superseded",
+    "unmeasured",
 ]

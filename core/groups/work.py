@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from core.config import MatchConfig
 from core.errors import NoReferenceError
 from core.groups.policy import Policy
 from core.groups.values import Box, Frozen, Group, Kind, Member
-from core.reference import SelectionStatistics, reference_costs
+from core.reference import Candidate, reference_costs
 
 __all__ = [
     "Failed",
@@ -32,26 +32,12 @@ __all__ = [
     "next_work",
     "pinned",
     "superseded",
+    "unmeasured",
 ]
 
 
-class Statistics(Protocol):
+class Statistics(Candidate, Protocol):
     """What is measured of a warp, as `core.groups.Measurement`."""
-
-    @property
-    def mean(self) -> float:
-        """Mean, in the warp's flux unit."""
-        ...
-
-    @property
-    def variance(self) -> float:
-        """Variance about the mean, flux unit squared."""
-        ...
-
-    @property
-    def count(self) -> float:
-        """Number of pixels."""
-        ...
 
     @property
     def box(self) -> Box | None:
@@ -118,10 +104,19 @@ class RefuseThese:
 
 @dataclass(frozen=True, slots=True)
 class MatchThese:
-    """Visits to be matched against the reference, ascending."""
+    """Visits to be matched against the reference, ascending.
+
+    Attributes
+    ----------
+    reference : int
+    visits : tuple of int
+    then : Ready
+        What is planned once all of them are, well or not, if the reference itself can be read.
+    """
 
     reference: int
     visits: tuple[int, ...]
+    then: Ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +179,8 @@ def next_work(
     visits = tuple(member.visit for member in frozen.members)
     if frozen.incomplete or frozen.kind is Kind.RETRACTION:
         return Ready(visits[0] if len(visits) == 1 else None, {})
-    unmeasured = tuple(visit for visit in visits if visit not in measured)
-    if unmeasured:
-        return MeasureThese(unmeasured)
+    if missing := unmeasured(frozen, measured):
+        return MeasureThese(missing)
     refused = _elsewhere(frozen, measured, pinned)
     if refused is not None:
         return refused
@@ -195,7 +189,12 @@ def next_work(
     choice = replace(choice, reference=reference)
     usable = (v for v in visits if v != reference and not isinstance(measured[v], Failed))
     missing = tuple(v for v in usable if v not in matched or matched[v].reference != reference)
-    return MatchThese(reference, missing) if missing and reference is not None else choice
+    return MatchThese(reference, missing, choice) if missing and reference is not None else choice
+
+
+def unmeasured(frozen: Frozen, measured: Collection[int]) -> tuple[int, ...]:
+    """Return the frozen members that are not measured, ascending."""
+    return tuple(member.visit for member in frozen.members if member.visit not in measured)
 
 
 def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
@@ -265,7 +264,8 @@ def _costs(
 ) -> Ready:
     """Return the costs of all members, and as the reference the first of the least cost."""
     try:
-        choice = reference_costs([_statistics(measured[visit]) for visit in visits], config)
+        known = (measured[visit] for visit in visits)
+        choice = reference_costs([None if isinstance(m, Failed) else m for m in known], config)
     except NoReferenceError as error:
         return Ready(None, dict.fromkeys(visits, math.nan), (str(error),))
     costs = dict(zip(visits, choice.costs, strict=True))
@@ -298,9 +298,3 @@ def _is_beaten(pinned: Pinned, best: Ready) -> bool:
     cost = best.costs[pinned.visit]
     bar = math.inf if math.isnan(cost) else cost  # without a cost it is no reference to hold on to
     return best.costs[best.reference] < bar - pinned.margin
-
-
-def _statistics(one: Statistics | Failed) -> SelectionStatistics | None:
-    if isinstance(one, Failed):
-        return None
-    return SelectionStatistics(one.mean, one.variance, one.count)

@@ -20,7 +20,6 @@ from rich.text import Text
 import schemas
 from core import MatchConfig
 from stream import fits
-from stream.assemble import Revision
 from stream.batch import BatchGroup, match_group, value_of
 from stream.commands.announce import describe_all, refuse_doubles, tell_faults
 from stream.commands.help import SectionedCommand
@@ -42,6 +41,7 @@ from stream.machine import Machine
 from stream.page import group_page
 from stream.patient import GaveUpError, PatientStore
 from stream.pictures import coadd_before_after
+from stream.revision import Revision
 from stream.settings import Settings
 from stream.wiring import (
     assembler,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from schemas import (
     EVENT_LIMITS,
     MESSAGE_TYPES,
+    BackgroundMetric,
     BackgroundModel,
     DeadLetter,
     GroupManifest,
@@ -26,6 +27,7 @@ from schemas import (
     Message,
     SchemaError,
     WarpArrived,
+    blank,
     decode,
     decode_value,
     encode_value,
@@ -302,3 +304,27 @@ def test_the_usual_headers_are_judged_as_all_others(
     headers = tuple(six[place] for place in order)
     for _ in range(2):  # what was remembered of the first changes nothing for the second
         assert of_headers(headers) == of_headers((*headers, ("traceparent", b"")))
+
+
+@EACH
+@given(data=st.data())
+def test_a_blank_is_filled_to_the_very_bytes(message: Message, data: st.DataObject) -> None:
+    """Whatever fields are left out of a message, told later they make the bytes of the whole."""
+    fields = message.__struct_fields__
+    left_out = data.draw(st.sets(st.sampled_from(fields))) if fields else set()
+    names = [name for name in fields if name in left_out]
+    plain = [getattr(message, name) for name in names]
+    assert blank(message, *names).filled(*plain) == encode_value(message)
+
+
+def test_a_blank_has_what_is_told_later() -> None:
+    """What stood in the gaps before is nowhere; too few or too many values are refused."""
+    (metric,) = (one for one in FLAT if isinstance(one, BackgroundMetric))
+    form = blank(metric, "trigger", "cost")
+    other = msgspec.structs.replace(metric, trigger="quiet", cost=None)
+    assert form.filled("quiet", None) == encode_value(other)
+    for values in ((), ("quiet",), ("quiet", None, 1.0)):
+        with pytest.raises(ValueError, match="zip"):
+            form.filled(*values)
+    with pytest.raises(SchemaError):
+        blank(msgspec.structs.replace(metric, cost=np.inf), "trigger")

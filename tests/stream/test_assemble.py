@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,17 @@ import schemas
 from core import groups
 from core.groups.changed import replace as changed
 from stream import jobs
-from stream.assemble import Assembler, Revision
+from stream.assemble import Assembler
 from stream.basis import Past
 from stream.batch import BatchGroup, group_files, match_group, value_of
 from stream.describe import Described
 from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, decode
+from stream.log.seam import Outgoing
+from stream.log.topics import Topics
+from stream.outbox import Outbox
 from stream.rebuild import background
+from stream.revision import Revision, case_of
 from stream.runner import Runner
 from stream.workshop import Fulfilled, Tried, Workshop
 from tests.stream.night import CONFIG, arrival, write_larger_warp, write_warp
@@ -215,7 +220,7 @@ def test_mixed_skies_are_flagged(paths: list[Path]) -> None:
     )
     frozen = batch.frozen(1)
     done = _fulfilled(frozen)
-    revision = assembler().revision(batch.group, frozen, done, now=NOW)
+    revision = assembler().revision(case_of(batch.group, frozen, done), NOW)
     assert revision.models[1].flags == ("mixed_sky",)
     assert revision.models[2].flags == ()
 
@@ -232,7 +237,7 @@ def test_a_retraction_withdraws_all(paths: list[Path]) -> None:
         withdrawn=(1, 2),
     )
     revision = assembler().revision(
-        batch.group, frozen, Fulfilled(), past=Past(reference=1), now=NOW
+        case_of(batch.group, frozen, Fulfilled(), Past(reference=1)), NOW
     )
     assert [(m.visit, m.status, m.input_digest) for m in revision.models] == [
         (1, "withdrawn", None),
@@ -289,3 +294,67 @@ def _fulfilled(frozen: groups.Frozen) -> Fulfilled:
             for visit in visits[1:]
         },
     )
+
+
+def _with_made_ahead(batch: BatchGroup, assumed: groups.Frozen, done: Fulfilled) -> Fulfilled:
+    """Return the same with the messages of each match made ahead, for an assumed revision."""
+    matched = dict(done.matched)
+    for visit, tried in done.matched.items():
+        measured = done.measured[visit]
+        assert isinstance(tried, Tried)
+        assert isinstance(measured, groups.Measurement)
+        made = assembler().ahead(batch.group, assumed, visit, tried, measured)
+        matched[visit] = replace(tried, made=made)
+    return replace(done, matched=matched)
+
+
+def _records(batch: BatchGroup, frozen: groups.Frozen, done: Fulfilled) -> list[Outgoing]:
+    revision = assembler().revision(case_of(batch.group, frozen, done), NOW)
+    return list(Outbox(Topics(), 0, "test").revision(revision, NOW))
+
+
+def _timed(done: Fulfilled) -> Fulfilled:
+    """Return the same with a match's timings, and what was spent so far."""
+    for visit, tried in done.matched.items():
+        assert isinstance(tried, Tried)
+        assert isinstance(tried.result, jobs.Matched)
+        timed = replace(tried.result, timings={"match": visit / 8})
+        done.matched[visit] = replace(tried, result=timed)
+        done.spent(visit, timed.timings)
+    return done
+
+
+def test_what_was_made_ahead_is_what_would_be_made(paths: list[Path]) -> None:
+    """Records are the same to the byte whether rows were made ahead or when the group was due."""
+    batch = batch_of(paths)
+    frozen = batch.frozen(1)
+    done = _timed(_fulfilled(frozen))
+    done.costs = {1: 0.25, 2: math.nan, 3: 0.75}
+    ahead = _with_made_ahead(batch, frozen, done)
+    assert case_of(batch.group, frozen, ahead).made.keys() == {2, 3}
+    assert _records(batch, frozen, ahead) == _records(batch, frozen, done)
+
+
+def test_what_was_made_for_another_revision_is_not_sent(paths: list[Path]) -> None:
+    """A row that was made for another revision than the one that came is made anew."""
+    batch = batch_of(paths)
+    frozen = batch.frozen(1)
+    done = _timed(_fulfilled(frozen))
+    for assumed in (changed(frozen, revision=2), changed(frozen, kind=groups.Kind.UPDATE)):
+        ahead = _with_made_ahead(batch, assumed, done)
+        assert not case_of(batch.group, frozen, ahead).made
+        assert _records(batch, frozen, ahead) == _records(batch, frozen, done)
+
+
+def test_a_metric_made_ahead_gives_way_to_what_is_known_now(paths: list[Path]) -> None:
+    """What was measured or spent since then is in the metrics, as if nothing had been made."""
+    batch = batch_of(paths)
+    frozen = batch.frozen(1)
+    done = _timed(_fulfilled(frozen))
+    ahead = _with_made_ahead(batch, frozen, done)
+    for one in (done, ahead):
+        one.measured[2] = groups.Measurement(3.0, 2.0, 8.0)
+        one.timings = {**one.timings, 3: {"decode": 9.0, "match": 1.0}}
+    metrics = assembler().revision(case_of(batch.group, frozen, ahead), NOW).metrics
+    assert [metrics[1].mean, metrics[2].decode_s] == [3.0, 9.0]
+    assert _records(batch, frozen, ahead) == _records(batch, frozen, done)

@@ -15,10 +15,11 @@ import core
 import schemas
 from core import groups
 from stream import fits, jobs
-from stream.assemble import Assembler, Revision
+from stream.assemble import Assembler
 from stream.basis import Past
 from stream.faults import WarpError, WarpFault
 from stream.log.topics import Topics
+from stream.revision import Revision, case_of
 from stream.runner import Runner
 from stream.workshop import Due, Fulfilled, Tried, Workshop
 from tests.stream.chaos import StubPool, StubStore
@@ -83,7 +84,7 @@ def _done(*matched: Tried, **changes: Any) -> Fulfilled:
 
 def _made(frozen: groups.Frozen, done: Fulfilled, previous: int | None = 1) -> Revision:
     assembler = Assembler(CONFIG, core.VerdictProfile.LSST2017, "9.9")
-    return assembler.revision(GROUP, frozen, done, past=Past(reference=previous), now=NOW)
+    return assembler.revision(case_of(GROUP, frozen, done, Past(reference=previous)), NOW)
 
 
 def _no_overlap(visit: int) -> Tried:
@@ -171,7 +172,7 @@ def test_reasons_are_joined_and_bounded(steps: int) -> None:
     """Several reasons are one text with semicolons, cut where the field ends."""
     bad = _quality(sky_chi2=90.0, flags=("edge_step",) * steps)
     made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
-        GROUP, _frozen(1, 2), _done(_with_quality(2, bad)), past=Past(reference=1), now=NOW
+        case_of(GROUP, _frozen(1, 2), _done(_with_quality(2, bad)), Past(reference=1)), NOW
     )
     whole = "; ".join(made.models[1].verdict_reasons)
     assert whole.count("; edge_step") == steps
@@ -201,7 +202,7 @@ def test_a_summary_of_thousands_of_rejections_fits_its_topic() -> None:
     bad = _quality(sky_chi2=90.0, flags=("edge_step",) * 5)
     done = _done(*(_with_quality(visit, bad) for visit in visits[1:]))
     made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
-        GROUP, _frozen(*visits), done, past=Past(reference=1), now=NOW
+        case_of(GROUP, _frozen(*visits), done, Past(reference=1)), NOW
     )
     (spec,) = (one for one in Topics().specs(1) if one.name == Topics().groups)
     assert all(one.reason for one in made.summary.members[1:])
@@ -282,7 +283,7 @@ def test_a_verdict_has_the_limits_that_were_set() -> None:
     for limits in (None, core.VerdictLimits(sky_chi2=3.0), core.VerdictLimits(worst_block=4.0)):
         assembler = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9", limits)
         model = assembler.revision(
-            GROUP, _frozen(1, 2), done, past=Past(reference=1), now=NOW
+            case_of(GROUP, _frozen(1, 2), done, Past(reference=1)), NOW
         ).models[1]
         reasons = [reason.split()[0] for reason in model.verdict_reasons]
         seen.append((model.verdict, model.verdict_profile, reasons, model.config_digest))
@@ -298,7 +299,7 @@ def test_a_reason_names_a_place_in_the_tract() -> None:
     """Where the worst block lies is said as the message's quality has it."""
     quality = _quality(worst_block=9.0)
     made = Assembler(CONFIG, core.VerdictProfile.SURVEY, "9.9").revision(
-        GROUP, _frozen(1, 2), _done(_with_quality(2, quality)), past=Past(reference=1), now=NOW
+        case_of(GROUP, _frozen(1, 2), _done(_with_quality(2, quality)), Past(reference=1)), NOW
     )
     model = made.models[1]
     assert model.quality is not None

@@ -54,6 +54,8 @@ def test_only_matches_of_the_very_warps_are_found() -> None:
     assert [*foresight.find(KEY, frozen("a1", "a2", "b9"))] == []
     assert [*foresight.find(KEY, frozen("a1", "a2"))] == []
     assert [*foresight.find(OTHER, frozen("a1", "a2", "a9"))] == []
+    assert [*foresight.find(KEY, frozen("a1", "a2", "a9"), {2: "known"})] == [1]
+    assert [*foresight.find(KEY, frozen("a1", "a2", "a9"), {1, 2, 3})] == []
 
 
 def test_each_match_is_counted_once() -> None:

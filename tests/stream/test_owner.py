@@ -12,9 +12,9 @@ import pytest
 
 import core
 import schemas
-from stream.assemble import Revision
 from stream.log.seam import LogRefusedError, Outgoing, PartitionLostError
 from stream.owner import Owner, Status
+from stream.revision import Revision
 from tests.stream.night import FAST, START_S
 from tests.stream.ownerbench import Bench, arrived, whole
 

@@ -24,6 +24,7 @@ from stream.fetch import Held, Want
 from stream.fits import DecodeLimits, WarpError, WarpFault
 from stream.results import LocalKeeper, Results
 from stream.results import Shelf as Kept
+from stream.revision import case_of
 from stream.runner import Runner
 from stream.suspects import Watch
 from stream.workshop import Due, Fulfilled, Tried, Workshop
@@ -329,7 +330,7 @@ def reworked(
 def messages(done: Fulfilled, frozen: groups.Frozen) -> list[bytes]:
     """Return the bytes of the models that are made of what was found."""
     revision = Assembler(CONFIG, core.VerdictProfile.SURVEY, "test").revision(
-        GROUP, frozen, done, now=0.0
+        case_of(GROUP, frozen, done), 0.0
     )
     return [schemas.encode_value(model) for model in revision.models]
 
