@@ -11,8 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from msgspec import Struct
-
 __all__ = [
     "Footing",
     "Headers",
@@ -99,7 +97,8 @@ class Record:
     headers: Headers = ()
 
 
-class Outgoing(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Outgoing:
     """One record to be written; the partition is always explicit."""
 
     topic: str
