@@ -34,6 +34,11 @@ T = TypeVar("T")
 _LOOK_S: Final = 5.0
 
 
+def _nameless(_uri: str) -> str:
+    """Take all files to be of one storage."""
+    return ""
+
+
 class Pool(Protocol):
     """Where jobs run."""
 
@@ -79,6 +84,8 @@ class Runner:
     ----------
     config : MatchConfig
         As given.
+    store_of : callable
+        Names the storage that a URI is of: no storage has all slots while jobs on another wait.
     look_s : float
         After so many seconds of a job, and again after as many, its result is looked for: after a
         rebalance the copy that had begun it may have finished it.
@@ -101,6 +108,7 @@ class Runner:
         self._runs = Runs()
         self._names = JobNames(config)
         self._results = Results()
+        self.store_of = _nameless
         self.look_s = _LOOK_S
         self._watch: Watch | None = None
 
@@ -160,9 +168,10 @@ class Runner:
     async def _do(self, name: str, job: Callable[..., T], run: Run) -> T | jobs.JobFault:
         """Do a job in a slot; while its storage is away others have the slot."""
         errand = Errand.of(self._in_pool, job, run.arrivals)
+        store = self.store_of(run.arrivals[-1].uri)
         while True:
             try:
-                async with self._slots.take(run.turn):
+                async with self._slots.take(run.turn, store):
                     run.begun, run.away = True, None
                     work = self._done(name, errand)
                     return await self._or_found(work, name, run.arrivals)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Final
@@ -75,7 +76,7 @@ class Turn:
 
     def __init__(self, rank: Rank) -> None:
         self.rank = rank
-        self._waits: tuple[Slots, asyncio.Future[None]] | None = None
+        self._waits: tuple[_Line, asyncio.Future[None]] | None = None
 
     def promote(self, rank: Rank) -> None:
         """Bring a turn forward; a later rank than it has changes nothing."""
@@ -83,13 +84,13 @@ class Turn:
             return
         self.rank = rank
         if self._waits is not None:
-            slots, given = self._waits
-            slots.queue(rank, given)
+            line, given = self._waits
+            line.queue(rank, given)
 
     @contextlib.contextmanager
-    def waiting(self, slots: Slots, given: asyncio.Future[None]) -> Iterator[None]:
+    def waiting(self, line: _Line, given: asyncio.Future[None]) -> Iterator[None]:
         """Note for the time of the context where the job waits."""
-        self._waits = slots, given
+        self._waits = line, given
         try:
             yield
         finally:
@@ -99,6 +100,10 @@ class Turn:
 class Slots:
     """A number of slots, and those who wait for one.
 
+    Whoever waits for files of a storage that is slow, but gives them, has a slot meanwhile. So a
+    storage that has half of the slots gets no more while jobs on another wait: workers must not
+    stand idle for it. Slots that nobody else wants are its own.
+
     Parameters
     ----------
     slots : int
@@ -107,50 +112,102 @@ class Slots:
 
     def __init__(self, slots: int) -> None:
         self._free = slots
-        self._number = count()
+        self._share = (slots + 1) // 2
+        self._numbers = count()
+        self._held: Counter[str] = Counter()
+        self._lines: dict[str, _Line] = {}
+
+    @contextlib.asynccontextmanager
+    async def take(self, turn: Turn, store: str = "") -> AsyncIterator[None]:
+        """Have a slot for the time of the context; the least rank first, equal ones in turn.
+
+        Parameters
+        ----------
+        turn : Turn
+        store : str
+            Name of the storage that the job is on.
+        """
+        await self._acquire(turn, store)
+        try:
+            yield
+        finally:
+            self._release(store)
+
+    async def _acquire(self, turn: Turn, store: str) -> None:
+        if self._free:
+            self._free -= 1
+            self._held[store] += 1
+            return
+        line = self._lines.setdefault(store, _Line(self._numbers))
+        given = line.join(turn.rank)
+        try:
+            with turn.waiting(line, given):
+                await given
+        except asyncio.CancelledError:
+            if given.cancelled():
+                line.leave(given)
+            else:
+                self._release(store)  # it was given at the very moment
+            raise
+
+    def _release(self, store: str) -> None:
+        self._held[store] -= 1
+        self._held += Counter()  # which forgets who has none
+        self._lines = {name: line for name, line in self._lines.items() if line.first() is not None}
+        if not self._lines:
+            self._free += 1
+            return
+        chosen = min(self._lines, key=self._place_of)
+        self._held[chosen] += 1
+        self._lines[chosen].serve()
+
+    def _place_of(self, store: str) -> tuple[bool, tuple[Rank, int] | None]:
+        """Return the place among storages of whoever is the first to wait for one."""
+        return self._held[store] >= self._share, self._lines[store].first()
+
+
+class _Line:
+    """Those who wait for a slot with jobs on one storage.
+
+    Parameters
+    ----------
+    numbers : iterator of int
+        Of the order of asking, for all lines.
+    """
+
+    def __init__(self, numbers: Iterator[int]) -> None:
+        self._numbers = numbers
         self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []
         self._places: dict[asyncio.Future[None], int] = {}
         self._gone = 0
 
-    @contextlib.asynccontextmanager
-    async def take(self, turn: Turn) -> AsyncIterator[None]:
-        """Have a slot for the time of the context; the least rank first, equal ones in turn."""
-        await self._acquire(turn)
-        try:
-            yield
-        finally:
-            self._release()
+    def first(self) -> tuple[Rank, int] | None:
+        """Return the rank of whoever is next, and what tells it from equal ones; None is nobody."""
+        while self._waiting and self._waiting[0][-1].done():
+            heapq.heappop(self._waiting)
+            self._gone -= 1
+        return self._waiting[0][:2] if self._waiting else None
+
+    def join(self, rank: Rank) -> asyncio.Future[None]:
+        """Let one wait; return what is set when it is served."""
+        given = asyncio.get_running_loop().create_future()
+        self.queue(rank, given)
+        return given
 
     def queue(self, rank: Rank, given: asyncio.Future[None]) -> None:
         """Let one wait by a rank, perhaps beside a later one; the first to come up counts."""
         self._places[given] = self._places.get(given, 0) + 1
-        heapq.heappush(self._waiting, (rank, next(self._number), given))
+        heapq.heappush(self._waiting, (rank, next(self._numbers), given))
 
-    async def _acquire(self, turn: Turn) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        given = asyncio.get_running_loop().create_future()
-        self.queue(turn.rank, given)
-        try:
-            with turn.waiting(self, given):
-                await given
-        except asyncio.CancelledError:
-            if given.cancelled():
-                self._went(self._places.pop(given))
-            else:
-                self._release()  # it was given at the very moment
-            raise
+    def serve(self) -> None:
+        """Serve whoever is `first`."""
+        *_, given = heapq.heappop(self._waiting)
+        given.set_result(None)
+        self._went(self._places.pop(given) - 1)
 
-    def _release(self) -> None:
-        while self._waiting:
-            *_, given = heapq.heappop(self._waiting)
-            if not given.done():
-                given.set_result(None)
-                self._went(self._places.pop(given) - 1)
-                return
-            self._gone -= 1
-        self._free += 1
+    def leave(self, given: asyncio.Future[None]) -> None:
+        """Let one go who was cancelled."""
+        self._went(self._places.pop(given))
 
     def _went(self, places: int) -> None:
         """Note places that nobody waits in any more; once they are the half they are cleared."""

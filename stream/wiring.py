@@ -248,6 +248,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
     watch = Watch(policy_for, clock)
     telling = TellingPool(pool, telemetry)
     runner = job_runner(settings, fetcher, telling).equip(results, watch)
+    runner.store_of = fetcher.store_of
     kept = spool(settings)
     if kept is not None:
         runner.spool(kept, telemetry.decoded)

@@ -108,7 +108,7 @@ class Fetcher:
             one.name: BucketObjects(one.name, self._limits, self._landing) for one in self._allowed
         }
         self._budget = ByteBudget(self._limits.in_flight_bytes)
-        self._reading = asyncio.Semaphore(self._limits.readers)
+        self._reading: dict[str, asyncio.Semaphore] = {}
         self._breakers: dict[str, Breaker] = {}
         self._patience: WeakKeyDictionary[Want, Patience] = WeakKeyDictionary()
 
@@ -152,6 +152,16 @@ class Fetcher:
         await asyncio.sleep(error.pause_s)
         if not isinstance(error, NotThereError):
             await self._breaker(error.store).available()
+
+    def store_of(self, uri: str) -> str:
+        """Name the storage that a URI is of, as far as the text tells; "" if it is of none."""
+        try:
+            one = object_of(uri)
+            if one is None:
+                return self._files.store_of(local_path(uri))
+            return self._buckets[one.bucket].store
+        except (WarpError, KeyError):
+            return ""
 
     async def start(self) -> None:
         """Clear away what killed processes left; what keeps files from landing is told later."""
@@ -233,7 +243,7 @@ class Fetcher:
 
     async def _find(self, place: _Place, want: Want) -> FoundFile | FoundObject:
         with self._waiting_for(want, place):
-            async with self._reading:
+            async with self._readers(place.store):
                 found: FoundFile | FoundObject
                 if isinstance(place.what, Object):
                     bucket = self._buckets[place.what.bucket]
@@ -264,7 +274,7 @@ class Fetcher:
         with self._breaker(str(self._landing.folder)).asked(), self._waiting_for(want, place):
             file = await held.enter_async_context(self._landing.file(found.size))
             try:
-                async with self._reading:
+                async with self._readers(place.store):
                     await self._read(place, found, file)
             except ChangedError as error:
                 if not last:
@@ -286,6 +296,13 @@ class Fetcher:
             await self._buckets[place.what.bucket].land(found, file)
         elif isinstance(found, FoundFile):
             await self._files.land(place.store, found, file)
+
+    def _readers(self, store: str) -> asyncio.Semaphore:
+        """Return what bounds the files of one storage: a slow one keeps no other from reading."""
+        found = self._reading.get(store)
+        if found is None:
+            found = self._reading[store] = asyncio.Semaphore(self._limits.readers)
+        return found
 
     # -- those who are waited for ------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ class FetchLimits:
     in_flight_bytes : int
         Bytes of all files that are being read or held at once.
     readers : int
-        Files read at once.
+        Files read at once from one storage.
     chunk_bytes : int
         Bytes of a file that are in memory at once.
     stall_s : float

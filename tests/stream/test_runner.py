@@ -294,3 +294,45 @@ async def test_who_is_called_off_leaves_nothing() -> None:
     await settled()
     assert workers.stopped == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Slow:
+    """A storage of which one folder's files come one by one, when they are let come."""
+
+    def __init__(self) -> None:
+        self.come = asyncio.Semaphore(0)
+
+    @asynccontextmanager
+    async def hold(self, *wants: Want) -> AsyncIterator[list[Held]]:
+        """Give names for bytes."""
+        if any(want.uri.startswith("/slow/") for want in wants):
+            await self.come.acquire()
+        yield [want.uri.encode() for want in wants]
+
+    async def available(self, error: StoreAwayError) -> None:
+        """Wait for nothing: it is never away."""
+
+
+async def test_a_slow_storage_does_not_stop_the_others(workers: Workers) -> None:
+    """Once one of a slow folder's files has come, jobs on other files are done at once."""
+    store = Slow()
+    runner = Runner(store, workers, CONFIG, DecodeLimits(), 2)
+    runner.store_of = lambda uri: uri.split("/")[1]
+    many = [
+        msgspec.structs.replace(ONE, visit=n, checksum=f"{n:064x}", uri=f"/{folder}/{n}")
+        for folder, numbers in (("slow", range(1, 6)), ("fast", range(6, 12)))
+        for n in numbers
+    ]
+    slow, fast = (
+        [asked(runner, one, at=one.visit) for one in many if one.uri.startswith(f"/{folder}/")]
+        for folder in ("slow", "fast")
+    )
+    await settled()
+    assert workers.done == []
+    store.come.release()
+    assert all(isinstance(one, Measured) for one in await asyncio.gather(*fast))
+    assert workers.done == [1, *range(6, 12)]
+    for _ in many:
+        store.come.release()
+    assert all(isinstance(one, Measured) for one in await asyncio.gather(*slow))
+    await runner.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,3 +141,104 @@ def test_small_groups_do_not_wait_for_a_large_one(small: list[tuple[int, int]], 
 def test_a_large_group_waits_for_a_bounded_time(frozen: int, large: int, small: int) -> None:
     """What freezes later than a large group's share comes behind it, however small it is."""
     assert due_time(frozen, large) < due_time(frozen + JOB_SHARE_MS * large, small)
+
+
+class Shelf:
+    """Slots under jobs that are asked for, served, ended and called off one by one."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = Slots(slots)
+        self.waiting: dict[int, tuple[asyncio.Task[None], contextlib.AsyncExitStack]] = {}
+        self.inside: dict[int, contextlib.AsyncExitStack] = {}
+
+    async def ask(self, number: int, rank: Rank, store: str) -> None:
+        """Ask for a slot."""
+        held = contextlib.AsyncExitStack()
+        entering = held.enter_async_context(self.slots.take(Turn(rank), store))
+        self.waiting[number] = asyncio.create_task(entering), held
+        await self._settle()
+
+    async def end(self, number: int) -> None:
+        """Give a slot back."""
+        await self.inside.pop(number).aclose()
+        await self._settle()
+
+    async def call_off(self, number: int) -> None:
+        """Let one that waits leave."""
+        entering, _ = self.waiting.pop(number)
+        entering.cancel()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        await settled()
+        for number, (entering, held) in list(self.waiting.items()):
+            if entering.done():
+                self.inside[number] = held
+                del self.waiting[number]
+
+
+class Twin:
+    """The same in plain words: lists, and a look at all of them."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.waiting: dict[int, tuple[Rank, str]] = {}
+        self.inside: dict[int, str] = {}
+
+    def serve(self) -> None:
+        """Give free slots away: to a storage with less than half of them first, then by rank."""
+        while self.waiting and len(self.inside) < self.slots:
+            held = [*self.inside.values()]
+            number = min(
+                self.waiting,
+                key=lambda n: (
+                    2 * held.count(self.waiting[n][1]) >= self.slots,
+                    self.waiting[n][0],
+                    n,
+                ),
+            )
+            self.inside[number] = self.waiting.pop(number)[1]
+
+
+async def _lived_through(data: st.DataObject, slots: int) -> None:
+    shelf, twin = Shelf(slots), Twin(slots)
+    for number in range(data.draw(st.integers(1, 14))):
+        rank, store = data.draw(RANKS), data.draw(st.sampled_from(["", "file", "s3"]))
+        twin.waiting[number] = rank, store
+        twin.serve()
+        await shelf.ask(number, rank, store)
+        for gone in data.draw(st.lists(st.integers(0, number), max_size=2, unique=True)):
+            if gone in twin.inside:
+                del twin.inside[gone]
+                twin.serve()
+                await shelf.end(gone)
+            elif gone in twin.waiting:
+                del twin.waiting[gone]
+                await shelf.call_off(gone)
+            assert (shelf.inside.keys(), shelf.waiting.keys()) == (
+                twin.inside.keys(),
+                twin.waiting.keys(),
+            )
+    for number in sorted(twin.inside.keys() | twin.waiting.keys()):
+        await (shelf.end(number) if number in shelf.inside else shelf.call_off(number))
+
+
+@given(st.data(), st.integers(1, 5))
+def test_whoever_is_served_is_who_the_sentences_say(data: st.DataObject, slots: int) -> None:
+    """Whatever comes, ends and leaves, slots go to whom a plain look at all gives them."""
+    asyncio.run(_lived_through(data, slots))
+
+
+async def test_a_slow_storage_leaves_half_to_the_others() -> None:
+    """It may have all slots while nobody else asks; then each that ends goes to others, to half."""
+    shelf = Shelf(4)
+    for number in range(6):
+        await shelf.ask(number, (DUE, 0, "slow"), "slow")
+    assert [*shelf.inside] == [0, 1, 2, 3]
+    for number in range(10, 14):
+        await shelf.ask(number, (DUE, 9, "fast"), "fast")
+    seen = []
+    for number in (0, 1, 2, 10, 11):
+        await shelf.end(number)
+        seen.append(sorted(shelf.inside))
+    assert seen == [[1, 2, 3, 10], [2, 3, 10, 11], [3, 4, 10, 11], [3, 4, 11, 12], [3, 4, 12, 13]]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
+import threading
 from pathlib import Path
 
 import pytest
 
 from stream.faults import StoreAwayError, StoreTrouble, WarpError, WarpFault
-from stream.fetch import Fetcher, Held, Hooks, Want
+from stream.fetch import Bucket, Fetcher, Held, Hooks, Want, posix
 from stream.fetch.landing import LandedFile, Landing
 from tests.stream.fetch.fetching import CONTENT, SHA, fault, fetched, over, quick, trouble
 
@@ -49,6 +50,49 @@ async def test_files_are_served_in_the_order_of_asking(root: Path) -> None:
     await asyncio.gather(*jobs)
     assert len(order) == 4
     await fetcher.close()
+
+
+async def test_a_slow_storage_keeps_no_other_from_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While all who may read from one folder wait for it, a file of another is read."""
+    slow, fast = tmp_path / "slow", tmp_path / "fast"
+    for folder in (slow, fast):
+        folder.mkdir()
+        (folder / "a.fits").write_bytes(CONTENT)
+    go_on, reading = threading.Event(), threading.Semaphore(0)
+
+    def crawl(found: posix.FoundFile, file: LandedFile, chunk_bytes: int) -> None:
+        if found.root == str(slow):
+            reading.release()
+            go_on.wait(10)
+        copy(found, file, chunk_bytes)
+
+    copy = posix.copy
+    monkeypatch.setattr(posix, "copy", crawl)
+    fetcher = Fetcher([slow, fast], tmp_path / "landing", quick(in_flight_bytes=10**6, readers=2))
+    many = [asyncio.create_task(fetched(fetcher, str(slow / "a.fits"))) for _ in range(4)]
+    for _ in range(2):
+        assert await asyncio.to_thread(reading.acquire, timeout=5)
+    assert await asyncio.wait_for(fetched(fetcher, str(fast / "a.fits")), 5) == CONTENT
+    assert not reading.acquire(blocking=False)  # of the slow one no more than two are read
+    assert not any(one.done() for one in many)
+    go_on.set()
+    assert await asyncio.gather(*many) == [CONTENT] * 4
+    await fetcher.close()
+
+
+async def test_a_storage_is_known_by_a_uri_alone(root: Path) -> None:
+    """Files of one folder are of one storage, those of a bucket of another; bad ones of none."""
+    fetcher = Fetcher([root, Bucket("sky", "")], root.parent / "landing", quick())
+    names = [
+        fetcher.store_of(uri)
+        for uri in (f"{root}/a", f"file://{root}/b/c", "s3://sky/a", "s3://other/a", "http://x/a")
+    ]
+    await fetcher.close()
+    assert names[0] == names[1]
+    assert len(set(names[1:4])) == 3
+    assert names[3:] == ["", ""]
 
 
 async def test_a_file_larger_than_the_bound_is_read_alone(root: Path) -> None:
