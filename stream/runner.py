@@ -108,7 +108,7 @@ class Runner:
         self._runs = Runs()
         self._names = JobNames(config)
         self._results = Results()
-        self.store_of = _nameless
+        self.store_of: Callable[[str], str] = _nameless
         self.look_s = _LOOK_S
         self._watch: Watch | None = None
 
