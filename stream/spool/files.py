@@ -8,9 +8,10 @@
     planes       float32, int32, float32 [y, x], native; each begins at a multiple of 4096
 
 A file appears under its name when it is whole, so that one which a kill cut off is none. Its space
-is allocated before anything is written: a full disk is an answer then, and not half a file. Bytes
-are written, not mapped for writing, and a file's size is looked at before it is mapped for reading,
-so that neither a full disk nor a file that was cut off later can end a process by SIGBUS.
+is allocated before anything is written: a full disk is an answer then, and not half a file. A file
+that nobody needs any more is written over, if it has the size. Bytes are written, not mapped for
+writing, and a file's size is looked at before it is mapped for reading, so that neither a full disk
+nor a file that was cut off later can end a process by SIGBUS.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def lay(place: Place, exposure: core.MaskedImage) -> bool:
     new = unready(place.path)
     try:
         plainfiles.remove(new)  # of an earlier try, whose worker died of it
-        with FileIO(new, "xb") as file:
+        with _begun(new, place.old, size) as file:
             _allocate(file.fileno(), size)
             for number, plane in enumerate(planes):
                 _write(file.fileno(), plane, start + number * plane_bytes(exposure.shape))
@@ -131,6 +132,21 @@ def _crc(plane: NDArray[Any]) -> int:
 
 def _bytes_of(plane: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(plane).data.cast("B")
+
+
+def _begun(path: str, old: str | None, size: int) -> FileIO:
+    """Open a file to be written, if it can be one of the same size that is not needed any more.
+
+    To give pages back and have others costs more than to write them, on a virtual machine several
+    times as much. Nobody maps that file; it keeps its size, so that even who did would live.
+    """
+    if old is not None:
+        with contextlib.suppress(OSError):
+            if plainfiles.size_of(old) == size:
+                plainfiles.move(old, path)
+                return FileIO(path, "r+b")
+            plainfiles.remove(old)  # there is no room for both
+    return FileIO(path, "xb")
 
 
 def _allocate(descriptor: int, size: int) -> None:

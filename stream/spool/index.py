@@ -101,6 +101,14 @@ def key_of(checksum: str, scale: float) -> str:
     return hashlib.sha256(f"{checksum} {float(scale)!r}".encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A file that had to make room and is there still, to be written over."""
+
+    name: str
+    size: int
+
+
 @dataclass(slots=True)
 class _Entry:
     number: int
@@ -108,6 +116,7 @@ class _Entry:
     ready: bool = False
     pins: int = 0
     worth: Worth = Worth.MEMBER
+    old: _Left | None = None
 
 
 class Spool:
@@ -262,8 +271,9 @@ class Spool:
             yield None
             return
         cause = Cause.RETRY
+        old = None if entry.old is None else self._files.path(entry.old.name)
         try:
-            yield Place(self._path(key, entry), entry.size)
+            yield Place(self._path(key, entry), entry.size, old)
             cause = Cause.NO_ROOM
         finally:
             self._settle(key, entry, cause)
@@ -316,12 +326,23 @@ class Spool:
         if victims is None:
             return None
         self.evictions += len(victims)
-        self._let_go(victims, Cause.EVICTED)
-        await self._removals()
-        entry = self._entries[key] = _Entry(next(self._numbers), size)
+        old = self._left(victims[0]) if victims else None
+        self._let_go(victims[1:], Cause.EVICTED)
+        try:
+            await self._removals()
+        except asyncio.CancelledError:
+            self._remove_soon(old)
+            raise
+        entry = self._entries[key] = _Entry(next(self._numbers), size, old=old)
         self._lines[entry.worth][key] = None
         self._bytes += size
+        self._count_out(old)
         return entry
+
+    def _left(self, key: str) -> _Left:
+        """Take a victim out, whose file is there until it is written over."""
+        self._note_gone(key, Cause.EVICTED)
+        return self._strike(key)
 
     def _victims(self, size: int) -> list[str] | None:
         """Return whose files have to go for another's; None if not even all of them would do."""
@@ -357,30 +378,34 @@ class Spool:
         In a thread, as the system takes its time to give back so many pages; and to its end, even
         if nobody waits for it any more.
         """
-        if not keys:
-            return
         for key in keys:
             self._note_gone(key, cause)
-        removal = asyncio.create_task(self._remove([(key, self._strike(key)) for key in keys]))
-        self._leaving.add(removal)
-        removal.add_done_callback(self._leaving.discard)
+        self._remove_soon(*(self._strike(key) for key in keys))
 
-    def _strike(self, key: str) -> _Entry:
+    def _strike(self, key: str) -> _Left:
         entry = self._entries.pop(key)
         del self._lines[entry.worth][key]
         self._leaving_bytes += entry.size
-        return entry
+        return _Left(_name(key, entry), entry.size)
 
-    async def _remove(self, entries: list[tuple[str, _Entry]]) -> None:
-        for key, entry in entries:
+    def _remove_soon(self, *files: _Left | None) -> None:
+        left = [one for one in files if one is not None]
+        if left:
+            removal = asyncio.create_task(self._remove(left))
+            self._leaving.add(removal)
+            removal.add_done_callback(self._leaving.discard)
+
+    async def _remove(self, files: list[_Left]) -> None:
+        for one in files:
             try:
-                await asyncio.to_thread(self._files.remove, _name(key, entry))
+                await asyncio.to_thread(self._files.remove, one.name)
             finally:
-                self._count_out(entry)
+                self._count_out(one)
 
-    def _count_out(self, entry: _Entry) -> None:
-        self._bytes -= entry.size
-        self._leaving_bytes -= entry.size
+    def _count_out(self, left: _Left | None) -> None:
+        if left is not None:
+            self._bytes -= left.size
+            self._leaving_bytes -= left.size
 
     async def _removals(self) -> None:
         """Wait until all that had to leave has left."""
@@ -389,6 +414,7 @@ class Spool:
 
     def _settle(self, key: str, entry: _Entry, cause: Cause) -> None:
         self._settled.set()
+        self._leave(entry)
         size = self._files.size(_name(key, entry))
         if size is None:
             self._count_out(self._strike(key))
@@ -399,6 +425,14 @@ class Spool:
         entry.size, entry.ready = size, True
         self._lines[entry.worth].move_to_end(key)
         self._gone.pop(key, None)
+
+    def _leave(self, entry: _Entry) -> None:
+        """Have the file removed that could have been written over, if it was not."""
+        old, entry.old = entry.old, None
+        if old is not None and self._files.size(old.name) is not None:
+            self._bytes += old.size
+            self._leaving_bytes += old.size
+            self._remove_soon(old)
 
     def _path(self, key: str, entry: _Entry) -> str:
         return self._files.path(_name(key, entry))

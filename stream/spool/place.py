@@ -30,10 +30,13 @@ class Place:
         The file, not there yet.
     room : int
         Bytes that it may have.
+    old : str or None
+        A file that had to make room, and may be written over: its pages need not be had anew.
     """
 
     path: str
     room: int
+    old: str | None = None
 
 
 class PlaneFiles:

@@ -84,7 +84,7 @@ async def test_a_slow_storage_keeps_no_other_from_reading(
 
 async def test_a_storage_is_known_by_a_uri_alone(root: Path) -> None:
     """Files of one folder are of one storage, those of a bucket of another; bad ones of none."""
-    fetcher = Fetcher([root, Bucket("sky", "")], root.parent / "landing", quick())
+    fetcher = Fetcher([root, Bucket("sky", ())], root.parent / "landing", quick())
     names = [
         fetcher.store_of(uri)
         for uri in (f"{root}/a", f"file://{root}/b/c", "s3://sky/a", "s3://other/a", "http://x/a")

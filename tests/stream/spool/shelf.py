@@ -23,8 +23,10 @@ class Files:
         return {name.partition("-")[0] for name in self.sizes}
 
     def lay(self, place: Place, size: int = SIZE) -> None:
-        """Have a file, as a worker would."""
+        """Have a file, as a worker would: instead of one that it may write over."""
         self.sizes[name_of(place)] = size
+        if place.old is not None:
+            del self.sizes[place.old.rpartition("/")[2]]
 
     def open(self) -> None:
         """Fail, if the disk does."""

@@ -8,8 +8,12 @@ import threading
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.spool import Cause, Spool
+from stream.spool import Cause, Place, Spool
+from stream.spool.place import laid_bytes
 from tests.stream.spool.shelf import SIZE, Files, drop, laid, spool
+
+_LARGER = (1, 2048)
+_LARGE = laid_bytes(_LARGER)
 
 
 class Gated(Files):
@@ -30,22 +34,38 @@ class Gated(Files):
         await asyncio.to_thread(self.asked.wait)
 
 
+async def _full(files: Files) -> Spool:
+    """Return a spool with two warps, which both have to leave for the next: it is larger.
+
+    The first one's file may be written over, the second's is removed.
+    """
+    one = spool(files, 2)
+    await laid(one, files, "a", "b")
+    one.learn(_LARGER)
+    return one
+
+
+async def _lay(one: Spool, files: Files, key: str) -> None:
+    async with one.room(key) as place:
+        assert place is not None
+        files.lay(place, _LARGE)
+
+
 def test_a_job_called_off_while_it_evicts_takes_nothing_along() -> None:
     """The planes that had to leave may be laid again at once, and those stay and count once."""
     files = Gated()
 
     async def play() -> None:
-        one = spool(files, 1)
-        await laid(one, files, "a")
-        evicting = asyncio.create_task(laid(one, files, "b"))
+        one = await _full(files)
+        evicting = asyncio.create_task(_lay(one, files, "c"))
         await files.until_asked()
         evicting.cancel()
         await asyncio.wait({evicting})
-        assert one.cause("a", measured=True) is Cause.EVICTED
-        again = asyncio.create_task(laid(one, files, "a"))
+        assert {one.cause(key, measured=True) for key in "ab"} == {Cause.EVICTED}
+        again = asyncio.create_task(_lay(one, files, "a"))
         files.may.set()
         await again
-        assert (files.keys, one.bytes, one.entries) == ({"a"}, SIZE, 1)
+        assert (files.keys, one.bytes, one.entries) == ({"a"}, _LARGE, 1)
         assert one.has("a")
 
     asyncio.run(play())
@@ -56,17 +76,18 @@ def test_damage_found_in_what_is_being_evicted_is_nobodys_any_more() -> None:
     files = Gated()
 
     async def play() -> None:
-        one = spool(files, 1)
-        await laid(one, files, "a")
-        with one.pinned("a") as path:
-            assert path is not None
-        evicting = asyncio.create_task(laid(one, files, "b"))
+        one = await _full(files)
+        with one.pinned("a") as first, one.pinned("b") as second:
+            assert first is not None
+            assert second is not None
+        evicting = asyncio.create_task(_lay(one, files, "c"))
         await files.until_asked()
-        one.drop("a", path)
+        one.drop("a", first)
+        one.drop("b", second)
         files.may.set()
         await evicting
-        assert (files.keys, one.bytes) == ({"b"}, SIZE)
-        assert one.cause("a", measured=True) is Cause.EVICTED
+        assert (files.keys, one.bytes) == ({"c"}, _LARGE)
+        assert {one.cause(key, measured=True) for key in "ab"} == {Cause.EVICTED}
 
     asyncio.run(play())
 
@@ -94,14 +115,36 @@ def test_a_larger_warp_that_is_seen_meanwhile_breaks_no_bound() -> None:
     files = Gated()
 
     async def play() -> None:
-        one = Spool(files, 2 * SIZE, SIZE)
-        await laid(one, files, "a", "b")
-        evicting = asyncio.create_task(laid(one, files, "c"))
+        one = await _full(files)
+        evicting = asyncio.create_task(_lay(one, files, "c"))
         await files.until_asked()
         one.learn((64, 64))
         files.may.set()
         await evicting
         assert one.bytes <= 2 * SIZE
+
+    asyncio.run(play())
+
+
+def test_what_may_be_written_over_is_removed_if_it_is_not() -> None:
+    """One warp leaves for another of its size; its file is there until that one is laid, or not."""
+    files = Files()
+
+    async def play() -> None:
+        one = spool(files, 1)
+        await laid(one, files, "a")
+        async with one.room("b") as place:
+            assert place is not None
+            assert place.old == "/spool/a-0"
+            assert (files.keys, one.bytes, one.has("a")) == ({"a"}, SIZE, False)
+            files.lay(place)
+        assert (files.keys, one.bytes) == ({"b"}, SIZE)
+        async with one.room("c") as place:
+            assert place is not None  # and nothing is laid
+        async with one.room("d") as place:
+            assert place == Place("/spool/d-3", SIZE)
+        assert (files.keys, one.bytes, one.entries) == (set(), 0, 0)
+        assert one.cause("b", measured=True) is Cause.EVICTED
 
     asyncio.run(play())
 

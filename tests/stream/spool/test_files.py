@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +225,41 @@ def test_one_folder_however_often_it_is_opened(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="closed"):
         files.open()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same size", "another size"])
+def test_a_file_that_is_not_needed_is_written_over(tmp_path: Path, same: bool) -> None:
+    """Of the same size it becomes the new one; else there is no room for both, and it goes."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert lay(Place(str(old), ROOM), plain((4, 5) if same else (200, 200)))
+    number = old.stat().st_ino
+    wanted = plain((4, 5))
+    wanted = replace(wanted, image=wanted.image + np.float32(1))
+    assert lay(Place(str(new), ROOM, str(old)), wanted)
+    found = mapped(str(new))
+    np.testing.assert_array_equal(found.image, wanted.image)
+    np.testing.assert_array_equal(found.mask, wanted.mask)
+    assert new.stat().st_ino == number or not same  # a system gives numbers anew
+    assert [one.name for one in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_file_that_is_gone_already_is_none_to_write_over(tmp_path: Path) -> None:
+    """Then a new one is written, as if there had been none."""
+    new = tmp_path / "new"
+    assert lay(Place(str(new), ROOM, str(tmp_path / "gone")), plain())
+    np.testing.assert_array_equal(mapped(str(new)).image, plain().image)
+    assert [one.name for one in tmp_path.iterdir()] == ["new"]
+
+
+def test_what_was_seen_whole_is_looked_at_again_once_it_was_written_over(tmp_path: Path) -> None:
+    """A process that trusts a file does not trust what is written into it later."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    assert lay(Place(str(old), ROOM), plain())
+    mapped(str(old))
+    time.sleep(0.02)  # the system's clock for files is coarse
+    assert lay(Place(str(new), ROOM, str(old)), plain())
+    with new.open("r+b") as file:
+        file.seek(-4096, os.SEEK_END)
+        file.write(b"\x01")
+    with pytest.raises(DamagedError, match="as they were written"):
+        mapped(str(new))
