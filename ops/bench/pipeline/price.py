@@ -35,6 +35,8 @@ __all__ = [
 _TO_REACH: Final[dict[Form, float]] = {"gzip2": 0.5, "rice": 1.5}
 _OVERHEAD: Final = 0.1
 _FIRST: Final = 1001
+_BEFORE: Final = 2
+"""Groups before the one that is measured: the first has fresh pages, the second fresh files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def price(side: int, warps: int, rounds: int) -> Section:
     notes = [
         f"{side} x {side} pixels, groups of {warps}, two workers, a file as log; {rounds} rounds.",
         "Processor time of all processes, from the announcement to the publication of a group, in",
-        "a service that has published one before.",
+        f"a service that has published {_BEFORE} groups before.",
     ]
     return Section("The whole pipeline for a warp, over one bare decode by astropy", rows, notes)
 
@@ -123,7 +125,7 @@ def rounds_of(form: Form, side: int, warps: int, rounds: int, *, workers: int = 
         stock = Stock.pair(folder / "warps", side, form)
         groups = [
             [stock.made(number, patch) for number in range(patch * _FIRST, patch * _FIRST + warps)]
-            for patch in (1, 2)
+            for patch in range(1, 2 + _BEFORE)
         ]
         return [_round(folder / f"service-{n}", side, groups, workers) for n in range(rounds)]
 
@@ -131,15 +133,16 @@ def rounds_of(form: Form, side: int, warps: int, rounds: int, *, workers: int = 
 def _round(
     folder: Path, side: int, groups: Sequence[Sequence[schemas.WarpArrived]], workers: int
 ) -> Price:
-    """Measure the second of two groups, whose planes find the room that the first one's had."""
-    first, group = groups
+    """Measure the last of some groups, whose planes find the room that those before it had."""
+    *before_it, group = groups
     files = [path_of(one) for one in group]
     decode = partial(by_astropy, files[0].read_bytes())
     room = (len(group) + 1) * laid_bytes((side, side))
     sizes = ("--spool-bytes", str(room), "--max-warp-side-px", str(side))
     before = processor_s(decode)
     with serving(folder, "--workers", str(workers), *sizes) as served:
-        _served(served, first)
+        for one in before_it:
+            _served(served, one)
         jobs = len(served.notes("job"))
         service = _served(served, group)
         count = len(served.notes("job")) - jobs
