@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from stream.faults import WarpError, WarpFault
+from stream.idle import Idle
 from stream.worker import Broken, Done, Warmth, Worker, WorkerDiedError, end_fork_server
 
 __all__ = ["AttemptRecord", "PoolClosedError", "WorkerPool"]
@@ -96,7 +97,7 @@ class WorkerPool:
         self._max_attempts = max_attempts
         self._on_attempt = on_attempt
         self._workers: dict[Worker, asyncio.Future[str]] = {}
-        self._idle: asyncio.Queue[Worker | None] = asyncio.Queue()
+        self._idle: Idle[Worker | None] = Idle()
         self._repairs: set[asyncio.Task[None]] = set()
         self._hiring: set[Future[Worker]] = set()
         self._settled = asyncio.Event()
@@ -165,7 +166,7 @@ class WorkerPool:
         A job that did not finish raises `PoolClosedError` where it was awaited.
         """
         self._closing = True
-        self._idle.put_nowait(None)
+        self._idle.put(None)
         try:
             await asyncio.wait_for(self._settled.wait(), grace_s)
         except TimeoutError:
@@ -179,7 +180,7 @@ class WorkerPool:
         self, attempt: int, function: Callable[..., Any], args: tuple[object, ...]
     ) -> Done | Broken:
         asked = time.monotonic()
-        worker = await self._free_worker()
+        worker = await self._free_worker(again=attempt > 1)
         began = time.monotonic()
         self._running += 1
         self._settled.clear()
@@ -196,14 +197,19 @@ class WorkerPool:
         self._on_attempt(AttemptRecord(name, attempt, outcome, began - asked, ended - began, args))
         return answer
 
-    async def _free_worker(self) -> Worker:
+    async def _free_worker(self, *, again: bool) -> Worker:
+        """Wait for a worker; a job that lost one goes first, or what killed it meets it again.
+
+        Behind the others it would be at work at the time of the next trouble as likely as they,
+        and it alone is given up after a few.
+        """
         while not self._closing:
-            worker = await self._idle.get()
+            worker = await self._idle.get(first=again)
             if worker is None:
                 break
             if not worker.condemned:
                 return worker
-        self._idle.put_nowait(None)  # the next one who waits must hear of it too
+        self._idle.put(None)  # the next one who waits must hear of it too
         raise PoolClosedError("the pool is closed")
 
     async def _drive(
@@ -238,7 +244,7 @@ class WorkerPool:
 
     def _give_back(self, worker: Worker) -> None:
         if not worker.condemned:
-            self._idle.put_nowait(worker)
+            self._idle.put(worker)
 
     # Workers come and go
 

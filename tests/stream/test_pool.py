@@ -402,3 +402,17 @@ def test_ctrl_c_is_the_parents(tmp_path: Path) -> None:
     out, err = parent.communicate(timeout=100)
     assert (parent.returncode, out.strip(), err) == (130, "closed", "")
     assert _all_gone(pids)
+
+
+async def test_a_job_that_lost_its_worker_goes_first(tmp_path: Path) -> None:
+    """It has another before all who wait: behind them the next trouble might meet it again."""
+    order: list[str] = []
+
+    async def job(name: str, deaths: int) -> None:
+        await pool.run(pooljobs.die_first, str(tmp_path / name), deaths)
+        order.append(name)
+
+    async with pooled(1) as (pool, records):
+        await asyncio.gather(*(job(name, 2 * (name == "b")) for name in "abcd"))
+    assert order == [*"abcd"]
+    assert [record.outcome for record in records] == ["ok", "killed", "killed", "ok", "ok", "ok"]
