@@ -185,6 +185,7 @@ def headers_of(kind: type[Message], source: str, time: str) -> Callable[[str], H
     version, (name, _), *others = pairs
 
     def headers(id: str) -> Headers:  # noqa: A002 - CloudEvents' own name
+        """Return the headers of the record with an id."""
         _require_line(name, id)
         return version, (name, id.encode()), *others
 
@@ -205,6 +206,8 @@ def blank(message: Message, *names: str) -> Blank:
     ------
     SchemaError
         Whatever `encode_value` would raise.
+    ValueError
+        A name is no field's, or out of order: values would come into the wrong gaps.
     """
     kind = type(message)
     return blank_of(decode_value(encode_value(message), kind), names)

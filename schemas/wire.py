@@ -10,7 +10,7 @@ can prove to be what `unpack` would let pass, and leaves the others to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable
+from collections.abc import Hashable, Sequence
 from functools import cache
 from threading import Lock
 from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -174,17 +174,24 @@ class Blank(msgspec.Struct, frozen=True, gc=False):
         return b"".join(parts)
 
 
-def blank_of(message: msgspec.Struct, names: Collection[str]) -> Blank:
+def blank_of(message: msgspec.Struct, names: Sequence[str]) -> Blank:
     """Return the bytes of a message without the values of some fields.
 
     Parameters
     ----------
     message : Struct
         As `pack_flat` or `unpack` has let it pass.
-    names : collection of str
-        Of the fields.
+    names : sequence of str
+        Of the fields, in the order of their definition.
+
+    Raises
+    ------
+    ValueError
+        A name is no field's, or out of order: values would come into the wrong gaps.
     """
     fields = message.__struct_fields__
+    if tuple(name for name in fields if name in names) != tuple(names):
+        raise ValueError(f"{', '.join(names)} are not fields in the order of their definition")
     pieces, encode = [msgpack.Packer().pack_map_header(len(fields))], _STATE_ENCODER.encode
     for name in fields:
         pieces[-1] += encode(name)

@@ -12,7 +12,7 @@ from core import groups
 from stream import jobs
 from stream.figures import finite
 from stream.revision import Case
-from stream.workshop import Made, Tried
+from stream.workshop import Tried
 
 __all__ = ["group_metric", "measure_of", "ratio_of", "why", "without_group"]
 
@@ -28,17 +28,17 @@ def measure_of(case: Case, model: schemas.BackgroundModel) -> bytes:
     case : Case
     model : BackgroundModel
     """
-    visit = model.visit
-    made = case.made.get(visit)
-    fits = made is not None and _fits(case, visit, made)
-    blank = made.measure if made is not None and fits else without_group(case, model)
-    return blank.filled(str(case.frozen.trigger), finite(case.done.costs.get(visit)))
+    blank = _made_ahead(case, model.visit) or without_group(case, model)
+    return blank.filled(str(case.frozen.trigger), finite(case.done.costs.get(model.visit)))
 
 
-def _fits(case: Case, visit: int, made: Made) -> bool:
-    """Tell whether all that went into a metric that was made ahead still holds."""
-    done = case.done
-    return (made.measured, made.timings) == (done.measured.get(visit), done.timings.get(visit))
+def _made_ahead(case: Case, visit: int) -> schemas.Blank | None:
+    """Return the metric that was made ahead, if all that went into it still holds."""
+    made, done = case.made.get(visit), case.done
+    if made is None:
+        return None
+    holds = (made.measured, made.timings) == (done.measured.get(visit), done.timings.get(visit))
+    return made.measure if holds else None
 
 
 def without_group(case: Case, model: schemas.BackgroundModel) -> schemas.Blank:

@@ -326,7 +326,7 @@ class Spool:
         if victims is None:
             return None
         self.evictions += len(victims)
-        old = self._left(victims[0]) if victims else None
+        old = self._make_way(victims[0]) if victims else None
         self._let_go(victims[1:], Cause.EVICTED)
         try:
             await self._removals()
@@ -339,7 +339,7 @@ class Spool:
         self._count_out(old)
         return entry
 
-    def _left(self, key: str) -> _Left:
+    def _make_way(self, key: str) -> _Left:
         """Take a victim out, whose file is there until it is written over."""
         self._note_gone(key, Cause.EVICTED)
         return self._strike(key)
@@ -414,7 +414,7 @@ class Spool:
 
     def _settle(self, key: str, entry: _Entry, cause: Cause) -> None:
         self._settled.set()
-        self._leave(entry)
+        self._clear_old(entry)
         size = self._files.size(_name(key, entry))
         if size is None:
             self._count_out(self._strike(key))
@@ -426,7 +426,7 @@ class Spool:
         self._lines[entry.worth].move_to_end(key)
         self._gone.pop(key, None)
 
-    def _leave(self, entry: _Entry) -> None:
+    def _clear_old(self, entry: _Entry) -> None:
         """Have the file removed that could have been written over, if it was not."""
         old, entry.old = entry.old, None
         if old is not None and self._files.size(old.name) is not None:

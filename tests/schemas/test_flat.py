@@ -326,5 +326,8 @@ def test_a_blank_has_what_is_told_later() -> None:
     for values in ((), ("quiet",), ("quiet", None, 1.0)):
         with pytest.raises(ValueError, match="zip"):
             form.filled(*values)
+    for names in (("cost", "trigger"), ("costs",), ("cost", "cost")):
+        with pytest.raises(ValueError, match="order of their definition"):
+            blank(metric, *names)
     with pytest.raises(SchemaError):
         blank(msgspec.structs.replace(metric, cost=np.inf), "trigger")
