@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from stream.faults import WarpError, WarpFault
@@ -28,11 +28,6 @@ _RETRY_MOST_S = 5.0
 _POLL_S = 0.005
 _END_S = 10.0
 _HIRING_S = 2.0
-_WORTH_RETRYING = (WarpFault.KILLED, WarpFault.TIMEOUT)
-"""Another process, or a machine that was suspended, may have been the cause."""
-
-_RETIRING = (WarpFault.OUT_OF_MEMORY,)
-"""After these the worker's heap is not to be trusted with the next job."""
 
 
 class PoolClosedError(RuntimeError):
@@ -145,18 +140,18 @@ class WorkerPool:
         Raises
         ------
         WarpError
-            `killed` or `timeout` after `max_attempts`, `out_of_memory`, or `internal` for anything
-            else that the function raised.
+            `killed` or `timeout` after `max_attempts`, `out_of_memory` if a worker that had no job
+            before has too little, or `internal` for anything else that the function raised.
         PoolClosedError
             If the pool was closed first.
         """
         attempt = 1
         answer = await self._attempt(attempt, function, args)
         while isinstance(answer, Broken):
-            if answer.fault not in _WORTH_RETRYING or attempt >= self._max_attempts:
+            if not answer.again or attempt >= self._max_attempts:
                 raise WarpError(answer.fault, answer.message)
             attempt += 1
-            answer = await self._attempt(attempt, function, args)
+            answer = await self._attempt(attempt, function, args, answer)
         value: T = answer.value
         return value
 
@@ -177,10 +172,14 @@ class WorkerPool:
     # One attempt
 
     async def _attempt(
-        self, attempt: int, function: Callable[..., Any], args: tuple[object, ...]
+        self,
+        attempt: int,
+        function: Callable[..., Any],
+        args: tuple[object, ...],
+        before: Broken | None = None,
     ) -> Done | Broken:
         asked = time.monotonic()
-        worker = await self._free_worker(again=attempt > 1)
+        worker = await self._free_worker(before)
         began = time.monotonic()
         self._running += 1
         self._settled.clear()
@@ -197,16 +196,19 @@ class WorkerPool:
         self._on_attempt(AttemptRecord(name, attempt, outcome, began - asked, ended - began, args))
         return answer
 
-    async def _free_worker(self, *, again: bool) -> Worker:
+    async def _free_worker(self, before: Broken | None) -> Worker:
         """Wait for a worker; a job that lost one goes first, or what killed it meets it again.
 
         Behind the others it would be at work at the time of the next trouble as likely as they,
-        and it alone is given up after a few.
+        and it alone is given up after a few. One that ran out of memory gets a fresh worker.
         """
+        fresh = before is not None and before.fault is WarpFault.OUT_OF_MEMORY
         while not self._closing:
-            worker = await self._idle.get(first=again)
+            worker = await self._idle.get(first=before is not None)
             if worker is None:
                 break
+            if fresh and worker.used:
+                worker.kill()
             if not worker.condemned:
                 return worker
         self._idle.put(None)  # the next one who waits must hear of it too
@@ -219,7 +221,7 @@ class WorkerPool:
         loop = asyncio.get_running_loop()
         ended = self._workers[worker]
         deadline = loop.call_later(self._timeout_s, worker.kill)
-        due = loop.time() + self._timeout_s
+        due, used = loop.time() + self._timeout_s, worker.used
         try:
             answer = await loop.run_in_executor(self._threads, worker.call, function, args)
         except WorkerDiedError:
@@ -229,8 +231,9 @@ class WorkerPool:
             raise
         finally:
             deadline.cancel()
-        if isinstance(answer, Broken) and answer.fault in _RETIRING:
+        if isinstance(answer, Broken) and answer.fault is WarpFault.OUT_OF_MEMORY:
             worker.kill()
+            return replace(answer, again=used)  # what it kept of other jobs may be what was missing
         return answer
 
     async def _death(self, ended: asyncio.Future[str], *, timed_out: bool) -> Broken:
@@ -239,8 +242,10 @@ class WorkerPool:
         if self._closing:
             raise PoolClosedError("the pool was closed while the job ran")
         if timed_out:
-            return Broken(WarpFault.TIMEOUT, f"the job took longer than {self._timeout_s:g} s")
-        return Broken(WarpFault.KILLED, f"the worker died while it had the job: {how}")
+            message = f"the job took longer than {self._timeout_s:g} s"
+            return Broken(WarpFault.TIMEOUT, message, again=True)
+        message = f"the worker died while it had the job: {how}"
+        return Broken(WarpFault.KILLED, message, again=True)
 
     def _give_back(self, worker: Worker) -> None:
         if not worker.condemned:

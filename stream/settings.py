@@ -248,7 +248,8 @@ class Settings(BaseModel):
     )
     worker_memory_bytes: Annotated[ByteSize, Field(ge=256 * MIB)] = Field(
         default=ByteSize(2 * GIB),
-        description="memory that a worker may have; libraries and machine code take 170 MiB of it",
+        description="memory that a worker may have; libraries and machine code take 170 MiB of it, "
+        "and it keeps the most that a job of it needed",
     )
     workers: int = Field(
         default=0,

@@ -30,8 +30,6 @@ def loaded(warp: WarpInput, config: core.MatchConfig, limits: DecodeLimits) -> L
         exposure = _ready(task, warp, limits)
     except _AnswerError as error:
         return error.answer
-    except MemoryError:
-        return _out_of_memory(warp.visit)
     return Loaded(warp.visit, exposure.shape, task.timings())
 
 
@@ -45,8 +43,6 @@ def measured(
         taken = task.measureExposure(exposure)
     except _AnswerError as error:
         return error.answer
-    except MemoryError:
-        return _out_of_memory(warp.visit)
     return Measured(
         visit=warp.visit,
         checksum=warp.checksum,
@@ -70,8 +66,6 @@ def matched(
         answer = _match(task, first, second, science.visit)
     except _AnswerError as error:
         return error.answer
-    except MemoryError:
-        return _out_of_memory(science.visit)
     known = first.planes.keys() | second.planes.keys()
     absent = tuple(name for name in config.bad_mask_planes if name not in known)
     return replace(answer, absent=absent, timings=task.timings())
@@ -120,11 +114,6 @@ class _AnswerError(Exception):
         self.answer = answer
 
 
-def _out_of_memory(visit: int) -> JobFault:
-    message = "the job needs more memory than a worker may have"
-    return JobFault(visit, WarpFault.OUT_OF_MEMORY.value, message)
-
-
 # Planes of warps
 
 
@@ -146,6 +135,8 @@ def _read(task: MatchBackgroundsTask, warp: WarpInput, limits: DecodeLimits) -> 
             exposure = fits.decode(_content(warp.data), limits)
         exposure = task.scaleExposure(exposure, warp.scale, f"visit {warp.visit}")
     except WarpError as error:
+        if error.reason is WarpFault.OUT_OF_MEMORY:  # for the pool to judge, not the warp's fault
+            raise MemoryError(error.message) from error
         raise _fault(warp, error.reason, error.message) from error
     except core.ScalerError as error:
         raise _fault(warp, WarpFault.WRONG_SCALE, str(error)) from error

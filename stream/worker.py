@@ -30,6 +30,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from stream.faults import WarpFault
+from stream.memory import keep_pages
 
 __all__ = [
     "LONGEST_WARM_UP_S",
@@ -63,10 +64,20 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A job raised; the worker lives."""
+    """A job raised, or its worker ended.
+
+    Attributes
+    ----------
+    fault : WarpFault
+    message : str
+    again : bool
+        Whether another worker may come to another end: the cause may have been another process, a
+        machine that was suspended, or what the worker had done before.
+    """
 
     fault: WarpFault
     message: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,8 @@ class Worker:
         A file descriptor that becomes readable when the process is gone.
     condemned : bool
         Whether it was killed, or shall not be used again.
+    used : bool
+        Whether it has had a job.
     warmth : Warmth
         What its fork server did before it was forked.
 
@@ -133,7 +146,7 @@ class Worker:
             self._start()
         self.pid = self._process.pid
         self.sentinel = self._process.sentinel
-        self.condemned = False
+        self.condemned = self.used = False
         self._calling = threading.Lock()
         self.warmth = self._greeting()
 
@@ -163,6 +176,7 @@ class Worker:
         WorkerDiedError
             If the worker ended first; it is condemned then.
         """
+        self.used = True
         with self._calling:
             try:
                 self._pipe.send((function, args))
@@ -262,8 +276,9 @@ def end_with(lifeline: Connection) -> None:
 
 
 def _confine(memory_bytes: int) -> None:
-    """Leave Ctrl-C to the parent, and set the limits."""
+    """Leave Ctrl-C to the parent, and set the limits and the habits of a worker's memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_pages()
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

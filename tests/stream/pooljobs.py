@@ -23,6 +23,8 @@ __all__ = [
     "die_of",
     "exit_at_once",
     "fail",
+    "faults",
+    "hoard",
     "limits",
     "loop",
     "match_and_watch",
@@ -75,6 +77,22 @@ def loop() -> None:
     """Never come to an end, and never give another thread a chance."""
     while True:
         pass
+
+
+_HOARD: list[bytearray] = []
+
+
+def hoard(size: int) -> None:
+    """Have memory that the next job lacks, and wait a little, so that no worker has two."""
+    _HOARD.append(bytearray(size))
+    time.sleep(0.5)
+
+
+def faults(size: int) -> int:
+    """Fill memory, let go of it, and return how many pages the system had to give."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(size, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def allocate(size: int) -> float:

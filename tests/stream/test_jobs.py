@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 import core
 from stream import fits, jobs
+from stream.faults import WarpError, WarpFault
 from stream.fits import DecodeLimits
 from stream.jobs import JobFault, Loaded, Matched, Measured, Unlaid, WarpInput
 from stream.pool import WorkerPool
@@ -326,18 +328,30 @@ def test_limits_hold_in_jobs() -> None:
     assert answer.reason == "too_large"
 
 
-@pytest.mark.parametrize("name", ["selection_statistics", "match_background"])
-def test_a_lack_of_memory_is_an_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory that runs out in the mathematics is the fault out_of_memory."""
+@pytest.mark.parametrize(
+    ("job", "where", "name", "error"),
+    [
+        (jobs.measure, core, "selection_statistics", MemoryError()),
+        (jobs.match, core, "match_background", MemoryError()),
+        (jobs.load, fits, "decode", WarpError(WarpFault.OUT_OF_MEMORY, "too little")),
+    ],
+)
+def test_a_lack_of_memory_is_no_answer(
+    job: Callable[..., object],
+    where: ModuleType,
+    name: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be due to what the worker did before, so the pool has to hear of it."""
 
     def starve(*_: object, **__: object) -> None:
-        raise MemoryError
+        raise error
 
-    monkeypatch.setattr(core, name, starve)
-    one, two = warp(sky(1.0), 1), warp(sky(2.0), 2)
-    measure = name == "selection_statistics"
-    answer = jobs.measure(two, CONFIG, LIMITS) if measure else jobs.match(one, two, CONFIG, LIMITS)
-    assert answer == JobFault(2, "out_of_memory", answer.message)  # type: ignore[union-attr]  # a fault is what is expected
+    monkeypatch.setattr(where, name, starve)
+    warps = [warp(sky(1.0), 1), warp(sky(2.0), 2)]
+    with pytest.raises(MemoryError):
+        job(*warps[job is not jobs.match :], CONFIG, LIMITS)
 
 
 # The spool

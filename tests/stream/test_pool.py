@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import os
 import random
@@ -236,6 +237,26 @@ async def test_memory_has_a_limit() -> None:
         assert await pool.run(pooljobs.allocate, GIB // 4) == GIB // 4 / 8
         assert not pool.pids & before
     assert [r.outcome for r in records] == ["out_of_memory", "ok"]
+
+
+async def test_what_a_worker_keeps_does_not_fail_a_job() -> None:
+    """A job that a used worker has too little memory for is tried in a fresh one."""
+    async with pooled(2) as (pool, records):
+        before = pool.pids
+        await asyncio.gather(*(pool.run(pooljobs.hoard, GIB // 2) for _ in range(2)))
+        assert await pool.run(pooljobs.allocate, 5 * GIB // 8) == 5 * GIB // 64
+        assert await pool.run(pooljobs.add, 1, 2) == 3
+        assert not pool.pids & before
+    outcomes = [r.outcome for r in records]
+    assert outcomes == ["ok", "ok", "out_of_memory", "ok", "ok"]
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="its memory is its own")
+async def test_pages_are_kept_for_the_next_job() -> None:
+    """A worker that had a large job has the next one without asking the system for memory."""
+    async with pooled(1) as (pool, _):
+        first, *others = [await pool.run(pooljobs.faults, GIB // 4) for _ in range(3)]
+        assert max(others) * 4 < first
 
 
 async def test_what_a_job_raises_is_internal() -> None:
