@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 __all__ = [
     "Footing",
     "Headers",
@@ -72,8 +74,7 @@ class LogRefusedError(LogError):
     """The log cannot be used as it is: its topics, format or lock say no."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True, gc=False):
     """One record as read from a log.
 
     Attributes
@@ -97,8 +98,7 @@ class Record:
     headers: Headers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True, gc=False):
     """One record to be written; the partition is always explicit."""
 
     topic: str
