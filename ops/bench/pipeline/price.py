@@ -14,11 +14,12 @@ from typing import Final
 import core
 import schemas
 from ops.bench.decode import by_astropy
-from ops.bench.pipeline.serving import Served, serving
+from ops.bench.pipeline.serving import BenchError, Served, serving
 from ops.bench.pipeline.warps import FORMS, Form, Stock, manifest, path_of
 from ops.bench.report import Row, Section
 from stream import fits
 from stream.spool.place import laid_bytes
+from stream.worker import Broken, Worker
 
 __all__ = [
     "Price",
@@ -35,6 +36,7 @@ __all__ = [
 _TO_REACH: Final[dict[Form, float]] = {"gzip2": 0.5, "rice": 1.5}
 _OVERHEAD: Final = 0.1
 _FIRST: Final = 1001
+_WORKER_BYTES: Final = 2**31
 _BEFORE: Final = 2
 """Groups before the one that is measured: the first has fresh pages, the second fresh files."""
 
@@ -50,7 +52,9 @@ class Price:
     decode : float
         Of one bare decode by astropy: the mean of one before and one after.
     kernels : float
-        Of our decode, measurement and match, alone in one process.
+        Of our decode, measurement and match, alone in a plain process.
+    kept : float
+        The same in a process that keeps its pages, as workers do.
     jobs : float
         Jobs of the service a warp.
     """
@@ -58,6 +62,7 @@ class Price:
     service: float
     decode: float
     kernels: float
+    kept: float
     jobs: float
 
 
@@ -86,8 +91,9 @@ def overhead(side: int, warps: int, rounds: int) -> Section:
     """Compare the service with the kernels alone: decode, measure, match in one process."""
     rows = [overhead_row(form, rounds_of(form, side, warps, rounds, workers=1)) for form in FORMS]
     notes = [
-        "Bare kernels: each warp decoded and measured once, and matched, in one process. The",
-        "service has one worker: two that work at the same time slow each other down.",
+        "Kernels: each warp decoded and measured once, and matched, in one process: a plain one,",
+        "as a script is, and one that keeps its pages, as workers do. Overhead: over the plain.",
+        "The service has one worker: two that work at the same time slow each other down.",
     ]
     return Section(f"The service over the bare kernels, {side} x {side}", rows, notes)
 
@@ -112,7 +118,9 @@ def overhead_row(form: Form, found: Sequence[Price]) -> Row:
     share = median(one.service / one.kernels - 1 for one in found)
     values: dict[str, float | str] = {
         "kernels, s": median(one.kernels for one in found),
+        "keeping pages, s": median(one.kept for one in found),
         "service, s": median(one.service for one in found),
+        "over those keeping pages": median(one.service / one.kept - 1 for one in found),
         "overhead": share,
     }
     return Row(FORMS[form], values | {"to reach": _OVERHEAD}, share <= _OVERHEAD)
@@ -148,7 +156,22 @@ def _round(
         count = len(served.notes("job")) - jobs
     after = processor_s(decode)
     many, decoded = len(files), (before + after) / 2
-    return Price(service / many, decoded, bare(files) / many, count / many)
+    costs = (service, bare(files), _kept(files), count)
+    of_service, kernels_alone, kept, jobs = (one / many for one in costs)
+    return Price(of_service, decoded, kernels_alone, kept, jobs)
+
+
+def _kept(files: Sequence[Path]) -> float:
+    """Return what `bare` returns in a worker."""
+    worker = Worker(_WORKER_BYTES)
+    try:
+        answer = worker.call(bare, (files,))
+    finally:
+        worker.kill()
+        worker.reap()
+    if isinstance(answer, Broken):
+        raise BenchError(answer.message)
+    return float(answer.value)
 
 
 def _served(served: Served, arrivals: Sequence[schemas.WarpArrived]) -> float:
