@@ -145,10 +145,11 @@ class WorkerPool:
         PoolClosedError
             If the pool was closed first.
         """
-        attempt = 1
+        attempt, deaths = 1, 0
         answer = await self._attempt(attempt, function, args)
         while isinstance(answer, Broken):
-            if not answer.again or attempt >= self._max_attempts:
+            deaths += answer.fault is not WarpFault.OUT_OF_MEMORY
+            if not answer.again or deaths >= self._max_attempts:
                 raise WarpError(answer.fault, answer.message)
             attempt += 1
             answer = await self._attempt(attempt, function, args, answer)
