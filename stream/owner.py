@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -27,6 +26,7 @@ from stream.assemble import Assembler
 from stream.basis import Past
 from stream.changelog import Left, Restored, policy_within, puts, restore
 from stream.collector import uncollected
+from stream.duelines import DueLines
 from stream.footing import place_to_go_on
 from stream.foresight import Foresight
 from stream.ingest import Batch
@@ -78,8 +78,9 @@ class Shared:
         Who we are, in the headers of what we write.
     ingest_max_records : int
         Records of one ingest transaction.
-    max_due_groups : int
-        Due groups of one partition that are worked on at the same time.
+    max_due_groups, enough_members : int
+        Due groups of one partition that are worked on at the same time, and members of them with
+        which no other is begun unless it is more urgent.
     state_format : int or None
         Format of the state to be written; None keeps a partition's own, the newest for a new one.
     foresight : Foresight
@@ -98,6 +99,7 @@ class Shared:
     source: str
     ingest_max_records: int = 1000
     max_due_groups: int = 64
+    enough_members: int = 128
     state_format: int | None = None
     foresight: Foresight = field(default_factory=Foresight)
     accepted_losses: Mapping[int, int] = field(default_factory=dict)
@@ -131,8 +133,7 @@ class Owner:
         self._spawn = spawn
         self._outbox = Outbox(shared.topics, partition, shared.source)
         self._lock = asyncio.Lock()
-        self._lines: dict[str, deque[groups.Frozen]] = {}
-        self._waiting: deque[str] = deque()
+        self._lines = DueLines(shared.max_due_groups, shared.enough_members)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._recalls: dict[str, Recall] = {}
         self.ahead = self._look_ahead()
@@ -169,6 +170,7 @@ class Owner:
             for revision in sorted(group.frozen):
                 self._line_up(key, group.frozen[revision])
             self.ahead.stir(key)
+        self._begin()
         if not restored.empty:
             kept = restored.kept
             log.info("partition restored", partition=self.partition, due=self.due, kept=kept)
@@ -214,7 +216,6 @@ class Owner:
         self.read_up.set()  # a job that others wait for, too, must not wait for what never comes
         log.warning("partition lost", partition=self.partition, why=why)
         self._lines.clear()
-        self._waiting.clear()
         for recall in self._recalls.values():
             recall.release()
         self._recalls.clear()
@@ -230,12 +231,12 @@ class Owner:
     @property
     def due(self) -> int:
         """Frozen revisions that are not yet published."""
-        return sum(map(len, self._lines.values()))
+        return self._lines.revision_count
 
     @property
     def due_groups(self) -> int:
         """Groups with such revisions."""
-        return len(self._lines)
+        return self._lines.group_count
 
     @property
     def tasks(self) -> Sequence[asyncio.Task[None]]:
@@ -281,10 +282,12 @@ class Owner:
             telemetry.late(action, count)
         tell_dead(telemetry, self.partition, batch.dead)
         for key in batch.stirred & self._recalls.keys():
-            self._recalls[key].add(groups.superseded(self.state.groups[key], self._lines[key][0]))
+            if (first := self._lines.first(key)) is not None:
+                self._recalls[key].add(groups.superseded(self.state.groups[key], first))
         for key, frozen in batch.frozen:
             tell_frozen(telemetry, key, frozen)
             self._line_up(key, frozen)
+        self._begin()
         self._settle_tick(batch)
         for key in batch.touched:
             self.ahead.stir(key)
@@ -331,19 +334,12 @@ class Owner:
     # -- work on what is due -----------------------------------------------------------------------
 
     def _line_up(self, key: str, frozen: groups.Frozen) -> None:
-        """Put a revision behind the earlier ones of its group; they are published in order."""
-        line = self._lines.setdefault(key, deque())
-        line.append(frozen)
+        """Have a revision worked on when it is its turn."""
+        self._lines.put(key, frozen)
         self.ahead.freeze(key, frozen)
-        if len(line) == 1:
-            self._waiting.append(key)
-            self._begin()
 
     def _begin(self) -> None:
-        while (
-            self._waiting and not self._draining and len(self._tasks) < self._shared.max_due_groups
-        ):
-            key = self._waiting.popleft()
+        while not self._draining and (key := self._lines.begin()) is not None:
             task = self._spawn(self._work_off(key), f"work on {key}")
             self._tasks[key] = task
             task.add_done_callback(partial(self._ended, key))
@@ -351,17 +347,16 @@ class Owner:
     def _ended(self, key: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:  # the group may be at work anew by now
             del self._tasks[key]
+            self._lines.end(key)
         if self.status is Status.ACTIVE:
             self._begin()
 
     async def _work_off(self, key: str) -> None:
-        line = self._lines[key]
-        while line and self.status is Status.ACTIVE and not self._draining:
-            if not await self._finish(key, line[0]):
+        while self.status is Status.ACTIVE and not self._draining:
+            frozen = self._lines.first(key)
+            if frozen is None or not await self._finish(key, frozen):
                 return
-            line.popleft()
-        if not line:
-            self._lines.pop(key, None)
+            self._lines.published(key)
 
     async def _finish(self, key: str, frozen: groups.Frozen) -> bool:
         """Do what a revision needs, and publish it; tell whether it is published."""

@@ -80,6 +80,10 @@ _STORAGE_FAULTS: Final = {
     WarpFault.CHECKSUM: "checksum",
 }
 
+_ENOUGH_MEMBERS: Final = 128
+_MEMBERS_A_WORKER: Final = 8
+"""With so many members at work in a partition a worker has its next job, whatever else waits."""
+
 _POLL_PATIENCE_MS = 60_000
 _BESIDE_THE_MODEL = 65_536
 _MEMORY_BYTES: Final = 16 * 2**20
@@ -264,6 +268,7 @@ def assemble_service(settings: Settings, clock: Callable[[], float] = time.time)
         source=f"evensky/{settings.app}",
         ingest_max_records=settings.ingest_max_records,
         max_due_groups=settings.max_due_groups,
+        enough_members=max(_ENOUGH_MEMBERS, _MEMBERS_A_WORKER * settings.workers),
         state_format=settings.state_format,
         accepted_losses=accepted_losses(settings.accept_loss),
         foresight=Foresight(ahead_limits(settings), telemetry.ahead),

@@ -156,9 +156,8 @@ def _round(
         count = len(served.notes("job")) - jobs
     after = processor_s(decode)
     many, decoded = len(files), (before + after) / 2
-    costs = (service, bare(files), _kept(files), count)
-    of_service, kernels_alone, kept, jobs = (one / many for one in costs)
-    return Price(of_service, decoded, kernels_alone, kept, jobs)
+    alone, kept = bare(files) / many, _kept(files) / many
+    return Price(service / many, decoded, alone, kept, count / many)
 
 
 def _kept(files: Sequence[Path]) -> float:
