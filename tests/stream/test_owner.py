@@ -230,6 +230,21 @@ async def test_only_so_many_groups_are_worked_on_at_once() -> None:
     assert most == 2
 
 
+async def test_whoever_takes_over_begins_no_more_than_keeps_workers_busy() -> None:
+    """Of many groups that are due, so many as have enough members; in the end all are published."""
+    bench = Bench(enough_members=5)
+    await bench.owner.take_over()
+    bench.say(*[one for patch in range(6) for one in whole(patch)])
+    await bench.hear()
+    assert (len(bench.owner.tasks), bench.owner.due_groups) == (3, 6)
+    bench.owner.lose("it was revoked")
+    await bench.done()
+    await bench.anew().take_over()
+    assert (len(bench.owner.tasks), bench.owner.due_groups) == (3, 6)
+    await bench.done()
+    assert sorted(bench.revisions()) == [(patch, 1) for patch in range(6)]
+
+
 async def test_draining_begins_nothing_new() -> None:
     """A drained owner finishes what runs; what waits, or would be next in line, stays due."""
     bench = Bench(max_due_groups=1)

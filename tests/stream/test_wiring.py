@@ -100,6 +100,7 @@ async def test_owners_follow_the_settings(tmp_path: Path) -> None:
     assert shared.accepted_losses == {3: 120, 5: 7}
     quorums = [shared.policy_for(f"{name}/s/1/2/r").quorum for name in ("dr1", "live")]
     assert (quorums, shared.state_format, shared.max_due_groups) == ([9, 3], 1, 5)
+    assert shared.enough_members >= 8 * settings.workers
     await assembly.fetcher.close()
 
 
