@@ -3,19 +3,35 @@
 A group that is begun asks for a job for each of its members. Whoever takes a partition over with
 hundreds of them due would ask for thousands of jobs that wait for a few workers, ask again after
 the next rebalance, and be done with none: so no more groups are begun than keep workers busy, the
-most urgent first. One that is more urgent than what is at work need not wait for its end.
+most urgent first. One that is more urgent than what is at work need not wait for its end, and what
+waits for a storage that is away, or lies on another storage, keeps no worker busy here.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection
 from itertools import count
+from typing import NamedTuple
 
 from core import groups
 from stream.slots import due_time
 
 __all__ = ["DueLines"]
+
+
+class _Turn(NamedTuple):
+    """A group that waits, or is at work; the least is the most urgent."""
+
+    due: int
+    number: int
+    key: str
+    members: int
+
+
+def _none() -> Collection[str]:
+    return ()
 
 
 class DueLines:
@@ -26,15 +42,16 @@ class DueLines:
     most_groups : int
         At work at the same time.
     enough : int
-        Members of the groups at work with which no group is begun but a more urgent one.
+        Members of the groups at work with which no group of their storage is begun but a more
+        urgent one.
     """
 
     def __init__(self, most_groups: int, enough: int) -> None:
         self._most_groups = most_groups
         self._enough = enough
         self._lines: dict[str, deque[groups.Frozen]] = {}
-        self._waiting: list[tuple[int, int, str]] = []
-        self._at_work: dict[str, tuple[int, int]] = {}
+        self._waiting: defaultdict[str, list[_Turn]] = defaultdict(list)
+        self._at_work: dict[str, tuple[_Turn, str]] = {}
         self._numbers = count()
 
     @property
@@ -47,13 +64,23 @@ class DueLines:
         """How many have a revision due."""
         return len(self._lines)
 
-    def put(self, key: str, frozen: groups.Frozen) -> None:
-        """Put a revision behind the earlier ones of its group; they are published in order."""
+    def put(self, key: str, frozen: groups.Frozen, store: str = "") -> None:
+        """Put a revision behind the earlier ones of its group; they are published in order.
+
+        Parameters
+        ----------
+        key : str
+            Of the group.
+        frozen : Frozen
+        store : str
+            Where its warps lie.
+        """
         line = self._lines.setdefault(key, deque())
         line.append(frozen)
         if len(line) == 1:
-            due = due_time(frozen.at, len(frozen.members))
-            heapq.heappush(self._waiting, (due, next(self._numbers), key))
+            members = len(frozen.members)
+            turn = _Turn(due_time(frozen.at, members), next(self._numbers), key, members)
+            heapq.heappush(self._waiting[store], turn)
 
     def first(self, key: str) -> groups.Frozen | None:
         """Return a group's revision that comes next; None if all are published."""
@@ -68,16 +95,21 @@ class DueLines:
             if not line:
                 del self._lines[key]
 
-    def begin(self) -> str | None:
-        """Return the group that is to be begun now, which is at work then; None if none is."""
-        if not self._waiting or len(self._at_work) >= self._most_groups:
+    def begin(self, away: Callable[[], Collection[str]] = _none) -> str | None:
+        """Return the group that is to be begun now, which is at work then; None if none is.
+
+        Parameters
+        ----------
+        away : callable
+            Groups that wait for a storage.
+        """
+        if len(self._at_work) >= self._most_groups or not self._waiting:
             return None
-        due, _, key = self._waiting[0]
-        if self._has_enough() and due >= max(latest for latest, _ in self._at_work.values()):
-            return None
-        heapq.heappop(self._waiting)
-        self._at_work[key] = due, len(self._lines[key][0].members)
-        return key
+        idle = away() if self._at_work else ()
+        for store in sorted(self._waiting, key=lambda one: self._waiting[one][0]):
+            if self._is_wanted(self._waiting[store][0], store, idle):
+                return self._taken(store)
+        return None
 
     def end(self, key: str) -> None:
         """Note that a group is at work no more."""
@@ -89,6 +121,17 @@ class DueLines:
         self._waiting.clear()
         self._at_work.clear()
 
-    def _has_enough(self) -> bool:
-        members = sum(many for _, many in self._at_work.values())
-        return bool(self._at_work) and members >= self._enough
+    def _is_wanted(self, turn: _Turn, store: str, idle: Collection[str]) -> bool:
+        """Tell whether workers could want for work, or what is at work is less urgent."""
+        beside = [
+            one for one, where in self._at_work.values() if where == store and one.key not in idle
+        ]
+        members = sum(one.members for one in beside)
+        return not beside or members < self._enough or turn.due < max(one.due for one in beside)
+
+    def _taken(self, store: str) -> str:
+        turn = heapq.heappop(self._waiting[store])
+        if not self._waiting[store]:
+            del self._waiting[store]
+        self._at_work[turn.key] = turn, store
+        return turn.key

@@ -305,6 +305,7 @@ class Owner:
         self._note_progress(ends.get(self.partition))
         if self.status is not Status.ACTIVE or self._draining or self._lock.locked():
             return
+        self._begin()  # a storage may be away by now, so that what is at work is not enough
         due, now = self.state.next_due(), self._shared.clock()
         end = ends.get(self.partition)
         behind = end is None or self.position.next_offset < end
@@ -335,11 +336,13 @@ class Owner:
 
     def _line_up(self, key: str, frozen: groups.Frozen) -> None:
         """Have a revision worked on when it is its turn."""
-        self._lines.put(key, frozen)
+        store = self._shared.workshop.store_of(schemas.GroupId.parse(key), frozen)
+        self._lines.put(key, frozen, store)
         self.ahead.freeze(key, frozen)
 
     def _begin(self) -> None:
-        while not self._draining and (key := self._lines.begin()) is not None:
+        away = self._shared.workshop.away
+        while not self._draining and (key := self._lines.begin(away)) is not None:
             task = self._spawn(self._work_off(key), f"work on {key}")
             self._tasks[key] = task
             task.add_done_callback(partial(self._ended, key))

@@ -307,6 +307,13 @@ class Workshop:
         refused = _comparable(*asked.arrivals)
         return await self._runner.run(asked, jobs.match) if refused is None else refused
 
+    def store_of(self, group: schemas.GroupId, frozen: groups.Frozen) -> str:
+        """Return on which storage a revision's warps lie, most likely: where its first does."""
+        if not frozen.members:
+            return ""
+        first = schemas.unpack_payload(frozen.members[0].payload, schemas.WarpArrived, group)
+        return self._runner.store_of(first.uri)
+
     def away(self) -> Mapping[str, Mapping[str, int]]:
         """Return by group what storages do that its jobs wait for, and how many jobs do."""
         return self._runner.away()

@@ -73,6 +73,27 @@ def test_what_is_more_urgent_than_what_is_at_work_is_begun() -> None:
     assert begun(lines) == ["small"]
 
 
+def test_what_waits_for_a_storage_is_not_enough() -> None:
+    """A storage that is away holds up its own groups, and none that could be worked on."""
+    lines = DueLines(64, 50)
+    lined_up(lines, **{f"g{n}": revision(50, at=n) for n in range(4)})
+    assert begun(lines) == ["g0"]
+    assert lines.begin(lambda: {"g0"}) == "g1"
+    assert lines.begin(lambda: {"g0"}) is None
+    assert lines.begin(lambda: {"g0", "g1"}) == "g2"
+
+
+def test_each_storage_has_enough() -> None:
+    """A storage that is slow does not keep groups on another from being begun."""
+    lines = DueLines(64, 50)
+    for n in range(4):
+        lines.put(f"slow{n}", revision(50, at=n), "slow")
+        lines.put(f"fast{n}", revision(50, at=10 + n), "fast")
+    assert begun(lines) == ["slow0", "fast0"]
+    lines.end("fast0")
+    assert begun(lines) == ["fast1"]
+
+
 def test_no_more_groups_than_a_bound() -> None:
     """However few members they have, and however urgent they are."""
     lines = DueLines(3, 50)

@@ -245,6 +245,20 @@ async def test_whoever_takes_over_begins_no_more_than_keeps_workers_busy() -> No
     assert sorted(bench.revisions()) == [(patch, 1) for patch in range(6)]
 
 
+async def test_a_group_that_waits_for_a_storage_holds_up_no_other() -> None:
+    """At the next tick another is begun in its stead."""
+    bench = Bench(enough_members=1)
+    await bench.owner.take_over()
+    bench.say(*whole(0), *whole(1))
+    await bench.hear()
+    (first,) = bench.owner.tasks
+    bench.shared.workshop.away = lambda: {first.get_name().removeprefix("work on "): {"s3": 2}}  # type: ignore[method-assign]  # no storage is there to be away
+    await bench.owner.tick({0: bench.end})
+    assert len(bench.tasks) == 2
+    await bench.done()
+    assert sorted(bench.revisions()) == [(0, 1), (1, 1)]
+
+
 async def test_draining_begins_nothing_new() -> None:
     """A drained owner finishes what runs; what waits, or would be next in line, stays due."""
     bench = Bench(max_due_groups=1)
