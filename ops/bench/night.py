@@ -108,6 +108,14 @@ class Instant:
             matched={visit: Tried(reference, replace(_MATCHED, visit=visit)) for visit in others},
         )
 
+    def store_of(self, *_: object) -> str:
+        """Say that all warps lie in one place."""
+        return "here"
+
+    def away(self) -> tuple[str, ...]:
+        """Wait for no storage."""
+        return ()
+
     async def close(self) -> None:
         """Have nothing to end."""
 

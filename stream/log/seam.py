@@ -74,7 +74,8 @@ class LogRefusedError(LogError):
     """The log cannot be used as it is: its topics, format or lock say no."""
 
 
-class Record(Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Record:
     """One record as read from a log.
 
     Attributes

@@ -235,7 +235,7 @@ async def test_a_refusal_ends_a_connection() -> None:
         await publisher.publish([record])
         for _ in range(2):
             with pytest.raises(LogRefusedError):
-                await publisher.publish([replace(record, value=bytes(101))])
+                await publisher.publish([msgspec.structs.replace(record, value=bytes(101))])
         await publisher.publish([record])
     assert [one.steps for one in made] == [
         ["start", "broken", "close"],

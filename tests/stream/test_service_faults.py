@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 
@@ -166,7 +167,7 @@ async def test_misrouted_records_are_dead(tmp_path: Path) -> None:
     night = Night(tmp_path, FAST, partitions=2)
     path = write_warp(tmp_path, 1)
     right = night._record(arrival(path))(2)  # noqa: SLF001 - to put it elsewhere
-    wrong = dataclasses.replace(right, partition=1 - right.partition)
+    wrong = msgspec.structs.replace(right, partition=1 - right.partition)
     async with night.running():
         await night.publish_raw(wrong)
         (letter,) = await night.until(1, "letters")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
+
+import msgspec
 
 import schemas
 from stream.letters import Choice, Found, read_letters
@@ -47,7 +48,7 @@ async def replay_all(night: Night, choice: Choice | None = None) -> Report:
 def astray(night: Night, path: Path) -> Outgoing:
     """Return the arrival of a warp on the partition where it does not belong."""
     right = night._record(arrival(path))(2)  # noqa: SLF001 - to put it elsewhere
-    return dataclasses.replace(right, partition=1 - right.partition)
+    return msgspec.structs.replace(right, partition=1 - right.partition)
 
 
 async def test_a_misrouted_warp_is_cured(tmp_path: Path) -> None:
