@@ -1,8 +1,8 @@
 """Revisions of one partition that are due, and whose turn it is to be worked on.
 
-A group that is begun asks for a job for each of its members. Whoever takes a partition over with
-hundreds of them due would ask for thousands of jobs that wait for a few workers, ask again after
-the next rebalance, and be done with none: so no more groups are begun than keep workers busy, the
+A group that is begun asks for a job for each member that is new. Whoever takes a partition over
+with hundreds of groups due would ask for thousands of jobs that wait for a few workers, ask again
+after the next rebalance, and be done with none: so no more are begun than keep workers busy, the
 most urgent first. One that is more urgent than what is at work need not wait for its end, and what
 waits for a storage that is away, or lies on another storage, keeps no worker busy here.
 """
@@ -27,7 +27,7 @@ class _Turn(NamedTuple):
     due: int
     number: int
     key: str
-    members: int
+    work: int
 
 
 def _none() -> Collection[str]:
@@ -42,8 +42,8 @@ class DueLines:
     most_groups : int
         At work at the same time.
     enough : int
-        Members of the groups at work with which no group of their storage is begun but a more
-        urgent one.
+        Work of the groups at work with which no group of their storage is begun but a more urgent
+        one.
     """
 
     def __init__(self, most_groups: int, enough: int) -> None:
@@ -64,7 +64,7 @@ class DueLines:
         """How many have a revision due."""
         return len(self._lines)
 
-    def put(self, key: str, frozen: groups.Frozen, store: str = "") -> None:
+    def put(self, key: str, frozen: groups.Frozen, work: int, store: str = "") -> None:
         """Put a revision behind the earlier ones of its group; they are published in order.
 
         Parameters
@@ -72,14 +72,16 @@ class DueLines:
         key : str
             Of the group.
         frozen : Frozen
+        work : int
+            How many of its members are new.
         store : str
             Where its warps lie.
         """
         line = self._lines.setdefault(key, deque())
         line.append(frozen)
         if len(line) == 1:
-            members = len(frozen.members)
-            turn = _Turn(due_time(frozen.at, members), next(self._numbers), key, members)
+            due = due_time(frozen.at, len(frozen.members))
+            turn = _Turn(due, next(self._numbers), key, max(1, work))
             heapq.heappush(self._waiting[store], turn)
 
     def first(self, key: str) -> groups.Frozen | None:
@@ -126,8 +128,8 @@ class DueLines:
         beside = [
             one for one, where in self._at_work.values() if where == store and one.key not in idle
         ]
-        members = sum(one.members for one in beside)
-        return not beside or members < self._enough or turn.due < max(one.due for one in beside)
+        work = sum(one.work for one in beside)
+        return not beside or work < self._enough or turn.due < max(one.due for one in beside)
 
     def _taken(self, store: str) -> str:
         turn = heapq.heappop(self._waiting[store])

@@ -79,8 +79,8 @@ class Shared:
     ingest_max_records : int
         Records of one ingest transaction.
     max_due_groups, enough_members : int
-        Due groups of one partition that are worked on at the same time, and members of them with
-        which no other is begun unless it is more urgent.
+        Due groups of one partition that are worked on at the same time, and new members of them
+        with which no other is begun unless it is more urgent.
     state_format : int or None
         Format of the state to be written; None keeps a partition's own, the newest for a new one.
     foresight : Foresight
@@ -337,7 +337,7 @@ class Owner:
     def _line_up(self, key: str, frozen: groups.Frozen) -> None:
         """Have a revision worked on when it is its turn."""
         store = self._shared.workshop.store_of(schemas.GroupId.parse(key), frozen)
-        self._lines.put(key, frozen, store)
+        self._lines.put(key, frozen, groups.new_members(self.state.groups[key], frozen), store)
         self.ahead.freeze(key, frozen)
 
     def _begin(self) -> None:

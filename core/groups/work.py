@@ -29,6 +29,7 @@ __all__ = [
     "Statistics",
     "Work",
     "given_up",
+    "new_members",
     "next_work",
     "pinned",
     "superseded",
@@ -208,6 +209,15 @@ def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
         for old in frozen.members
         if (new := now.get(old.visit)) is None or new.withdrawn or new.digest != old.digest
     )
+
+
+def new_members(group: Group, frozen: Frozen) -> int:
+    """Count the frozen members that were never measured as they are, or of which nothing was sent.
+
+    So many jobs of each kind a revision needs, if it keeps its reference.
+    """
+    known = (group.members.get(one.visit) for one in frozen.members)
+    return sum(one is None or one.measurement is None or one.sent is None for one in known)
 
 
 def pinned(group: Group, policy: Policy) -> Pinned | None:

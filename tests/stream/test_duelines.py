@@ -36,7 +36,7 @@ def begun(lines: DueLines) -> list[str]:
 def lined_up(lines: DueLines, **frozen: groups.Frozen) -> None:
     """Put a revision of each group in line."""
     for key, one in frozen.items():
-        lines.put(key, one)
+        lines.put(key, one, len(one.members))
 
 
 def test_no_more_is_begun_than_is_enough() -> None:
@@ -48,6 +48,14 @@ def test_no_more_is_begun_than_is_enough() -> None:
     lines.end("g1")
     assert begun(lines) == ["g3"]
     assert (lines.revision_count, lines.group_count) == (9, 9)
+
+
+def test_an_update_is_as_much_work_as_is_new_in_it() -> None:
+    """A late visit of a large group is one member's work; of nothing new it is not nothing."""
+    lines = DueLines(64, 3)
+    for n in range(5):
+        lines.put(f"g{n}", revision(100, at=n), n % 2)
+    assert begun(lines) == ["g0", "g1", "g2"]
 
 
 def test_one_is_begun_however_large() -> None:
@@ -87,8 +95,8 @@ def test_each_storage_has_enough() -> None:
     """A storage that is slow does not keep groups on another from being begun."""
     lines = DueLines(64, 50)
     for n in range(4):
-        lines.put(f"slow{n}", revision(50, at=n), "slow")
-        lines.put(f"fast{n}", revision(50, at=10 + n), "fast")
+        lines.put(f"slow{n}", revision(50, at=n), 50, "slow")
+        lines.put(f"fast{n}", revision(50, at=10 + n), 50, "fast")
     assert begun(lines) == ["slow0", "fast0"]
     lines.end("fast0")
     assert begun(lines) == ["fast1"]
@@ -105,8 +113,8 @@ def test_revisions_of_a_group_come_in_order() -> None:
     """The next one comes when the one before is published, in the same turn."""
     lines = DueLines(64, 50)
     first, second = revision(2, number=1), revision(2, number=2)
-    lines.put("g", first)
-    lines.put("g", second)
+    lines.put("g", first, 2)
+    lines.put("g", second, 2)
     assert begun(lines) == ["g"]
     assert lines.first("g") is first
     lines.published("g")
@@ -119,17 +127,17 @@ def test_revisions_of_a_group_come_in_order() -> None:
 def test_a_group_that_becomes_due_again_has_another_turn() -> None:
     """Even before what worked on its last revision has told of its end."""
     lines = DueLines(64, 50)
-    lines.put("g", revision(2))
+    lines.put("g", revision(2), 2)
     assert begun(lines) == ["g"]
     lines.published("g")
-    lines.put("g", revision(2, number=2))
+    lines.put("g", revision(2, number=2), 2)
     assert begun(lines) == ["g"]
 
 
 def test_what_is_forgotten_is_not_published() -> None:
     """A partition that is lost in the midst of a publication has no lines any more."""
     lines = DueLines(64, 50)
-    lines.put("g", revision(2))
+    lines.put("g", revision(2), 2)
     assert begun(lines) == ["g"]
     lines.clear()
     lines.published("g")
@@ -178,7 +186,7 @@ def test_all_that_is_due_is_begun_and_published(
     for what, number, members, at in steps:
         if what == "put":
             put += 1
-            lines.put(f"g{number}", revision(members, at, put))
+            lines.put(f"g{number}", revision(members, at, put), members)
             begin()
         elif f"g{number}" in at_work:
             published += end(f"g{number}")

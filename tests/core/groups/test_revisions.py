@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from core.groups import Kind, Outcome, Phase, TimerFired, Trigger, next_timer, step, superseded
+from core.groups import (
+    Kind,
+    Outcome,
+    Phase,
+    TimerFired,
+    Trigger,
+    new_members,
+    next_timer,
+    step,
+    superseded,
+)
 from core.groups.changed import replace
 from tests.core.groups.drive import (
     POLICY,
@@ -141,6 +151,21 @@ def test_frozen_set_stays_as_it_is() -> None:
     told.at(1, arrived(1, 1), withdrawn(2))
     assert told.group.frozen[1] is frozen
     assert superseded(told.group, frozen) == (1, 2)
+
+
+def test_what_was_measured_and_sent_is_not_new() -> None:
+    """A revision's new members are those that want measuring, or of which nothing was sent."""
+    told = run((0, arrived(1)), (0, arrived(2)), (0, arrived(3)), (0, closed()))
+    frozen = told.group.frozen[1]
+    assert new_members(told.group, frozen) == 3
+    told.at(1, measured(1), measured(2))
+    assert new_members(told.group, frozen) == 3
+    told.at(2, published(1, told={1: "one", 3: "three"}))
+    assert new_members(told.group, frozen) == 2
+    told.at(3, arrived(1, 1))
+    assert new_members(told.group, frozen) == 3
+    told.at(4, withdrawn(2))
+    assert new_members(told.group, frozen) == 3
 
 
 def test_change_while_frozen_counts_against_what_was_frozen() -> None:
