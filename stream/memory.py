@@ -6,8 +6,8 @@ what each thread's own heap has at its end; and for as long as large pieces come
 ever larger ones from its heaps.
 
 A worker does the same kind of job again and again, in planes of the same size. To give some 200 MB
-back after each, and to have them anew, costs it a tenth of a job, and on a virtual machine whose
-host takes free pages away more than half of one (`ops/guide/pipeline.md`).
+back after each, and to have them anew, took a third of its processor time on a virtual machine
+(`ops/guide/pipeline.md`).
 """
 
 from __future__ import annotations
