@@ -241,6 +241,7 @@ def _flag(value: object) -> bool:
 
 def _whole(minimum: int, maximum: float = math.inf) -> _Rule:
     def check(value: Any) -> int:
+        """Return the value as an integer, or raise what tells that it is none that is allowed."""
         _refuse_unless(not isinstance(value, bool))
         number = operator.index(value)
         _refuse_unless(minimum <= number <= maximum)
@@ -252,6 +253,7 @@ def _whole(minimum: int, maximum: float = math.inf) -> _Rule:
 
 def _real(expected: str, maximum: float) -> _Rule:
     def check(value: Any) -> float:
+        """Return the value as a number, or raise what tells that it is none that is allowed."""
         _refuse_unless(not isinstance(value, bool | str))
         number = float(value)
         _refuse_unless(math.isfinite(number) and 0.0 <= number <= maximum)

@@ -1,10 +1,11 @@
 """Revisions of one partition that are due, and whose turn it is to be worked on.
 
-A group that is begun asks for a job for each member that is new. Whoever takes a partition over
+A group that is begun asks for a job for each new member. Whoever takes a partition over
 with hundreds of groups due would ask for thousands of jobs that wait for a few workers, ask again
 after the next rebalance, and be done with none: so no more are begun than keep workers busy, the
 most urgent first. One that is more urgent than what is at work need not wait for its end, and what
-waits for a storage that is away, or lies on another storage, keeps no worker busy here.
+waits for a storage that is away, or lies on another storage, keeps no worker busy here; nor does
+what needs no job, as where a visit was withdrawn, which is begun at once.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class DueLines:
         self._most_groups = most_groups
         self._enough = enough
         self._lines: dict[str, deque[groups.Frozen]] = {}
-        self._waiting: defaultdict[str, list[_Turn]] = defaultdict(list)
-        self._at_work: dict[str, tuple[_Turn, str]] = {}
+        self._waiting: defaultdict[str | None, list[_Turn]] = defaultdict(list)
+        self._at_work: dict[str, tuple[_Turn, str | None]] = {}
         self._numbers = count()
 
     @property
@@ -73,7 +74,7 @@ class DueLines:
             Of the group.
         frozen : Frozen
         work : int
-            How many of its members are new.
+            How many of its members have to be measured or matched.
         store : str
             Where its warps lie.
         """
@@ -81,8 +82,8 @@ class DueLines:
         line.append(frozen)
         if len(line) == 1:
             due = due_time(frozen.at, len(frozen.members))
-            turn = _Turn(due, next(self._numbers), key, max(1, work))
-            heapq.heappush(self._waiting[store], turn)
+            turn = _Turn(due, next(self._numbers), key, work)
+            heapq.heappush(self._waiting[store if work else None], turn)
 
     def first(self, key: str) -> groups.Frozen | None:
         """Return a group's revision that comes next; None if all are published."""
@@ -123,7 +124,7 @@ class DueLines:
         self._waiting.clear()
         self._at_work.clear()
 
-    def _is_wanted(self, turn: _Turn, store: str, idle: Collection[str]) -> bool:
+    def _is_wanted(self, turn: _Turn, store: str | None, idle: Collection[str]) -> bool:
         """Tell whether workers could want for work, or what is at work is less urgent."""
         beside = [
             one for one, where in self._at_work.values() if where == store and one.key not in idle
@@ -131,7 +132,7 @@ class DueLines:
         work = sum(one.work for one in beside)
         return not beside or work < self._enough or turn.due < max(one.due for one in beside)
 
-    def _taken(self, store: str) -> str:
+    def _taken(self, store: str | None) -> str:
         turn = heapq.heappop(self._waiting[store])
         if not self._waiting[store]:
             del self._waiting[store]

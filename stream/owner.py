@@ -337,7 +337,9 @@ class Owner:
     def _line_up(self, key: str, frozen: groups.Frozen) -> None:
         """Have a revision worked on when it is its turn."""
         store = self._shared.workshop.store_of(schemas.GroupId.parse(key), frozen)
-        self._lines.put(key, frozen, groups.new_members(self.state.groups[key], frozen), store)
+        matched = {pair.visit for pair in self._shared.foresight.pairs(key)}
+        work = groups.new_members(self.state.groups[key], frozen, matched)
+        self._lines.put(key, frozen, work, store)
         self.ahead.freeze(key, frozen)
 
     def _begin(self) -> None:

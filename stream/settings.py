@@ -269,7 +269,7 @@ class Settings(BaseModel):
         default=64,
         ge=1,
         le=100_000,
-        description="complete groups of a partition that are worked on at the same time",
+        description="complete groups of a partition that are worked on at the same time, at most",
     )
 
     ahead: Literal["on", "off"] = Field(

@@ -178,7 +178,7 @@ def next_work(
         Members are measured before any is refused, and refused before anything is matched.
     """
     visits = tuple(member.visit for member in frozen.members)
-    if frozen.incomplete or frozen.kind is Kind.RETRACTION:
+    if _needs_nothing(frozen):
         return Ready(visits[0] if len(visits) == 1 else None, {})
     if missing := unmeasured(frozen, measured):
         return MeasureThese(missing)
@@ -211,13 +211,24 @@ def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
     )
 
 
-def new_members(group: Group, frozen: Frozen) -> int:
-    """Count the frozen members that were never measured as they are, or of which nothing was sent.
+def new_members(group: Group, frozen: Frozen, matched: Collection[int]) -> int:
+    """Count the members of a revision that have to be measured or matched, if its reference stays.
 
-    So many jobs of each kind a revision needs, if it keeps its reference.
+    Parameters
+    ----------
+    group : Group
+    frozen : Frozen
+        One of its revisions; an incomplete one and a retraction need no work.
+    matched : collection of int
+        Visits that were matched before it was due.
     """
-    known = (group.members.get(one.visit) for one in frozen.members)
-    return sum(one is None or one.measurement is None or one.sent is None for one in known)
+    if _needs_nothing(frozen):
+        return 0
+    known = ((one.visit, group.members.get(one.visit)) for one in frozen.members)
+    return sum(
+        one is None or one.measurement is None or (one.sent is None and visit not in matched)
+        for visit, one in known
+    )
 
 
 def pinned(group: Group, policy: Policy) -> Pinned | None:
@@ -231,6 +242,10 @@ def pinned(group: Group, policy: Policy) -> Pinned | None:
 def given_up(member: Member, policy: Policy) -> bool:
     """Tell whether jobs on this version of a warp killed so many processes that none is tried."""
     return member.suspicion is not None and member.suspicion.deaths >= policy.max_attempts
+
+
+def _needs_nothing(frozen: Frozen) -> bool:
+    return frozen.incomplete or frozen.kind is Kind.RETRACTION
 
 
 def _elsewhere(

@@ -51,11 +51,21 @@ def test_no_more_is_begun_than_is_enough() -> None:
 
 
 def test_an_update_is_as_much_work_as_is_new_in_it() -> None:
-    """A late visit of a large group is one member's work; of nothing new it is not nothing."""
+    """A late visit of a large group is one member's work."""
     lines = DueLines(64, 3)
     for n in range(5):
-        lines.put(f"g{n}", revision(100, at=n), n % 2)
+        lines.put(f"g{n}", revision(100, at=n), 1)
     assert begun(lines) == ["g0", "g1", "g2"]
+
+
+def test_what_needs_no_job_is_begun_at_once() -> None:
+    """Whatever is at work or waits before it, within the bound on groups."""
+    lines = DueLines(3, 50)
+    lined_up(lines, large=revision(100, at=0), next=revision(100, at=1))
+    assert begun(lines) == ["large"]
+    for n in range(3):
+        lines.put(f"withdrawn{n}", revision(100, at=100 + n), 0)
+    assert begun(lines) == ["withdrawn0", "withdrawn1"]
 
 
 def test_one_is_begun_however_large() -> None:

@@ -154,18 +154,26 @@ def test_frozen_set_stays_as_it_is() -> None:
 
 
 def test_what_was_measured_and_sent_is_not_new() -> None:
-    """A revision's new members are those that want measuring, or of which nothing was sent."""
+    """New are members to be measured, and those of which nothing was sent nor matched ahead."""
     told = run((0, arrived(1)), (0, arrived(2)), (0, arrived(3)), (0, closed()))
     frozen = told.group.frozen[1]
-    assert new_members(told.group, frozen) == 3
+    assert new_members(told.group, frozen, ()) == 3
     told.at(1, measured(1), measured(2))
-    assert new_members(told.group, frozen) == 3
+    assert new_members(told.group, frozen, ()) == 3
+    assert new_members(told.group, frozen, {2, 3}) == 2
     told.at(2, published(1, told={1: "one", 3: "three"}))
-    assert new_members(told.group, frozen) == 2
+    assert new_members(told.group, frozen, ()) == 2
     told.at(3, arrived(1, 1))
-    assert new_members(told.group, frozen) == 3
+    assert new_members(told.group, frozen, ()) == 3
     told.at(4, withdrawn(2))
-    assert new_members(told.group, frozen) == 3
+    assert new_members(told.group, frozen, ()) == 3
+
+
+def test_what_needs_no_pixels_is_no_work() -> None:
+    """Too few members, or none that is left: there is nothing to be measured."""
+    told = run((0, arrived(1)), (0, closed()))
+    assert told.group.frozen[1].incomplete
+    assert new_members(told.group, told.group.frozen[1], ()) == 0
 
 
 def test_change_while_frozen_counts_against_what_was_frozen() -> None:
