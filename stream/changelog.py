@@ -53,6 +53,20 @@ _OF_RELEASE_0_1: Final[Mapping[type, tuple[str, ...]]] = {
         "frozen",
     ),
     groups.Measurement: ("mean", "variance", "count"),
+    groups.Frozen: (
+        "revision",
+        "kind",
+        "trigger",
+        "members",
+        "withdrawn",
+        "missing",
+        "expected",
+        "completeness",
+        "incomplete",
+        "reference",
+        "since",
+        "at",
+    ),
 }
 """What format 1 has of the records that format 2 added to."""
 
@@ -126,7 +140,7 @@ def puts(
         yield schemas.header_key(group), _packed(transition.header, group, state_format)
     if transition.expected is not None:
         yield schemas.expected_key(group), _packed(transition.expected, group, state_format)
-    for member in transition.members:
+    for member in _put(transition, state_format):
         yield schemas.member_key(group, member.visit), _packed(member, group, state_format)
     for frozen in transition.frozen:
         yield schemas.frozen_key(group, frozen.revision), _packed(frozen, group, state_format)
@@ -138,6 +152,12 @@ def puts(
         yield schemas.expected_key(group), None
 
 
+def _put(transition: groups.Transition, state_format: int) -> tuple[groups.Member, ...]:
+    """Return the members to put: their standing is kept at the freeze, or at the publication."""
+    more = transition.marked if state_format == 1 else transition.settled
+    return (*transition.members, *more)
+
+
 def _packed(value: object, group: str, state_format: int) -> bytes:
     return schemas.pack_state(_of_release_0_1(value, group) if state_format == 1 else value)
 
@@ -146,7 +166,7 @@ def _of_release_0_1(value: object, group: str) -> object:
     """Return what that release had of a record, and of what stands in it."""
     if isinstance(value, groups.Frozen):
         members = tuple(_with_format_1(member, group) for member in value.members)
-        return replace(value, members=members)
+        value = replace(value, members=members)
     if isinstance(value, groups.Member):
         value = _with_format_1(value, group)
     names = _OF_RELEASE_0_1.get(type(value))

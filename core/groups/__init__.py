@@ -18,6 +18,7 @@ from core.groups.events import (
     TimerFired,
     Withdrawn,
 )
+from core.groups.freeze import mark
 from core.groups.partition import Partition
 from core.groups.policy import Policy
 from core.groups.step import apply, next_timer, step
@@ -39,6 +40,7 @@ from core.groups.values import (
     Suspicion,
     Transition,
     Trigger,
+    member_of,
 )
 from core.groups.work import (
     Failed,
@@ -103,6 +105,8 @@ __all__ = [
     "given_up",
     "has_ahead",
     "if_frozen",
+    "mark",
+    "member_of",
     "new_members",
     "next_ahead",
     "next_timer",

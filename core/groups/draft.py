@@ -11,7 +11,7 @@ from core.groups.events import Event
 from core.groups.policy import Policy
 from core.groups.values import Expected, Frozen, Group, Header, Member, Outcome, Transition
 
-__all__ = ["Draft", "digest_in", "names"]
+__all__ = ["Draft", "digest_in", "digests_in", "names"]
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -27,6 +27,8 @@ class Draft(Struct, frozen=True, gc=False):
     frozen: tuple[Frozen, ...] = ()
     released: tuple[int, ...] = ()
     forgotten: tuple[int, ...] = ()
+    marked: tuple[Member, ...] = ()
+    settled: tuple[Member, ...] = ()
 
     @property
     def at(self) -> int:
@@ -74,6 +76,8 @@ class Draft(Struct, frozen=True, gc=False):
             frozen=self.frozen,
             released=self.released,
             forgotten=self.forgotten,
+            marked=self.marked,
+            settled=self.settled,
         )
 
 
@@ -93,3 +97,12 @@ def digest_in(member: Member | None, expected: Expected | None) -> str | None:
     if member is None or member.withdrawn or not names(expected, member.visit):
         return None
     return member.digest
+
+
+def digests_in(members: Mapping[int, Member], expected: Expected | None) -> dict[int, str | None]:
+    """Return of all members what `digest_in` does, by visit."""
+    named = members.keys() if expected is None else set(expected.visits)
+    return {
+        visit: None if member.withdrawn or visit not in named else member.digest
+        for visit, member in members.items()
+    }

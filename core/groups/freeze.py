@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from core.groups.changed import replace
-from core.groups.draft import Draft, digest_in
-from core.groups.values import Expected, Frozen, FrozenMember, Header, Kind, Member, Trigger
+from core.groups.draft import Draft, digests_in
+from core.groups.values import Expected, Frozen, FrozenMember, Group, Header, Kind, Member, Trigger
 
-__all__ = ["freeze", "holds_change"]
+__all__ = ["freeze", "holds_change", "mark"]
 
 
 def holds_change(draft: Draft) -> bool:
@@ -26,12 +26,14 @@ def holds_change(draft: Draft) -> bool:
 def freeze(draft: Draft, trigger: Trigger) -> Draft:
     """Freeze the members as they are into the next revision.
 
-    Each member whose standing in the revision is new is put with it, so that later changes are
+    Each member whose standing in the revision is new is marked with it, so that later changes are
     counted against what was frozen.
     """
     members = draft.all_members()
-    frozen = _revision(draft, trigger, members)
-    marked = _marked(draft, members)
+    standing = digests_in(members, draft.expected)
+    frozen = _revision(draft, trigger, members, standing)
+    fresh = {visit: replace(members[visit], frozen=standing[visit]) for visit in frozen.fresh}
+    ours = tuple(fresh.pop(member.visit, member) for member in draft.members)
     header = replace(
         draft.header,
         opened_at=None,
@@ -43,30 +45,37 @@ def freeze(draft: Draft, trigger: Trigger) -> Draft:
         named=frozen.reference,
         settled_at=draft.at,
     )
-    return replace(draft, header=header, members=marked, frozen=(frozen,))
-
-
-def _marked(draft: Draft, members: Mapping[int, Member]) -> tuple[Member, ...]:
-    """Return the members to be put: those of the event, those whose standing is new."""
-    fresh = {m.visit for m in draft.members}
-    standing = ((m, digest_in(m, draft.expected)) for m in members.values())
-    return tuple(
-        replace(m, frozen=digest)
-        for m, digest in standing
-        if m.frozen != digest or m.visit in fresh
+    return replace(
+        draft, header=header, members=ours, frozen=(frozen,), marked=tuple(fresh.values())
     )
 
 
-def _revision(draft: Draft, trigger: Trigger, members: Mapping[int, Member]) -> Frozen:
+def mark(group: Group) -> None:
+    """Mark the members of a group that was read back with their standing, as `freeze` did."""
+    for revision in sorted(group.frozen):
+        frozen = group.frozen[revision]
+        held = {member.visit: member.digest for member in frozen.members} if frozen.fresh else {}
+        for visit in frozen.fresh:
+            member = group.members.get(visit)
+            if member is not None:
+                group.members[visit] = replace(member, frozen=held.get(visit))
+
+
+def _revision(
+    draft: Draft,
+    trigger: Trigger,
+    members: Mapping[int, Member],
+    standing: Mapping[int, str | None],
+) -> Frozen:
     expected, header = draft.expected, draft.header
-    held = {v for v, m in members.items() if digest_in(m, expected) is not None}
+    held = sorted(visit for visit, digest in standing.items() if digest is not None)
     kind = _kind(header, held)
     return Frozen(
         revision=header.frozen + 1,
         kind=kind,
         trigger=trigger,
-        members=tuple(_as_frozen(members[visit]) for visit in sorted(held)),
-        withdrawn=_gone(members, held),
+        members=tuple(_as_frozen(members[visit]) for visit in held),
+        withdrawn=_gone(members, standing),
         missing=_missing(expected, members),
         expected=header.count if expected is None else len(expected.visits),
         completeness=_completeness(header, expected),
@@ -74,6 +83,7 @@ def _revision(draft: Draft, trigger: Trigger, members: Mapping[int, Member]) -> 
         reference=draft.named,
         since=_since(draft),
         at=draft.at,
+        fresh=tuple(sorted(v for v, digest in standing.items() if members[v].frozen != digest)),
     )
 
 
@@ -81,14 +91,15 @@ def _as_frozen(member: Member) -> FrozenMember:
     return FrozenMember(member.visit, member.digest, member.payload)
 
 
-def _kind(header: Header, held: set[int]) -> Kind:
+def _kind(header: Header, held: Sequence[int]) -> Kind:
     if header.frozen == 0:
         return Kind.INITIAL
     return Kind.UPDATE if held else Kind.RETRACTION
 
 
-def _gone(members: Mapping[int, Member], held: set[int]) -> tuple[int, ...]:
-    return tuple(sorted(v for v, m in members.items() if m.frozen is not None and v not in held))
+def _gone(members: Mapping[int, Member], standing: Mapping[int, str | None]) -> tuple[int, ...]:
+    gone = (visit for visit, digest in standing.items() if digest is None)
+    return tuple(sorted(visit for visit in gone if members[visit].frozen is not None))
 
 
 def _missing(expected: Expected | None, members: Mapping[int, Member]) -> tuple[int, ...]:

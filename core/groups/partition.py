@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from core.groups.changed import replace
 from core.groups.events import Event, TimerFired
+from core.groups.freeze import mark
 from core.groups.policy import Policy
 from core.groups.step import apply, next_timer, step
 from core.groups.timers import Timers
@@ -115,7 +116,7 @@ class Partition:
         self._group(key).expected = None
 
     def restored(self) -> None:
-        """Rebuild the timers; what is due fires with the next record.
+        """Mark members with what waits in line; rebuild the timers: what is due fires next.
 
         A changelog may have lost a tombstone whose record it still shows: what a header says is
         forgotten is.
@@ -125,6 +126,7 @@ class Partition:
             if group.header.forgotten:
                 group.members.clear()
                 group.expected = None
+            mark(group)
             self._timers.arm(key, next_timer(group, self._policy_for(key)))
 
     def _load(self, key: str, put: Transition) -> None:

@@ -70,7 +70,7 @@ def apply(group: Group, transition: Transition) -> None:
         group.header = transition.header
     if transition.expected is not None:
         group.expected = transition.expected
-    for member in transition.members:
+    for member in (*transition.members, *transition.marked):
         group.members[member.visit] = member
     for frozen in transition.frozen:
         group.frozen[frozen.revision] = frozen

@@ -10,6 +10,8 @@ the sender's own time in integer microseconds since 1970.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -31,6 +33,7 @@ __all__ = [
     "Suspicion",
     "Transition",
     "Trigger",
+    "member_of",
 ]
 
 Box = tuple[int, int, int, int]
@@ -316,6 +319,13 @@ class FrozenMember(Struct, frozen=True, gc=False):
     payload: bytes
 
 
+def member_of(members: Sequence[FrozenMember], visit: int) -> FrozenMember | None:
+    """Return the member with a visit among members that ascend in it, None if there is none."""
+    place = bisect_left(members, visit, key=lambda member: member.visit)
+    found = members[place : place + 1]
+    return found[0] if found and found[0].visit == visit else None
+
+
 class Frozen(Struct, frozen=True, gc=False):
     """A revision's content, fixed by the log alone.
 
@@ -343,6 +353,10 @@ class Frozen(Struct, frozen=True, gc=False):
         First event that this revision waited for or holds, ms.
     at : int
         Stream time of the freeze, ms.
+    fresh : tuple of int
+        Visits whose standing is new with it, ascending: those it holds under another digest than
+        the revision before, and those that it holds no more. Format 1 of the state has none of it,
+        and keeps each standing with the member, at the freeze.
     """
 
     revision: int
@@ -357,6 +371,7 @@ class Frozen(Struct, frozen=True, gc=False):
     reference: int | None
     since: int
     at: int
+    fresh: tuple[int, ...] = ()
 
 
 class Group(Struct, gc=False):
@@ -388,6 +403,12 @@ class Transition(Struct, frozen=True, gc=False):
         Frozen revisions that are published now and are to be forgotten.
     forgotten : tuple of int
         Visits whose members are to be forgotten; the expected set is too if it `forgets`.
+    marked : tuple of Member
+        Members of which the freeze has changed the standing alone. That follows from the frozen
+        revision while this is there, so only format 1 of the state puts them.
+    settled : tuple of Member
+        Members whose standing follows from no frozen revision any more, for the one that told it
+        is published: to put, unless the format put them when it was frozen.
     """
 
     outcome: Outcome
@@ -398,6 +419,8 @@ class Transition(Struct, frozen=True, gc=False):
     frozen: tuple[Frozen, ...] = ()
     released: tuple[int, ...] = ()
     forgotten: tuple[int, ...] = ()
+    marked: tuple[Member, ...] = ()
+    settled: tuple[Member, ...] = ()
 
     @property
     def forgets(self) -> bool:

@@ -47,7 +47,8 @@ class Transaction:
 
 def puts(group: str, transition: Transition) -> Puts:
     """Return what a transition writes."""
-    written: Puts = {("M", group, member.visit): member for member in transition.members}
+    members = (*transition.members, *transition.settled)
+    written: Puts = {("M", group, member.visit): member for member in members}
     written |= {("F", group, frozen.revision): frozen for frozen in transition.frozen}
     written |= {("F", group, revision): None for revision in transition.released}
     written |= {("M", group, visit): None for visit in transition.forgotten}

@@ -151,4 +151,6 @@ async def _restored(key: str, records: Iterable[Record]) -> groups.Group | None:
         await fold(each(), state)
     except schemas.StateError:
         return None
-    return state.groups.get(key) or groups.Group()
+    group = state.groups.get(key) or groups.Group()
+    groups.mark(group)
+    return group

@@ -116,7 +116,7 @@ def _frozen(case: Case, found: groups.Group, fold: Fold) -> Iterator[Violation]:
 
 
 def _content(frozen: groups.Frozen) -> tuple[object, ...]:
-    named = [one.name for one in fields(frozen) if one.name != "members"]
+    named = [one.name for one in fields(frozen) if one.name not in ("members", "fresh")]
     members = tuple((one.visit, one.digest) for one in frozen.members)
     return (*(getattr(frozen, name) for name in named), members)
 

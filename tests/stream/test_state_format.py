@@ -289,10 +289,11 @@ FROZEN = {
     "reference": None,
     "since": 1_790_000_000_000,
     "at": 1_790_000_000_001,
+    "fresh": [3, 7],
 }
 SINCE_FORMAT_2 = {
     *("sent", "suspicion", "reference_digest", "sealing", "reopened", "sealed_at"),
-    *("settled_at", "forgotten"),
+    *("settled_at", "forgotten", "fresh"),
 }
 RECORDS: list[tuple[str, dict[str, Any], type[object]]] = [
     ("members", MEMBER, groups.Member),

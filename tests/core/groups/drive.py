@@ -122,8 +122,12 @@ def published(
 
 @dataclass
 class Changelog:
-    """A compacted topic: the last put of each key, until its tombstone."""
+    """A compacted topic: the last put of each key, until its tombstone.
 
+    `first` writes what format 1 of the state did: standings with the members, at the freeze.
+    """
+
+    first: bool = False
     clock: int = 0
     headers: dict[str, Header] = field(default_factory=dict)
     members: dict[tuple[str, int], Member] = field(default_factory=dict)
@@ -136,8 +140,10 @@ class Changelog:
             self.headers[key] = put.header
         if put.expected is not None:
             self.expected[key] = put.expected
-        self.members.update({(key, member.visit): member for member in put.members})
-        self.frozen.update({(key, one.revision): one for one in put.frozen})
+        members = (*put.members, *(put.marked if self.first else put.settled))
+        self.members.update({(key, member.visit): member for member in members})
+        frozen = (replace(one, fresh=()) if self.first else one for one in put.frozen)
+        self.frozen.update({(key, one.revision): one for one in frozen})
         for revision in put.released:
             del self.frozen[key, revision]
         for visit in put.forgotten:

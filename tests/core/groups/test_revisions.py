@@ -223,6 +223,33 @@ def test_named_reference_that_is_no_member_is_not_passed_on() -> None:
     assert told.last().reference == 3
 
 
+def test_a_revision_names_whose_standing_is_new() -> None:
+    """Those it holds under another digest than before, and those that it holds no more."""
+    told = _whole()
+    assert told.history()[0].fresh == (1, 2, 3)
+    told.at(100, arrived(2, version=1), withdrawn(3, version=1), arrived(4))
+    told.tick(200)
+    assert told.last().fresh == (2, 3, 4)
+    (freeze,) = [put for _, put in told.said if put.frozen and put.frozen[0].revision == 2]
+    assert [member.visit for member in freeze.members] == []
+    assert [(m.visit, m.frozen) for m in freeze.marked] == [
+        (visit, standing(told.last()).get(visit)) for visit in (2, 3, 4)
+    ]
+
+
+def test_members_are_settled_with_the_revision_that_marked_them() -> None:
+    """What the publication puts anyway is not put twice, and who kept its standing not at all."""
+    told = _whole()
+    told.at(100, arrived(2, version=1), withdrawn(3, version=1), arrived(4))
+    told.tick(200)
+    put = told.at(201, published(2, reference=1, told={4: "b"}))
+    assert [member.visit for member in put.members] == [4]
+    assert [(m.visit, m.frozen) for m in put.settled] == [
+        (2, told.group.members[2].digest),
+        (3, None),
+    ]
+
+
 def test_results_from_inside_freeze_nothing() -> None:
     """Measuring and publishing never decide what a revision holds, nor when it freezes."""
     told = _whole()
