@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -183,16 +183,18 @@ class Ahead:
             for job in tuple(walk.running):
                 job.end_unless(digests)
 
-    def measured(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
-        """Return what was measured of a revision's members, durable or not."""
+    def measured(
+        self, key: str, members: Iterable[groups.FrozenMember]
+    ) -> dict[int, groups.Measurement]:
+        """Return what was measured of some of a revision's members, durable or not."""
         walk = self._walks.get(key)
         if walk is None:
             return {}
-        digests = {member.visit: member.digest for member in frozen.members}
+        known = ((one, *walk.measured.get(one.visit, ("", None))) for one in members)
         return {
-            visit: found
-            for visit, (digest, found) in walk.measured.items()
-            if digests.get(visit) == digest and isinstance(found, groups.Measurement)
+            one.visit: found
+            for one, digest, found in known
+            if digest == one.digest and isinstance(found, groups.Measurement)
         }
 
     def settle(self, key: str, reference: int | None) -> None:

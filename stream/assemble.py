@@ -6,7 +6,8 @@ One place for the service and for the batch command, so that both write the same
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from sys import intern
 from typing import Any, Literal, cast
 
@@ -20,7 +21,7 @@ from stream.basis import Basis, Past
 from stream.figures import finite, in_tract, quality_of
 from stream.measures import group_metric, measure_of, why, without_group
 from stream.rebuild import model_of
-from stream.revision import Case, Revision, Row, Told, case_of
+from stream.revision import Case, Revision, Row, Told, Unfolding, case_of
 from stream.workshop import Fulfilled, Made, Tried
 
 __all__ = ["Assembler"]
@@ -89,25 +90,45 @@ class Assembler:
         now : float
             Wall time, seconds since 1970; goes into the summary and the group's metric only.
         """
+        return self.unfold(case, now).revision
+
+    def unfold(self, case: Case, now: float) -> Unfolding:
+        """Write up all that takes long, and leave the rest to whoever writes the revision.
+
+        Parameters
+        ----------
+        case, now
+            As for `revision`.
+        """
         frozen = case.frozen
         visits = () if frozen.incomplete else sorted((*case.members, *frozen.withdrawn))
-        rows = {visit: self._row(case, visit) for visit in visits}
-        summary = self._summary(case, rows, now)
-        return Revision(rows, summary, group_metric(case, summary, now))
+        kept = self._kept(case, visits)
+        missing = (visit for visit in visits if visit not in kept and visit not in case.made)
+        whole = replace(case, made={**case.made, **{v: self._made(case, v) for v in missing}})
 
-    def _row(self, case: Case, visit: int) -> Row:
+        def conclude(rows: Mapping[int, Row]) -> Revision:
+            summary = self._summary(whole, rows, now)
+            return Revision(rows, summary, group_metric(whole, summary, now))
+
+        rows = ((visit, self._row(whole, visit, kept.get(visit))) for visit in visits)
+        return Unfolding(whole, rows, conclude)
+
+    def _kept(self, case: Case, visits: Sequence[int]) -> Mapping[int, groups.Sent]:
+        """Return what was sent of visits, where it would be sent again as it was."""
+        if not case.past.sent:
+            return {}
+        found = ((v, case.past.kept(v, self._basis_of(case, v))) for v in visits)
+        return {visit: sent for visit, sent in found if sent is not None}
+
+    @staticmethod
+    def _row(case: Case, visit: int, kept: groups.Sent | None) -> Row:
         """Say all that a revision says of one visit."""
-        made, before = case.made.get(visit), case.past.sent.get(visit)
-        basis = self._basis_of(case, visit) if made is None else made.sent.basis
-        kept = case.past.kept(visit, basis)
         if kept is not None:
             return Row(kept, fresh=False, summary=_member(case, visit, kept), told=None)
-        model = self._model(case, visit) if made is None else made.model
-        sent = _sent_as(basis, model) if made is None else made.sent
-        told = None
-        if before is None or before.model_id != model.model_id:
-            value = schemas.encode_value(model) if made is None else made.value
-            told = Told(model, value, measure_of(case, model))
+        made, before = case.made[visit], case.past.sent.get(visit)
+        sent, told = made.sent, None
+        if before is None or before.model_id != sent.model_id:
+            told = Told(made.model, made.value, measure_of(case, made))
         return Row(sent, fresh=sent != before, summary=_member(case, visit, sent), told=told)
 
     def _basis_of(self, case: Case, visit: int) -> str:
@@ -140,14 +161,19 @@ class Assembler:
             done.measured[visit] = measured
         if isinstance(tried.result, jobs.Matched):
             done.spent(visit, tried.result.timings)
-        case = case_of(group, frozen, done, Past())
-        model = self._model(case, visit)
+        return self._made(case_of(group, frozen, done, Past()), visit)
+
+    def _made(self, case: Case, visit: int) -> Made:
+        """Write up a visit."""
+        done, frozen, model = case.done, case.frozen, self._model(case, visit)
+        measured = done.measured.get(visit)
         return Made(
+            (done.reference, frozen.revision, str(frozen.kind)),
             model,
             schemas.encode_value(model),
             _sent_as(self._basis_of(case, visit), model),
             without_group(case, model),
-            measured,
+            measured if isinstance(measured, groups.Measurement) else None,
             done.timings.get(visit, {}),
         )
 

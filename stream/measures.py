@@ -12,7 +12,7 @@ from core import groups
 from stream import jobs
 from stream.figures import finite
 from stream.revision import Case
-from stream.workshop import Tried
+from stream.workshop import Fulfilled, Made, Tried
 
 __all__ = ["group_metric", "measure_of", "ratio_of", "why", "without_group"]
 
@@ -20,25 +20,25 @@ _LONGEST_TEXT = 1024  # what the message holds
 _STAGES = {stage: f"{stage}_s" for stage in ("decode", "scale", "measure", "match")}
 
 
-def measure_of(case: Case, model: schemas.BackgroundModel) -> bytes:
+def measure_of(case: Case, made: Made) -> bytes:
     """Return the value of the metric that goes with a model.
 
     Parameters
     ----------
     case : Case
-    model : BackgroundModel
+    made : Made
+        The model, and its metric but for what hangs on the whole group.
     """
-    blank = _made_ahead(case, model.visit) or without_group(case, model)
-    return blank.filled(str(case.frozen.trigger), finite(case.done.costs.get(model.visit)))
+    visit = made.model.visit
+    blank = made.measure if _holds(made, case.done, visit) else without_group(case, made.model)
+    return blank.filled(str(case.frozen.trigger), finite(case.done.costs.get(visit)))
 
 
-def _made_ahead(case: Case, visit: int) -> schemas.Blank | None:
-    """Return the metric that was made ahead, if all that went into it still holds."""
-    made, done = case.made.get(visit), case.done
-    if made is None:
-        return None
-    holds = (made.measured, made.timings) == (done.measured.get(visit), done.timings.get(visit))
-    return made.measure if holds else None
+def _holds(made: Made, done: Fulfilled, visit: int) -> bool:
+    """Tell whether all that went into a metric is still so, should it be made ahead."""
+    measured = done.measured.get(visit)
+    known = measured if isinstance(measured, groups.Measurement) else None
+    return made.measured == known and made.timings == done.timings.get(visit, {})
 
 
 def without_group(case: Case, model: schemas.BackgroundModel) -> schemas.Blank:

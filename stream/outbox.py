@@ -8,7 +8,7 @@ import schemas
 from stream import inbox
 from stream.log.seam import Outgoing, Record
 from stream.log.topics import Topics
-from stream.revision import Revision
+from stream.revision import Unfolding
 
 __all__ = ["Outbox"]
 
@@ -53,19 +53,20 @@ class Outbox:
         name = f"tick/{self._partition}/{due}/{round(now * _US)}"
         return self._message(self._topics.warps, tick, name, _text(now))
 
-    def revision(self, revision: Revision, now: float) -> Iterator[Outgoing]:
-        """Yield the models, the summary and the metrics of a revision."""
-        summary, told, time = revision.summary, revision.told, _text(now)
-        name, key = f"{summary.group_key}@{summary.revision}", summary.routing_key
+    def revision(self, unfolding: Unfolding, now: float) -> Iterator[Outgoing]:
+        """Yield the models, the summary and the metrics of a revision, each when it is made."""
+        case, time = unfolding.case, _text(now)
+        name = f"{case.group.key}@{case.frozen.revision}"
         topic, partition = self._topics.models, self._partition
         headers = schemas.headers_of(schemas.BackgroundModel, self._source, time)
-        for one in told:
+        for one in unfolding.told():
             named = headers(f"{name}/{one.model.visit}")
             yield Outgoing(topic, partition, one.model.routing_key, one.value, named)
-        yield self._message(self._topics.groups, summary, name, time)
-        topic = self._topics.metrics
+        revision = unfolding.revision
+        yield self._message(self._topics.groups, revision.summary, name, time)
+        topic, key = self._topics.metrics, revision.metric.routing_key
         headers = schemas.headers_of(schemas.BackgroundMetric, self._source, time)
-        for one in told:
+        for one in revision.told:
             named = headers(f"{name}/metric/{one.model.visit}")
             yield Outgoing(topic, partition, key, one.measure, named)
         yield self._message(topic, revision.metric, f"{name}/metric/group", time)

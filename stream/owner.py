@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -35,7 +35,7 @@ from stream.log.topics import Topics
 from stream.outbox import Outbox
 from stream.recall import Recall
 from stream.references import cause_of_change
-from stream.revision import Revision, case_of
+from stream.revision import Unfolding, case_of
 from stream.telemetry import Telemetry
 from stream.telling import tell_dead, tell_frozen, tell_published
 from stream.workshop import Due, Fulfilled, Workshop, measurement
@@ -386,15 +386,16 @@ class Owner:
     def _known(self, key: str, frozen: groups.Frozen) -> dict[int, groups.Measurement]:
         """Return the measurements that were kept of the very warps that were frozen."""
         members = self.state.groups[key].members
-        fresh = self.ahead.measured(key, frozen)
         known: dict[int, groups.Measurement] = {}
+        missing: list[groups.FrozenMember] = []
         for old in frozen.members:
             member = members.get(old.visit)
             if member is not None and member.digest == old.digest:
-                found = member.measurement or fresh.get(old.visit)
-                if found is not None:
-                    known[old.visit] = found
-        return known
+                if member.measurement is None:
+                    missing.append(old)
+                else:
+                    known[old.visit] = member.measurement
+        return known | self.ahead.measured(key, missing)
 
     async def _keep(
         self, key: str, frozen: groups.Frozen, past: Past, measured: Sequence[jobs.Measured]
@@ -447,37 +448,39 @@ class Owner:
     async def _publish(self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past) -> bool:
         """Write a revision, all of it or nothing."""
         async with self._lock:
+            now = self._shared.clock()
             # In a thread: a thousand models take most of a second, and the loop has heartbeats.
-            revision, messages = await asyncio.to_thread(self._written, key, frozen, done, past)
+            unfolding = await asyncio.to_thread(self._unfolded, key, frozen, done, past, now)
             if self.status is not Status.ACTIVE:
                 return False
-            event = groups.Published(
-                self.state.clock, frozen.revision, done.reference, self._remembered(revision)
-            )
-            changes = self._outbox.state(self._puts(key, event))
-            if not await self._commit("publish", [*messages, *changes]):
+            if not await self._commit("publish", self._publishing(key, unfolding, now)):
                 return False
         cause = cause_of_change(frozen, past, done.reference, done.measured)
-        tell_published(self._shared.telemetry, key, revision, cause)
+        tell_published(self._shared.telemetry, key, unfolding.revision, cause)
         self.ahead.settle(key, done.reference)
         return True
 
-    def _written(
-        self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past
-    ) -> tuple[Revision, list[Outgoing]]:
-        """Return a revision and its records; nothing of ours is changed."""
-        now = self._shared.clock()
+    def _unfolded(
+        self, key: str, frozen: groups.Frozen, done: Fulfilled, past: Past, now: float
+    ) -> Unfolding:
+        """Return a revision that is about to be written; nothing of ours is changed."""
         case = case_of(schemas.GroupId.parse(key), frozen, done, past)
-        revision = self._shared.assembler.revision(case, now)
-        return revision, list(self._outbox.revision(revision, now))
+        return self._shared.assembler.unfold(case, now)
 
-    def _remembered(self, revision: Revision) -> tuple[tuple[int, groups.Sent], ...]:
-        return revision.sent if self.position.state_format > 1 else ()
+    def _publishing(self, key: str, unfolding: Unfolding, now: float) -> Iterator[Outgoing]:
+        """Yield the records of a revision, and at last those of what it changes here."""
+        yield from self._outbox.revision(unfolding, now)
+        if self.status is not Status.ACTIVE:
+            raise PartitionLostError(self.partition, "it was lost while its revision was written")
+        number, reference = unfolding.case.frozen.revision, unfolding.case.done.reference
+        sent = unfolding.revision.sent if self.position.state_format > 1 else ()
+        event = groups.Published(self.state.clock, number, reference, sent)
+        yield from self._outbox.state(self._puts(key, event))
 
     # -- transactions ------------------------------------------------------------------------------
 
     async def _commit(
-        self, kind: str, records: Sequence[Outgoing], next_offset: int | None = None
+        self, kind: str, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> bool:
         """Write a transaction; on any doubt about its outcome the partition is lost."""
         started = time.monotonic()

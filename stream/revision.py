@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from core import groups
 from stream.basis import Past
 from stream.workshop import Announced, Fulfilled, Made, Tried
 
-__all__ = ["Case", "Revision", "Row", "Told", "case_of"]
+__all__ = ["Case", "Revision", "Row", "Told", "Unfolding", "case_of"]
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -91,6 +91,47 @@ class Revision:
         return tuple((visit, row.sent) for visit, row in self.rows.items() if row.fresh)
 
 
+class Unfolding:
+    """A revision whose messages are made while the first of them are written.
+
+    Parameters
+    ----------
+    case : Case
+    rows : iterator of (int, Row)
+        By visit, ascending.
+    conclude : callable
+        Makes the revision from all rows.
+
+    Attributes
+    ----------
+    case : Case
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        rows: Iterator[tuple[int, Row]],
+        conclude: Callable[[Mapping[int, Row]], Revision],
+    ) -> None:
+        self.case = case
+        self._to_come = rows
+        self._conclude = conclude
+        self._rows: dict[int, Row] = {}
+
+    def told(self) -> Iterator[Told]:
+        """Yield models that are sent, with their metrics, ascending in visit; once."""
+        for visit, row in self._to_come:
+            self._rows[visit] = row
+            if row.told is not None:
+                yield row.told
+
+    @cached_property
+    def revision(self) -> Revision:
+        """All of it."""
+        self._rows.update(self._to_come)
+        return self._conclude(self._rows)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """What all messages of one revision have in common.
@@ -106,7 +147,7 @@ class Case:
     members : mapping of int to FrozenMember
         By visit.
     made : mapping of int to Made
-        By visit, what was made ahead for this very revision.
+        By visit, what is written up for this very revision.
     common : mapping of str to object
         Fields of each message.
     """
@@ -159,9 +200,8 @@ def case_of(
 def _made(frozen: groups.Frozen, done: Fulfilled) -> dict[int, Made]:
     """Return what was made ahead, if it was made for this revision."""
     ours = (done.reference, frozen.revision, str(frozen.kind))
-    tried = ((v, one.made) for v, one in done.matched.items() if isinstance(one, Tried))
     return {
-        visit: made
-        for visit, made in tried
-        if made is not None and (made.model.reference, made.model.revision, made.model.kind) == ours
+        visit: one.made
+        for visit, one in done.matched.items()
+        if isinstance(one, Tried) and one.made is not None and one.made.about == ours
     }

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import schemas
 from core import groups
@@ -34,15 +34,19 @@ __all__ = [
     "measurement",
 ]
 
+_BREATH: Final = 64  # matches taken between two turns of the loop
+
 OnMeasured = Callable[[Sequence[jobs.Measured]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """All that a revision says of a match and that hangs on no other.
+    """All that a revision says of a visit and that hangs on no other.
 
     Attributes
     ----------
+    about : (int or None, int, str)
+        The reference, the revision's number and its kind, for which it is right.
     model : BackgroundModel
     value : bytes
         What `schemas.encode_value` makes of it.
@@ -56,6 +60,7 @@ class Made:
         What workers spent on the warp, as the metric has it: seconds by stage.
     """
 
+    about: tuple[int | None, int, str]
     model: schemas.BackgroundModel
     value: bytes
     sent: groups.Sent
@@ -108,25 +113,27 @@ class Announced(Mapping[int, schemas.WarpArrived]):
 
     def __init__(self, group: schemas.GroupId, frozen: groups.Frozen) -> None:
         self._group = group
-        self._payloads = {member.visit: member.payload for member in frozen.members}
+        self._members = frozen.members
         self._read: dict[int, schemas.WarpArrived] = {}
 
     def __getitem__(self, visit: int) -> schemas.WarpArrived:
         found = self._read.get(visit)
         if found is None:
-            payload = self._payloads[visit]
-            found = schemas.unpack_payload(payload, schemas.WarpArrived, self._group)
+            member = groups.member_of(self._members, visit)
+            if member is None:
+                raise KeyError(visit)
+            found = schemas.unpack_payload(member.payload, schemas.WarpArrived, self._group)
             self._read[visit] = found
         return found
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._payloads)
+        return (member.visit for member in self._members)
 
     def __len__(self) -> int:
-        return len(self._payloads)
+        return len(self._members)
 
     def __contains__(self, visit: object) -> bool:
-        return visit in self._payloads
+        return isinstance(visit, int) and groups.member_of(self._members, visit) is not None
 
 
 @dataclass(slots=True)
@@ -160,7 +167,10 @@ class Fulfilled:
 
     def spent(self, visit: int, timings: Mapping[str, float]) -> None:
         """Add what a job spent on a visit, in seconds by stage."""
-        stages = self.timings.setdefault(visit, {})
+        stages = self.timings.get(visit)
+        if stages is None:
+            self.timings[visit] = dict(timings)
+            return
         for stage, seconds in timings.items():
             stages[stage] = stages.get(stage, 0.0) + seconds
 
@@ -196,6 +206,23 @@ class _Task:
     on_measured: OnMeasured
     past: Past
     recall: Recall
+    keeping: list[asyncio.Future[None]] = field(default_factory=list)
+
+    async def keep(self, measured: Sequence[jobs.Measured]) -> None:
+        """Begin to keep measurements: the next plan is made while that waits for the log."""
+        self.keeping.append(asyncio.ensure_future(self.on_measured(measured)))
+        await asyncio.sleep(0)
+
+    async def kept(self) -> None:
+        """Wait until what was measured is kept."""
+        if self.keeping:
+            await self.keeping[-1]
+            self.keeping.clear()
+
+    def give_up(self) -> None:
+        """End what is still being kept: whoever asked for it was cancelled."""
+        for one in self.keeping:
+            one.cancel()
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
@@ -212,18 +239,26 @@ class _Task:
         return True
 
     async def take_ahead_beside(self) -> None:
-        """Take what is there already once jobs are on their way: it looks at all members."""
-        self.take_ahead()
+        """Take what is there already while jobs are on their way, which must not wait for it."""
+        for number, _ in enumerate(self._taking(), 1):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
 
     def take_ahead(self) -> None:
         """Take the matches that are there already, but for what would be sent again as it was."""
-        for visit, tried in self.due.ahead(self.done.matched.keys()).items():
+        for _ in self._taking():
+            pass
+
+    def _taking(self) -> Iterator[None]:
+        done, sent = self.done, self.past.sent
+        for visit, tried in self.due.ahead(done.matched.keys()).items():
+            yield
             if self.recall.recalls(tried.reference, visit):
                 continue
-            if not self.keeps(visit, tried.reference):
-                self.done.matched[visit] = tried
+            if visit not in sent or not self.keeps(visit, tried.reference):
+                done.matched[visit] = tried
                 if isinstance(tried.result, jobs.Matched):
-                    self.done.spent(visit, tried.result.timings)
+                    done.spent(visit, tried.result.timings)
 
 
 class Workshop:
@@ -264,7 +299,10 @@ class Workshop:
         """
         done = Fulfilled(measured=dict(known), arrivals=Announced(due.group, due.frozen))
         task = _Task(due, done, on_measured, past or Past(), recall or Recall())
-        ready = await self._worked_through(task)
+        try:
+            ready = await self._worked_through(task)
+        finally:
+            task.give_up()
         done.reference, done.costs = ready.reference, ready.costs
         done.warnings = (*ready.warnings, *_of_planes(done.matched.values()))
         if ready.reference is not None:
@@ -277,6 +315,7 @@ class Workshop:
             if not groups.unmeasured(frozen, done.measured):
                 task.take_ahead()
             plan = groups.next_work(frozen, done.measured, done.matched, self._config, pinned)
+            await task.kept()
             match plan:
                 case groups.MeasureThese():
                     await self._measure(plan, task)
@@ -336,7 +375,7 @@ class Workshop:
         for result in good:
             done.spent(result.visit, result.timings)
         if good:
-            await task.on_measured(good)
+            await task.keep(good)
 
     async def _match(self, plan: groups.MatchThese, task: _Task) -> bool:
         """Match, and tell whether the reference could be read."""
@@ -401,11 +440,13 @@ def _of_planes(tried: Collection[Tried | Kept]) -> tuple[str, ...]:
 
     Of warps that were not matched now nobody knows.
     """
-    if any(isinstance(one, Kept) for one in tried):
-        return ()
     results = [one.result for one in tried if isinstance(one, Tried)]
+    if len(results) < len(tried):
+        return ()
     absent = [result.absent for result in results if isinstance(result, jobs.Matched)]
-    nowhere = [name for name in (absent or [()])[0] if all(name in names for names in absent)]
+    first = absent[0] if absent else ()
+    others = [names for names in absent if names != first]  # few, if any
+    nowhere = [name for name in first if all(name in names for names in others)]
     if not nowhere:
         return ()
     return (f"bad_mask_planes: no warp of the group defines {', '.join(nowhere)}",)

@@ -123,13 +123,20 @@ class _Timed:
         return getattr(self._log, name)
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> None:
         """Write a transaction, and time it."""
         began = time.perf_counter()
-        await self._log.transact(partition, records, next_offset)
-        if any(record.topic == self._topic for record in records):
+        topics: set[str] = set()
+        await self._log.transact(partition, _noting(topics, records), next_offset)
+        if self._topic in topics:
             self.seconds.append(time.perf_counter() - began)
+
+
+def _noting(topics: set[str], records: Iterable[Outgoing]) -> Iterator[Outgoing]:
+    for one in records:
+        topics.add(one.topic)
+        yield one
 
 
 class _Counting(Telemetry):

@@ -13,11 +13,12 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeVar, cast
 
 from aiokafka import AIOKafkaProducer
@@ -138,28 +139,31 @@ class TrappedLog:
             os.write(2, f"took {what} {seconds:.6f}\n".encode())
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> int | None:
         """Write, perhaps without hearing the answer."""
-        kind = self._kind(records, next_offset)
+        making = iter(records)
+        first = list(islice(making, 1))
+        kind = self._kind(first, next_offset)
+        records = chain(first, making) if kind == "publish" else [*first, *making]
         _kind.set(kind)
         self._traps.reach(f"{kind}.before")
         if self._naive and kind == "publish":
-            models = [one for one in records if one.topic == self._topics.models]
-            await self._log.transact(partition, models)
+            made = list(records)
+            await self._log.transact(partition, [r for r in made if r.topic == self._topics.models])
             self._traps.reach("publish.between")
-            records = [one for one in records if one.topic != self._topics.models]
+            records = [r for r in made if r.topic != self._topics.models]
         began = time.monotonic()
         end = await self._log.transact(partition, records, next_offset)
         self._tell(kind, time.monotonic() - began)
         self._traps.reach(f"{kind}.after")
         return end
 
-    def _kind(self, records: Sequence[Outgoing], next_offset: int | None) -> str:
-        topics = {one.topic for one in records}
+    def _kind(self, first: Sequence[Outgoing], next_offset: int | None) -> str:
         if next_offset is not None:
             return "ingest"
-        if self._topics.groups in topics:
+        topics = {one.topic for one in first}
+        if topics & {self._topics.models, self._topics.groups}:
             return "publish"
         return "tick" if self._topics.warps in topics else "results"
 

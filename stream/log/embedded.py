@@ -8,11 +8,13 @@ and power losses stands in `stream.log.sqlite`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 from stream.log.lane import Lane, acquired
+from stream.log.pieces import in_pieces
 from stream.log.seam import (
     Footing,
     LogRefusedError,
@@ -253,20 +255,26 @@ class EmbeddedOwner:
         self._paused -= partitions
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> None:
         """Write all or nothing."""
-        refuse_strays(records, self._topics, [partition])
         self._need(partition, self._taken, "it was not taken")
+        pieces, belt = in_pieces(records, self._topics, [partition]), _Belt()
+        belt.put(await anext(pieces))  # a stray in it is refused before anything begins
         writing = asyncio.ensure_future(
-            self._writer.run(lambda file: self._write(file, partition, records, next_offset))
+            self._writer.run(lambda file: self._write(file, partition, belt, next_offset))
         )
         try:
+            async for piece in pieces:
+                belt.put(piece)
+            belt.put(None)
             await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            # Whoever called does not learn how it ended, so what is held of it must go.
-            await asyncio.wait({writing})
-            self._lose(partition)
+        except BaseException as error:
+            belt.put(_CutOffError())
+            await asyncio.gather(writing, return_exceptions=True)
+            if isinstance(error, asyncio.CancelledError):
+                # Whoever called does not learn how it ended, so what is held of it must go.
+                self._lose(partition)
             raise
 
     def _lose(self, partition: int) -> None:
@@ -278,7 +286,7 @@ class EmbeddedOwner:
         self,
         file: LogFile,
         partition: int,
-        records: Sequence[Outgoing],
+        records: Iterable[Outgoing],
         next_offset: int | None,
     ) -> None:
         with file.transaction():
@@ -296,6 +304,27 @@ class EmbeddedOwner:
             lock, self._lock = self._lock, None
             if lock is not None:
                 lock.release()
+
+
+class _CutOffError(Exception):
+    """The rest of a transaction will never come."""
+
+
+class _Belt:
+    """Takes records from the loop, where they are made, to the thread that writes them."""
+
+    def __init__(self) -> None:
+        self._pieces: SimpleQueue[Sequence[Outgoing] | _CutOffError | None] = SimpleQueue()
+
+    def put(self, piece: Sequence[Outgoing] | _CutOffError | None) -> None:
+        """Hand on a piece; None is the end."""
+        self._pieces.put(piece)
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        while (piece := self._pieces.get()) is not None:
+            if isinstance(piece, _CutOffError):
+                raise piece
+            yield from piece
 
 
 class EmbeddedPublisher:

@@ -9,7 +9,7 @@ producer and joins the group anew, and what the changelog then says is true.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from time import monotonic
 from typing import Any
@@ -21,6 +21,7 @@ from stream.log.kafka_read import read
 from stream.log.kafka_reader import KafkaReader
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.kafka_topics import check_topics, count_partitions, create_topics
+from stream.log.pieces import in_pieces
 from stream.log.rights import Operation
 from stream.log.seam import (
     Footing,
@@ -229,6 +230,9 @@ class KafkaOwner:
             raise LogRefusedError(f"{what}: {refusal(self._settings, error)}") from error
         except FAILED as error:
             raise self._lost(holding, error) from error
+        except Exception as error:  # a record could not be made, and a transaction is open
+            self._lost(holding, error)
+            raise
 
     def _check_held(self, holding: Holding[Writer]) -> None:
         if not self._holdings.holds(holding):
@@ -318,24 +322,24 @@ class KafkaOwner:
                 yield holding
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> int | None:
         """Write all or nothing."""
-        refuse_strays(records, self._topics, [partition])
         holding = self._holdings.get(partition, Status.RESTORING, Status.ACTIVE)
         if holding.writer is None:
             raise PartitionLostError(partition, "it has no producer")
+        pieces = in_pieces(records, self._topics, [partition])
+        first = await anext(pieces)  # a stray in it is refused before anything begins
         with self._losing(holding, "written"):
             try:
                 async with asyncio.timeout(self._settings.commit_timeout_s):
-                    written = await holding.writer.transact(records, next_offset)
+                    written = await holding.writer.transact(first, pieces, next_offset)
             except Fenced:
                 await self._count_fence(holding)
                 raise
-        first = written.get(self._topics.state)
-        if first is not None:  # nobody else writes there, and the commit's marker takes an offset
-            count = sum(one.topic == self._topics.state for one in records)
-            holding.state_end = first + count + 1
+        state = written.get(self._topics.state)
+        if state is not None:  # nobody else writes there, and the commit's marker takes an offset
+            holding.state_end = state.stop + 1
         return holding.state_end
 
     async def _count_fence(self, holding: Holding[Writer]) -> None:

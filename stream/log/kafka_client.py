@@ -6,7 +6,7 @@ Each class is one client with the few calls that `stream.log.kafka` needs, in ou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -19,6 +19,7 @@ from stream.log.holdings import Replacements
 from stream.log.kafka_assignor import StayingAssignor
 from stream.log.kafka_link import options
 from stream.log.kafka_records import forgive
+from stream.log.kafka_sending import Sending, seen
 from stream.log.kafka_settings import KafkaSettings
 from stream.log.seam import Outgoing, Record
 
@@ -104,12 +105,6 @@ async def _stop_producer(producer: AIOKafkaProducer) -> None:
         await producer.client.close()
 
 
-def _seen(done: asyncio.Future[Any]) -> None:
-    """Look at an error that was told otherwise, or is of no interest; asyncio wants all seen."""
-    if not done.cancelled():
-        done.exception()
-
-
 def _quieten() -> None:
     """Have a failed batch leave no error behind: whoever still waits for it hears of it anyhow.
 
@@ -120,45 +115,12 @@ def _quieten() -> None:
 
         def failed(batch: MessageBatch, exception: BaseException) -> None:
             failure(batch, exception)
-            _seen(batch.future)
+            seen(batch.future)
             if batch._drain_waiter.done():  # noqa: SLF001 - nobody but a full queue waits for it
-                _seen(batch._drain_waiter)  # noqa: SLF001 - the same
+                seen(batch._drain_waiter)  # noqa: SLF001 - the same
 
         batches: Any = MessageBatch
         batches.failure = failed
-
-
-async def _send(producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> list[Any]:
-    """Hand records to a producer; they are written when the returned futures are done."""
-    sent: list[Any] = []
-    open_batches: dict[tuple[str, int], Any] = {}
-    for one in records:
-        place = one.topic, one.partition
-        batch = open_batches.get(place)
-        if batch is None or not _took(batch, one):
-            if batch is not None:
-                sent.append(await _send_batch(producer, batch, place))
-            batch = open_batches[place] = producer.create_batch()
-            _took(batch, one)  # as the first it is taken whatever its size
-    for place, batch in open_batches.items():
-        sent.append(await _send_batch(producer, batch, place))
-    return sent
-
-
-def _took(batch: Any, one: Outgoing) -> bool:
-    """Put a record into a batch, if it has room: a third of the work that `send` makes of it."""
-    headers = list(one.headers)
-    return batch.append(timestamp=None, key=one.key, value=one.value, headers=headers) is not None
-
-
-async def _send_batch(
-    producer: AIOKafkaProducer, batch: Any, place: tuple[str, int]
-) -> asyncio.Future[Any]:
-    topic, partition = place
-    batch.close()
-    future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
-    future.add_done_callback(_seen)  # when one fails the others' errors are of no interest
-    return future
 
 
 def as_record(one: Any) -> Record:
@@ -357,7 +319,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
 
     def _proved(self, proving: asyncio.Future[None]) -> None:
         self._proving.discard(proving)
-        _seen(proving)
+        seen(proving)
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
@@ -394,31 +356,39 @@ class Writer:
         await self._producer.start()
 
     async def transact(
-        self, records: Sequence[Outgoing], next_offset: int | None
-    ) -> Mapping[str, int]:
-        """Write all or nothing, and tell the first offset in each topic.
+        self,
+        first: Sequence[Outgoing],
+        others: AsyncIterator[Sequence[Outgoing]],
+        next_offset: int | None,
+    ) -> Mapping[str, range]:
+        """Write all or nothing, and tell the offsets in each topic.
 
         After any error the outcome is unknown.
         """
         async with self._busy:
             await self._producer.begin_transaction()
-            self._end.add_done_callback(_seen)  # an error in it comes to us with a record's as well
+            self._end.add_done_callback(seen)  # an error in it comes to us with a record's as well
             # Records before offsets: while the broker ends the transaction before, the client asks
             # again after 20 ms for a partition, but after 100 ms for offsets.
-            sent = await _send(self._producer, records)
+            sending = Sending(self._producer)
+            await sending.add(first)
+            async for piece in others:
+                await sending.add(piece)
+            await sending.end()
             if next_offset is not None:
                 offsets = {self._place: next_offset}
                 await self._producer.send_offsets_to_transaction(offsets, self._group)
-            written = await asyncio.gather(*sent)
+            written = await asyncio.gather(*sending.batches)
             await self._producer.commit_transaction()
-        return {one.topic: one.offset for one in reversed(written)}
+        begins = {one.topic: one.offset for one in reversed(written)}
+        return {topic: range(at, at + sending.counts[topic]) for topic, at in begins.items()}
 
     async def stop(self) -> None:
         """Stop, after what is under way; what is left open the next fence aborts."""
         async with self._busy:
             await _stop_producer(self._producer)
         if self._end is not None and self._end.done():
-            _seen(self._end)
+            seen(self._end)
 
     @property
     def _end(self) -> Any:
@@ -443,7 +413,10 @@ class Publisher:
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Append; durable on all in-sync replicas when it returns."""
-        await asyncio.gather(*await _send(self._producer, records))
+        sending = Sending(self._producer)
+        await sending.add(records)
+        await sending.end()
+        await asyncio.gather(*sending.batches)
 
     async def stop(self) -> None:
         """Disconnect."""

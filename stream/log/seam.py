@@ -7,7 +7,7 @@ with `OwnerLog.poll`, so nothing of the service runs inside a client library's c
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -273,7 +273,7 @@ class OwnerLog(Protocol):
         ...
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> int | None:
         """Write all records, and the input position if given, or nothing at all.
 
@@ -281,7 +281,10 @@ class OwnerLog(Protocol):
         ----------
         partition : int
             The owned partition; every record's partition must equal it.
-        records : sequence of Outgoing
+        records : iterable of Outgoing
+            Gone through once, in the caller's thread and piece by piece while earlier ones are
+            written, so that the first is on its way before the last is made. What it raises is
+            raised, and nothing is written.
         next_offset : int, optional
             Offset of the next input record to be read.
 

@@ -16,7 +16,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
@@ -290,20 +290,27 @@ class LogFile:
                 rows,
             )
 
-    def append(self, records: Sequence[Outgoing]) -> None:
+    def append(self, records: Iterable[Outgoing]) -> None:
         """Append records inside a `transaction`, all with one stamp."""
-        stamp = max(self._clock(), self._last_stamp())
         heads: dict[tuple[str, int], tuple[int, Iterator[int]]] = {}
+        self._sql.executemany(_INSERT, self._rows(records, heads))
+        ends = [(next(offsets), stream) for stream, offsets in heads.values()]
+        self._sql.executemany("UPDATE stream SET next_offset = ? WHERE id = ?", ends)
+
+    def _rows(
+        self,
+        records: Iterable[Outgoing],
+        heads: dict[tuple[str, int], tuple[int, Iterator[int]]],
+    ) -> Iterator[tuple[object, ...]]:
+        """Yield what is to be inserted, and leave in `heads` where each stream goes on."""
+        stamp = max(self._clock(), self._last_stamp())
         for record in records:
             place = (record.topic, record.partition)
             if place not in heads:
                 heads[place] = self._head(*place)
             stream, offsets = heads[place]
             headers = pack_headers(record.headers)
-            row = (stream, next(offsets), stamp, record.key, record.value, headers)
-            self._sql.execute(_INSERT, row)
-        ends = [(next(offsets), stream) for stream, offsets in heads.values()]
-        self._sql.executemany("UPDATE stream SET next_offset = ? WHERE id = ?", ends)
+            yield stream, next(offsets), stamp, record.key, record.value, headers
 
     def _last_stamp(self) -> int:
         query = "SELECT coalesce((SELECT timestamp FROM record ORDER BY id DESC LIMIT 1), 0)"

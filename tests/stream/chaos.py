@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -219,7 +219,7 @@ class FlakyLog:
         self._resumed.add(partition)
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> int:
         """Write, or not, and say so, or not."""
         self.stirred += 1

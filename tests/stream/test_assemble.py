@@ -309,8 +309,8 @@ def _with_made_ahead(batch: BatchGroup, assumed: groups.Frozen, done: Fulfilled)
 
 
 def _records(batch: BatchGroup, frozen: groups.Frozen, done: Fulfilled) -> list[Outgoing]:
-    revision = assembler().revision(case_of(batch.group, frozen, done), NOW)
-    return list(Outbox(Topics(), 0, "test").revision(revision, NOW))
+    unfolding = assembler().unfold(case_of(batch.group, frozen, done), NOW)
+    return list(Outbox(Topics(), 0, "test").revision(unfolding, NOW))
 
 
 def _timed(done: Fulfilled) -> Fulfilled:
@@ -333,6 +333,24 @@ def test_what_was_made_ahead_is_what_would_be_made(paths: list[Path]) -> None:
     ahead = _with_made_ahead(batch, frozen, done)
     assert case_of(batch.group, frozen, ahead).made.keys() == {2, 3}
     assert _records(batch, frozen, ahead) == _records(batch, frozen, done)
+
+
+def test_a_revision_unfolds_while_it_is_written(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes long is done before the first record; the summary knows of no row left out."""
+    batch = batch_of(paths)
+    case = case_of(batch.group, batch.frozen(1), _timed(_fulfilled(batch.frozen(1))))
+    whole = assembler().revision(case, NOW)
+    unfolding = assembler().unfold(case, NOW)
+    records = Outbox(Topics(), 0, "test").revision(unfolding, NOW)
+    monkeypatch.setattr(schemas, "model_id", None)
+    first = next(records)
+    assert (first.topic, first.value) == (Topics().models, whole.told[0].value)
+    assert unfolding.revision.rows == whole.rows
+    assert unfolding.revision.summary == whole.summary
+    with pytest.raises(StopIteration):
+        next(unfolding.told())
 
 
 def test_what_was_made_for_another_revision_is_not_sent(paths: list[Path]) -> None:

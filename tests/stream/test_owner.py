@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from threading import Event
 from typing import Any
 
@@ -14,7 +15,7 @@ import core
 import schemas
 from stream.log.seam import LogRefusedError, Outgoing, PartitionLostError
 from stream.owner import Owner, Status
-from stream.revision import Revision
+from stream.revision import Unfolding
 from tests.stream.night import FAST, START_S
 from tests.stream.ownerbench import Bench, arrived, whole
 
@@ -51,14 +52,14 @@ async def test_the_loop_is_free_while_the_models_of_a_revision_are_made(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Making messages waits for the loop here, and the loop for nothing."""
-    loop, make, moved = asyncio.get_running_loop(), bench.shared.assembler.revision, Event()
+    loop, make, moved = asyncio.get_running_loop(), bench.shared.assembler.unfold, Event()
 
-    def make_slowly(*args: Any, **more: Any) -> Revision:
+    def make_slowly(*args: Any, **more: Any) -> Unfolding:
         loop.call_soon_threadsafe(moved.set)
         assert moved.wait(60), "the loop stands still"
         return make(*args, **more)
 
-    monkeypatch.setattr(bench.shared.assembler, "revision", make_slowly)
+    monkeypatch.setattr(bench.shared.assembler, "unfold", make_slowly)
     await bench.live(*whole())
     assert bench.owner.due == 0
 
@@ -67,21 +68,66 @@ async def test_what_is_lost_while_its_models_are_made_is_not_published(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An owner that loses its partition meanwhile writes nothing: it may be another's by then."""
-    make = bench.shared.assembler.revision
+    make = bench.shared.assembler.unfold
     loop = asyncio.get_running_loop()
 
-    def make_too_late(*args: Any, **more: Any) -> Revision:
+    def make_too_late(*args: Any, **more: Any) -> Unfolding:
         lost = Event()
         loop.call_soon_threadsafe(bench.owner.lose, "a test")
         loop.call_soon_threadsafe(lost.set)
         assert lost.wait(60)
         return make(*args, **more)
 
-    monkeypatch.setattr(bench.shared.assembler, "revision", make_too_late)
+    monkeypatch.setattr(bench.shared.assembler, "unfold", make_too_late)
     written: list[Sequence[Outgoing]] = []
     bench.log.after = written.append
     await bench.live(*whole())
     assert not [r for one in written for r in one if r.topic == bench.log.topics.groups]
+
+
+async def test_what_is_lost_while_it_is_written_is_not_published(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records are made while the first are written; a loss in between ends the transaction."""
+    transact, topics = bench.log.transact, bench.log.topics
+
+    async def lose_midway(
+        partition: int, records: Iterable[Outgoing], next_offset: int | None = None
+    ) -> int:
+        making = iter(records)
+        first = list(islice(making, 1))
+        if first[0].topic == topics.models:
+            bench.owner.lose("a test")
+        return await transact(partition, chain(first, making), next_offset)
+
+    monkeypatch.setattr(bench.log, "transact", lose_midway)
+    await bench.live(*whole())
+    assert bench.owner.status is Status.LOST
+    assert bench.log.kept[topics.models, 0] == bench.log.kept[topics.groups, 0] == []
+    (group,) = bench.owner.state.groups.values()
+    assert (group.header.frozen, group.header.published) == (1, 0)
+    assert bench.owner.left is None, "memory may be ahead of the log in the midst of a transaction"
+    monkeypatch.undo()
+    await bench.anew().take_over()
+    await bench.done()
+    assert bench.revisions() == [(0, 1)]
+
+
+@pytest.mark.parametrize("state_format", [1, 2])
+async def test_a_freeze_writes_no_member_that_it_leaves_as_it_was(state_format: int) -> None:
+    """What a revision holds is its own record's; only format 1 keeps it with the members, too."""
+    bench = Bench(state_format=state_format)
+    await bench.owner.take_over()
+    key, written = "live/s/1/0/r", list[Sequence[Outgoing]]()
+    first, last = whole()
+    await bench.live(first)
+    bench.log.after = written.append
+    await bench.live(last)
+    members = [schemas.member_key(key, visit) for visit in (1, 2)]
+    puts = [{r.key for r in one if r.topic == bench.log.topics.state} for one in written]
+    frozen = {schemas.header_key(key), schemas.frozen_key(key, 1), schemas.POSITION_KEY}
+    assert puts[0] == frozen | set(members if state_format == 1 else members[1:])
+    assert puts[-1] >= (set() if state_format == 1 else set(members))
 
 
 async def test_a_batch_is_cut_into_transactions_of_bounded_size() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -218,8 +218,9 @@ class _Doubtful:
         return getattr(self._log, name)
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> None:
+        records = list(records)
         doubtful = any(record.topic.endswith(".groups") for record in records) and not self.doubts
         if doubtful:
             self.doubts += 1

@@ -375,3 +375,67 @@ def test_faults_are_not_kept(paths: list[Path], tmp_path: Path) -> None:
         assert isinstance(done.measured[2], groups.Failed)
         assert ("measure", (2,)) in bench.done
         assert len(counts) == found_again
+
+
+class Doubt(Notes):
+    """A keeper of measurements that waits, and may fail, or is cancelled."""
+
+    def __init__(self, bench: Bench, error: Exception | None = None) -> None:
+        super().__init__()
+        self.bench, self.error = bench, error
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        self.seen: list[str] = []
+
+    async def __call__(self, measured: Sequence[jobs.Measured]) -> None:
+        """Keep them when told to."""
+        await super().__call__(measured)
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.seen.append("cancelled")
+            raise
+        self.seen = [name for name, _ in self.bench.done]
+        if self.error is not None:
+            raise self.error
+
+
+async def _doubted(paths: list[Path], error: Exception | None) -> tuple[Doubt, asyncio.Task[Any]]:
+    """Work a revision through up to where its measurements are to be kept."""
+    bench = Bench()
+    doubt = Doubt(bench, error)
+    workshop = Workshop(Runner(Shelf(), bench, CONFIG, DecodeLimits(), 3))
+    due = Due(GROUP, frozen_of(paths))
+    working = asyncio.create_task(workshop.fulfil(due, {}, doubt))
+    await doubt.begun.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return doubt, working
+
+
+async def test_nothing_is_matched_before_measurements_are_kept(paths: list[Path]) -> None:
+    """A plan may be made while they are written, but no job of it is begun."""
+    doubt, working = await _doubted(paths, None)
+    doubt.go_on.set()
+    done = await working
+    assert doubt.seen == ["measure"] * 4
+    assert len(done.matched) == 3
+
+
+async def test_measurements_that_cannot_be_kept_end_the_work(paths: list[Path]) -> None:
+    """Whatever is wrong with keeping them is raised, and nothing is matched."""
+    doubt, working = await _doubted(paths, RuntimeError("no log"))
+    doubt.go_on.set()
+    with pytest.raises(RuntimeError, match="no log"):
+        await working
+    assert [name for name, _ in doubt.bench.done] == ["measure"] * 4
+
+
+async def test_who_is_cancelled_keeps_nothing_more(paths: list[Path]) -> None:
+    """The keeping ends with the work that asked for it."""
+    doubt, working = await _doubted(paths, None)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    await asyncio.sleep(0)
+    assert doubt.seen == ["cancelled"]

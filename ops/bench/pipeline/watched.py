@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -65,15 +65,23 @@ class NotedLog:
         return poll
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> int | None:
         """Write a transaction."""
+        if isinstance(records, Sequence):  # what publishes is made while it is written
+            return await self._log.transact(partition, records, next_offset)
         began = time.monotonic()
-        end = await self._log.transact(partition, records, next_offset)
-        for record in records:
-            if record.topic == self._topic:
-                self._notes.write("published", began, group=(record.key or b"").decode())
+        summaries: list[Outgoing] = []
+        end = await self._log.transact(partition, self._noting(summaries, records), next_offset)
+        for one in summaries:
+            self._notes.write("published", began, group=(one.key or b"").decode())
         return end
+
+    def _noting(self, summaries: list[Outgoing], records: Iterable[Outgoing]) -> Iterator[Outgoing]:
+        for one in records:
+            if one.topic == self._topic:
+                summaries.append(one)
+            yield one
 
 
 class NotedPool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from stream.log.seam import Footing, Outgoing, PartitionLostError, Poll, Record
@@ -105,16 +105,17 @@ class PlainLog:
         self.paused -= partitions
 
     async def transact(
-        self, partition: int, records: Sequence[Outgoing], next_offset: int | None = None
+        self, partition: int, records: Iterable[Outgoing], next_offset: int | None = None
     ) -> int:
         """Write at once."""
         if partition not in self.taken:
             raise PartitionLostError(partition, "it was not taken")
-        waiting = self.before(records)
+        made = list(records)
+        waiting = self.before(made)
         if asyncio.isfuture(waiting) or asyncio.iscoroutine(waiting):
             await waiting
-        self.append(records)
+        self.append(made)
         if next_offset is not None:
             self.committed[partition] = next_offset
-        self.after(records)
+        self.after(made)
         return len(self.kept[self.topics.state, partition])
