@@ -269,11 +269,10 @@ class _Table:
     @classmethod
     def of(cls, statistics: Sequence[Candidate | None]) -> _Table:
         """Lay the statistics of all exposures out."""
-        nothing = (math.nan, math.nan, math.nan)
-        rows = [
-            nothing if one is None else (one.variance, one.mean, one.count) for one in statistics
-        ]
-        variance, level, count = np.array(rows, dtype=np.float64).T
+        nan = math.nan
+        variance = np.array([nan if one is None else one.variance for one in statistics], float)
+        level = np.array([nan if one is None else one.mean for one in statistics], float)
+        count = np.array([nan if one is None else one.count for one in statistics], float)
         return cls(variance, level, count)
 
 
@@ -282,7 +281,7 @@ def _choice(costs: NDArray[np.float64], warnings: tuple[str, ...], refusal: str)
     if not known.size:
         raise NoReferenceError(refusal)
     index = int(known[np.argmin(costs[known])])  # nanargmin takes NaN for as good as infinity
-    return ReferenceChoice(index, tuple(float(cost) for cost in costs), warnings)
+    return ReferenceChoice(index, tuple(costs.tolist()), warnings)
 
 
 # Profile lsst

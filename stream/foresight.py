@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -65,8 +66,8 @@ class Pair:
 
     def holds(self, digests: Mapping[int, str]) -> bool:
         """Tell whether both are still what they were."""
-        ours = (digests.get(self.visit), digests.get(self.reference))
-        return ours == (self.digest, self.reference_digest)
+        ours = digests.get(self.visit) == self.digest
+        return ours and digests.get(self.reference) == self.reference_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Foresight:
         if before is not None:
             self._bytes -= before.size
             self._on_settled("discarded", int(before.pair != pair))
+        result = replace(result, absent=_one(result.absent))
         size = _BESIDE + _bytes_of(result) + (0 if made is None else _bytes_of_made(made))
         held[pair.visit] = _Held(pair, Tried(pair.reference, result, made), size)
         self._bytes += size
@@ -167,6 +169,12 @@ class Foresight:
         self._bytes -= held.pop(visit).size
         if not held:
             del self._held[key]
+
+
+@lru_cache(maxsize=256)
+def _one(absent: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one for all that are equal: each job's answer brings its own."""
+    return absent
 
 
 def _bytes_of_made(made: Made) -> int:

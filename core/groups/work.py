@@ -188,8 +188,12 @@ def next_work(
     choice = _costs(measured, visits, config)
     reference = _choose(frozen, measured, choice, pinned)
     choice = replace(choice, reference=reference)
-    usable = (v for v in visits if v != reference and not isinstance(measured[v], Failed))
-    missing = tuple(v for v in usable if v not in matched or matched[v].reference != reference)
+    against = {visit for visit, one in matched.items() if one.reference == reference}
+    missing = tuple(
+        v
+        for v in visits
+        if v not in against and v != reference and not isinstance(measured[v], Failed)
+    )
     return MatchThese(reference, missing, choice) if missing and reference is not None else choice
 
 
@@ -203,6 +207,8 @@ def superseded(group: Group, frozen: Frozen) -> tuple[int, ...]:
 
     Their unfinished jobs need not be waited for: what they would read may be gone.
     """
+    if group.header.frozen == frozen.revision and not group.header.changed:
+        return ()  # nothing has happened to its members since
     now = group.members
     return tuple(
         old.visit
@@ -224,11 +230,15 @@ def new_members(group: Group, frozen: Frozen, matched: Collection[int]) -> int:
     """
     if _needs_nothing(frozen):
         return 0
-    known = ((one.visit, group.members.get(one.visit)) for one in frozen.members)
-    return sum(
-        one is None or one.measurement is None or (one.sent is None and visit not in matched)
-        for visit, one in known
-    )
+    members = group.members
+    done = [
+        visit
+        for visit in [one.visit for one in frozen.members]
+        if (one := members.get(visit)) is not None
+        and one.measurement is not None
+        and (one.sent is not None or visit in matched)
+    ]
+    return len(frozen.members) - len(done)
 
 
 def pinned(group: Group, policy: Policy) -> Pinned | None:
@@ -252,8 +262,9 @@ def _elsewhere(
     frozen: Frozen, measured: Mapping[int, Statistics | Failed], pinned: Pinned | None
 ) -> RefuseThese | None:
     """Find the members that do not lie in the group's box; one without a box is not judged."""
-    known = {member.visit: _box(measured[member.visit]) for member in frozen.members}
-    boxes = {visit: box for visit, box in sorted(known.items()) if box is not None}
+    known = ((member.visit, measured[member.visit]) for member in frozen.members)
+    good = [(visit, one.box) for visit, one in known if not isinstance(one, Failed)]
+    boxes = {visit: box for visit, box in good if box is not None}
     if len(set(boxes.values())) <= 1:
         return None
     held = pinned.visit if pinned is not None and _holds(frozen, pinned) else None
@@ -274,10 +285,6 @@ def _box_of_group(boxes: Mapping[int, Box], preferred: tuple[int | None, ...]) -
     most = max(votes.values())
     order = (*(visit for visit in preferred if visit is not None), *sorted(boxes))
     return next(boxes[v] for v in order if v in boxes and votes[boxes[v]] == most)
-
-
-def _box(one: Statistics | Failed) -> Box | None:
-    return None if isinstance(one, Failed) else one.box
 
 
 def _readable(visit: int, measured: Mapping[int, Statistics | Failed]) -> bool:

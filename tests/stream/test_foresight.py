@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,21 @@ def test_only_matches_of_the_very_warps_are_found() -> None:
     assert [*foresight.find(OTHER, frozen("a1", "a2", "a9"))] == []
     assert [*foresight.find(KEY, frozen("a1", "a2", "a9"), {2: "known"})] == [1]
     assert [*foresight.find(KEY, frozen("a1", "a2", "a9"), {1, 2, 3})] == []
+
+
+def test_names_that_are_equal_are_held_once() -> None:
+    """Each answer brings names of its own; thousands of them would be nothing but memory."""
+    foresight = Foresight()
+    for visit in (1, 2, 3):
+        absent = ("NO_DATA", f"GONE{visit // 3}")
+        foresight.put(KEY, pair(visit), replace(matched(visit), absent=absent))
+    found = foresight.find(KEY, frozen("a1", "a2", "a3", "a9"))
+    first, second, third = (one.result for one in found.values())
+    assert isinstance(first, Matched)
+    assert isinstance(second, Matched)
+    assert isinstance(third, Matched)
+    assert first.absent is second.absent
+    assert (second.absent, third.absent) == (("NO_DATA", "GONE0"), ("NO_DATA", "GONE1"))
 
 
 def test_each_match_is_counted_once() -> None:
