@@ -245,8 +245,15 @@ def _superseded(lived: Lived) -> set[str]:
         summary.group.key
         for summary in lived.messages(lived.topics.groups)
         for member in summary.members
-        if member.status == "failed" and (member.reason or "").startswith("superseded: ")
+        if _was_gone(member)
     }
+
+
+def _was_gone(member: schemas.MemberSummary) -> bool:
+    """Tell whether a warp had gone; where its last model stands, it is its cost that is missing."""
+    if member.status == "failed":
+        return (member.reason or "").startswith("superseded: ")
+    return member.status == "matched" and member.cost is None
 
 
 def test_the_storm_was_one(lived: Lived) -> None:
