@@ -230,7 +230,7 @@ class KafkaOwner:
             raise LogRefusedError(f"{what}: {refusal(self._settings, error)}") from error
         except FAILED as error:
             raise self._lost(holding, error) from error
-        except Exception as error:  # a record could not be made, and a transaction is open
+        except Exception as error:  # such as a record that cannot be made: what was begun is open
             self._lost(holding, error)
             raise
 

@@ -10,12 +10,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from core import groups
+from ops.bench.passing import noting
 from stream import cli, jobs, owner, telling, wiring
 from stream.fetch import Fetcher, Held, Want
 from stream.log.seam import Outgoing, OwnerLog, Poll
@@ -72,16 +73,11 @@ class NotedLog:
             return await self._log.transact(partition, records, next_offset)
         began = time.monotonic()
         summaries: list[Outgoing] = []
-        end = await self._log.transact(partition, self._noting(summaries, records), next_offset)
+        passing = noting(summaries, self._topic, records)
+        end = await self._log.transact(partition, passing, next_offset)
         for one in summaries:
             self._notes.write("published", began, group=(one.key or b"").decode())
         return end
-
-    def _noting(self, summaries: list[Outgoing], records: Iterable[Outgoing]) -> Iterator[Outgoing]:
-        for one in records:
-            if one.topic == self._topic:
-                summaries.append(one)
-            yield one
 
 
 class NotedPool:

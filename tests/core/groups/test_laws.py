@@ -23,6 +23,7 @@ from core.groups import (
     superseded,
 )
 from core.groups.changed import replace
+from core.groups.draft import digest_in, digests_in
 from core.groups.table import ROWS
 from tests.core.groups import strategies as logs
 from tests.core.groups.drive import (
@@ -98,6 +99,8 @@ def test_superseded_are_those_that_are_not_as_they_were_frozen(
         told.read([record])
         for group in told.partition.groups.values():
             now = {v: m.digest for v, m in group.members.items() if not m.withdrawn}
+            alone = {v: digest_in(m, group.expected) for v, m in group.members.items()}
+            assert digests_in(group.members, group.expected) == alone
             for frozen in group.frozen.values():
                 gone = [m.visit for m in frozen.members if now.get(m.visit) != m.digest]
                 assert superseded(group, frozen) == tuple(gone)
