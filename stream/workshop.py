@@ -197,7 +197,7 @@ class Due(NamedTuple):
     ahead: Callable[[Collection[int]], Mapping[int, Tried]] = _nothing
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Task:
     """A revision that is worked on."""
 
@@ -206,23 +206,23 @@ class _Task:
     on_measured: OnMeasured
     past: Past
     recall: Recall
-    keeping: asyncio.Future[None] | None = None
+    keeping: list[asyncio.Future[None]] = field(default_factory=list)
 
     async def keep(self, measured: Sequence[jobs.Measured]) -> None:
         """Begin to keep measurements: the next plan is made while that waits for the log."""
-        self.keeping = asyncio.ensure_future(self.on_measured(measured))
+        self.keeping.append(asyncio.ensure_future(self.on_measured(measured)))
         await asyncio.sleep(0)
 
     async def kept(self) -> None:
         """Wait until what was measured is kept."""
-        if self.keeping is not None:
-            await self.keeping
-            self.keeping = None
+        if self.keeping:
+            await self.keeping[-1]
+            self.keeping.clear()
 
     def give_up(self) -> None:
         """End what is still being kept: whoever asked for it was cancelled."""
-        if self.keeping is not None:
-            self.keeping.cancel()
+        for one in self.keeping:
+            one.cancel()
 
     def asks(self, *visits: int) -> Asked:
         """Return what a job on some visits is about."""
@@ -250,12 +250,12 @@ class _Task:
             pass
 
     def _taking(self) -> Iterator[None]:
-        done = self.done
+        done, sent = self.done, self.past.sent
         for visit, tried in self.due.ahead(done.matched.keys()).items():
             yield
             if self.recall.recalls(tried.reference, visit):
                 continue
-            if not self.keeps(visit, tried.reference):
+            if visit not in sent or not self.keeps(visit, tried.reference):
                 done.matched[visit] = tried
                 if isinstance(tried.result, jobs.Matched):
                     done.spent(visit, tried.result.timings)
